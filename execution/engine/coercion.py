@@ -1,0 +1,143 @@
+"""Bringing a value to the type that a pin declares, where that can be done without guessing.
+
+`coerce` never fails: what it can't bring to the type it returns as it is, and validation names the pin. The
+conversions are those of AutoGPT's `util/type.py`, without the ones that invent a value (text that is no number
+becomes an error here, 0 there).
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+Schema = Mapping[str, Any]
+
+_TRUE: Final = frozenset({"true", "1", "yes", "on"})
+_FALSE: Final = frozenset({"false", "0", "no", "off", ""})
+_MAX_NUMBER_TEXT: Final = 400
+
+
+def coerce(value: Any, schema: Schema) -> Any:
+    """Return `value` as the type that the JSON Schema `schema` wants, or unchanged."""
+    if value is None:
+        return value
+    for alternatives in ("anyOf", "oneOf"):
+        if alternatives in schema:
+            return _coerce_to_any(value, schema[alternatives])
+    kind = schema.get("type")
+    if isinstance(kind, list):
+        return _coerce_to_any(value, [{**schema, "type": each} for each in kind])
+    converter = _CONVERTERS.get(kind) if isinstance(kind, str) else None
+    return converter(value, schema) if converter else value
+
+
+def _coerce_to_any(value: Any, schemas: list[Schema]) -> Any:
+    """A value that already has one of the types stays; else the first type that it can be brought to."""
+    if any(_has_type(value, schema) for schema in schemas):
+        exact = next(schema for schema in schemas if _has_type(value, schema))
+        return coerce(value, exact)
+    for schema in schemas:
+        converted = coerce(value, schema)
+        if _has_type(converted, schema):
+            return converted
+    return value
+
+
+_PYTHON_TYPES: Final[dict[str, tuple[type, ...]]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "array": (list,),
+    "object": (dict,),
+    "null": (type(None),),
+}
+
+
+def _has_type(value: Any, schema: Schema) -> bool:
+    kind = schema.get("type")
+    if kind is None:
+        return True
+    if isinstance(value, bool):
+        return kind == "boolean"
+    return isinstance(value, _PYTHON_TYPES.get(kind, ()))
+
+
+def _to_string(value: Any, _schema: Schema) -> Any:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False)
+    return str(value)
+
+
+def _to_number(value: Any, _schema: Schema) -> Any:
+    if not isinstance(value, str):
+        return value
+    number = _parse_number(value)
+    return value if number is None else number
+
+
+def _to_integer(value: Any, _schema: Schema) -> Any:
+    number = _parse_number(value) if isinstance(value, str) else value
+    if isinstance(number, float) and math.isfinite(number):
+        return int(number)
+    return number if isinstance(number, int) else value
+
+
+def _parse_number(text: str) -> int | float | None:
+    text = text.strip()
+    if not text or len(text) > _MAX_NUMBER_TEXT:
+        return None
+    for parse in (int, float):
+        try:
+            return parse(text)
+        except ValueError:
+            continue
+    return None
+
+
+def _to_boolean(value: Any, _schema: Schema) -> Any:
+    if isinstance(value, str):
+        word = value.strip().lower()
+        return True if word in _TRUE else False if word in _FALSE else value
+    return bool(value) if isinstance(value, int | float) else value
+
+
+def _to_array(value: Any, schema: Schema) -> Any:
+    items = value
+    if isinstance(value, str):
+        parsed = _parse_json(value)
+        items = parsed if isinstance(parsed, list) else [value]
+    elif not isinstance(value, list):
+        items = [value]
+    wanted = schema.get("items")
+    return [coerce(item, wanted) for item in items] if isinstance(wanted, Mapping) and wanted else items
+
+
+def _to_object(value: Any, schema: Schema) -> Any:
+    parsed = _parse_json(value) if isinstance(value, str) else value
+    if not isinstance(parsed, dict):
+        return value
+    wanted = schema.get("additionalProperties")
+    if isinstance(wanted, Mapping) and wanted:
+        return {key: coerce(each, wanted) for key, each in parsed.items()}
+    return parsed
+
+
+def _parse_json(text: str) -> Any:
+    """Return the parsed text, or None if it is not JSON (or nested too deeply to be read)."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+_CONVERTERS: Final[dict[str, Callable[[Any, Schema], Any]]] = {
+    "string": _to_string,
+    "number": _to_number,
+    "integer": _to_integer,
+    "boolean": _to_boolean,
+    "array": _to_array,
+    "object": _to_object,
+}

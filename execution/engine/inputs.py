@@ -1,0 +1,35 @@
+"""What a node execution works with: constants, overlaid by what links delivered, overlaid by the run's masks."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from execution.engine.coercion import coerce
+from execution.engine.pins import assemble, base_pin
+from execution.engine.plan import PlanNode
+
+
+def resolve_inputs(
+    *, node: PlanNode, delivered: Mapping[str, Any], mask: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the inputs of one node execution, assembled and coerced, ready to be validated by the block.
+
+    Raises `InputsInvalidError` for a nested pin with an impossible list index.
+    """
+    mask = mask or {}
+    below = {name: value for name, value in {**node.input_default, **delivered}.items() if base_pin(name) not in mask}
+    overlaid = _without_defaulted_nones(node, {**below, **mask})
+    # Twice: JSON text becomes a container that parts can be put into, and what was put together gets its type.
+    return _coerced(node, assemble(_coerced(node, overlaid)))
+
+
+def _without_defaulted_nones(node: PlanNode, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    def falls_back(name: str) -> bool:
+        pin = node.pins.get(name)
+        return pin is not None and pin.has_default
+
+    return {name: value for name, value in inputs.items() if value is not None or not falls_back(name)}
+
+
+def _coerced(node: PlanNode, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    pins = node.pins
+    return {name: coerce(value, pins[name].schema) if name in pins else value for name, value in inputs.items()}

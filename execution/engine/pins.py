@@ -1,0 +1,114 @@
+"""Pins inside values: `list_$_0` is an item, `dict_#_key` a key, `object_@_name` an attribute; they nest."""
+
+import re
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any, Final, NamedTuple
+
+from execution.engine.exceptions import InputsInvalidError
+
+TOOLS_PIN: Final = "tools"
+TOOL_PREFIX: Final = "tools_^_"
+MAX_LIST_INDEX: Final = 10_000
+
+_DELIMITER: Final = re.compile(r"_([$#@])_")
+
+
+class Step(NamedTuple):
+    """One step into a value: `$` with a list index, `#` or `@` with a name."""
+
+    kind: str
+    key: str
+
+
+class NothingThere:
+    """What `select` returns when a selector finds nothing (None is a value)."""
+
+
+NOTHING: Final = NothingThere()
+
+
+def split_pin(name: str) -> tuple[str, tuple[Step, ...]]:
+    """Split `a_$_0_#_k` into its base pin `a` and the steps into its value."""
+    base, *rest = _DELIMITER.split(name)
+    return base, tuple(Step(kind, key) for kind, key in zip(rest[::2], rest[1::2], strict=True))
+
+
+def base_pin(name: str) -> str:
+    """Return the pin that `name` is, or is a part of."""
+    return split_pin(name)[0]
+
+
+def select(*, emitted_pin: str, value: Any, source_name: str, sink_id: str, sink_name: str) -> Any:
+    """Return what a link from `source_name` delivers of an emitted `(pin, value)`, or `NOTHING`.
+
+    A longer `source_name` selects inside the value. None travels only on the exact pin name. A link from the
+    `tools` pin delivers only what was emitted for its very sink.
+    """
+    if source_name == TOOLS_PIN or source_name.startswith(TOOL_PREFIX):
+        return value if emitted_pin == f"{TOOL_PREFIX}{sink_id}_~_{sink_name}" else NOTHING
+    if source_name == emitted_pin:
+        return value
+    if not source_name.startswith(emitted_pin):
+        return NOTHING
+    rest, steps = split_pin(source_name[len(emitted_pin) :])
+    if rest or not steps:
+        return NOTHING
+    for step in steps:
+        value = _step_into(value, step)
+    return NOTHING if value is None else value
+
+
+def _step_into(value: Any, step: Step) -> Any:
+    if step.kind == "$":
+        index = _list_index(step.key)
+        in_range = isinstance(value, list) and index is not None and index < len(value)
+        return value[index] if in_range else None
+    return value.get(step.key) if isinstance(value, Mapping) else None
+
+
+def _list_index(key: str) -> int | None:
+    """Return `key` as a list index; None if it is no whole number from 0 on."""
+    return int(key) if key.isascii() and key.isdigit() and len(key) <= len(str(MAX_LIST_INDEX)) else None
+
+
+def assemble(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `inputs` with the parts put into their base values; the flattened keys stay as well.
+
+    Lists are padded with None. Raises `InputsInvalidError` naming every pin whose list index is not one.
+    """
+    assembled = dict(inputs)
+    copied: set[str] = set()
+    problems: dict[str, str] = {}
+    for name, value in inputs.items():
+        base, steps = split_pin(name)
+        if not steps:
+            continue
+        if base not in copied:
+            assembled[base] = deepcopy(assembled.get(base))
+            copied.add(base)
+        try:
+            assembled[base] = _put(assembled[base], steps, value)
+        except ValueError as error:
+            problems[name] = str(error)
+    if problems:
+        raise InputsInvalidError(problems)
+    return assembled
+
+
+def _put(container: Any, steps: tuple[Step, ...], value: Any) -> Any:
+    """Return `container` with `value` placed at `steps`; a container of the wrong kind is replaced."""
+    if not steps:
+        return value
+    step, *rest = steps
+    if step.kind != "$":
+        mapping = container if isinstance(container, dict) else {}
+        mapping[step.key] = _put(mapping.get(step.key), tuple(rest), value)
+        return mapping
+    index = _list_index(step.key)
+    if index is None or index > MAX_LIST_INDEX:
+        raise ValueError(f"“{step.key}” is not a list index from 0 to {MAX_LIST_INDEX}")
+    items = container if isinstance(container, list) else []
+    items.extend([None] * (index + 1 - len(items)))
+    items[index] = _put(items[index], tuple(rest), value)
+    return items

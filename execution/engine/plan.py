@@ -1,0 +1,90 @@
+"""A graph version made ready to run: immutable, and everything that a hop asks for is already worked out."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+from execution.engine.pins import base_pin
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanPin:
+    """An input pin: its JSON Schema, whether it must have a value, whether it has one by itself."""
+
+    schema: Mapping[str, Any] = field(default_factory=dict)
+    required: bool = False
+    has_default: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanLink:
+    """`source_id.source_name` → `sink_id.sink_name`."""
+
+    source_id: UUID
+    source_name: str
+    sink_id: UUID
+    sink_name: str
+    is_static: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanNode:
+    """One node with its links. `is_input`, `is_output` and `is_note` come from its block's kind."""
+
+    id: UUID
+    block_id: str
+    name: str
+    input_default: Mapping[str, Any] = field(default_factory=dict)
+    pins: Mapping[str, PlanPin] = field(default_factory=dict)
+    incoming: tuple[PlanLink, ...] = ()
+    outgoing: tuple[PlanLink, ...] = ()
+    is_input: bool = False
+    is_output: bool = False
+    is_note: bool = False
+    ordered: bool = True
+
+    @cached_property
+    def connected(self) -> frozenset[str]:
+        """The pins (or parts of pins) that links lead into."""
+        return frozenset(link.sink_name for link in self.incoming)
+
+    @cached_property
+    def static(self) -> frozenset[str]:
+        """The connected pins that at least one static link leads into."""
+        return frozenset(link.sink_name for link in self.incoming if link.is_static)
+
+    @property
+    def fires_on_static(self) -> bool:
+        """Whether static values alone make the node fire: every connected pin can be filled by one."""
+        return self.connected == self.static
+
+    @cached_property
+    def uncovered(self) -> frozenset[str]:
+        """Required pins that neither a link nor a constant gives a value."""
+        covered = {base_pin(name) for name in (*self.connected, *self.input_default)}
+        return frozenset(name for name, pin in self.pins.items() if pin.required and name not in covered)
+
+    @property
+    def starts(self) -> bool:
+        """Whether the node fires by itself when a run starts."""
+        return not self.is_note and (self.is_input or not self.incoming)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """All nodes of a graph version, in the order in which they are saved."""
+
+    nodes: Mapping[UUID, PlanNode]
+
+    @cached_property
+    def starting(self) -> tuple[PlanNode, ...]:
+        """The nodes that fire when a run starts."""
+        return tuple(node for node in self.nodes.values() if node.starts)
+
+    def sinks_of(self, node_ids: Iterable[UUID]) -> frozenset[UUID]:
+        """Return the nodes that something emitted by `node_ids` can reach in one hop."""
+        return frozenset(
+            link.sink_id for node_id in node_ids for link in self.nodes[node_id].outgoing if link.sink_id in self.nodes
+        )
