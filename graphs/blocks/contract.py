@@ -5,6 +5,7 @@ knows nothing of the database, the queue or the graph it stands in; what it need
 `BlockContext`. `CONTRIBUTING.md` shows how to add one.
 """
 
+import inspect
 import random
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -222,6 +223,11 @@ class Block(ABC, Generic[I]):
     time_limit: ClassVar[timedelta] = DEFAULT_TIME_LIMIT
     retry: ClassVar[RetryPolicy] = RetryPolicy()
     examples: ClassVar[tuple[Example, ...]] = ()
+
+    @property
+    def is_async(self) -> bool:
+        """Whether `run` is an async generator."""
+        return inspect.isasyncgenfunction(self.run)
 
     @abstractmethod
     def run(self, inputs: I, context: BlockContext) -> Iterator[Yielded] | AsyncIterator[Yielded]:
