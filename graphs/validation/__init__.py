@@ -1,0 +1,16 @@
+"""Looks for problems in graphs, and reports all of them by node and field. Pure functions over `GraphDocument`."""
+
+from graphs.validation.nesting import MAX_NESTING
+from graphs.validation.running import find_unavailable, problems_for_run, refuse_unrunnable
+from graphs.validation.saving import WHOLE_GRAPH, Problems, problems_for_saving, refuse_unsavable
+
+__all__ = [
+    "MAX_NESTING",
+    "WHOLE_GRAPH",
+    "Problems",
+    "find_unavailable",
+    "problems_for_run",
+    "problems_for_saving",
+    "refuse_unrunnable",
+    "refuse_unsavable",
+]
