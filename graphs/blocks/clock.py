@@ -91,7 +91,8 @@ class GetCurrentTimeBlock(Block[GetCurrentTimeInputs]):
         """Emit the time."""
         now = _look_at_clock(inputs.format_type, context)
         if isinstance(inputs.format_type, IsoTimeFormat):
-            yield "time", f"T{now.timetz().isoformat(_choose_precision(inputs.format_type))}"
+            _, _, time = now.isoformat(timespec=_choose_precision(inputs.format_type)).partition("T")
+            yield "time", f"T{time}"
         else:
             yield "time", _write(now, inputs.format_type.format)
 

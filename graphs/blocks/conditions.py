@@ -77,7 +77,7 @@ class ConditionBlock(Block[ConditionInputs]):
         ),
         Example(
             inputs={"value1": "a", "operator": "<", "value2": 1},
-            outputs=(("error", "'<' can't compare str and float values."),),
+            outputs=(("error", "'<' can't compare str and int values."),),
         ),
     )
 
