@@ -44,7 +44,7 @@ def read_reference(input_default: Mapping[str, Any]) -> AgentReference:
         graph_version=int(version) if isinstance(version, int | str) and _is_version(version) else None,
         inputs=frozenset(_mapping(inputs.get("properties"))),
         outputs=frozenset(_mapping(_mapping(input_default.get("output_schema")).get("properties"))),
-        required=frozenset(name for name in required if isinstance(name, str)) if _is_list(required) else frozenset(),
+        required=frozenset(name for name in _list(required) if isinstance(name, str)),
         given=frozenset(name for name, value in given.items() if value is not None),
     )
 
@@ -54,8 +54,8 @@ def _is_version(version: int | str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < len(str(2**31)) and not isinstance(version, bool)
 
 
-def _is_list(value: Any) -> bool:
-    return isinstance(value, list | tuple)
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

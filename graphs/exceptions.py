@@ -19,6 +19,10 @@ class GraphInvalidError(GraphsError):
         self.node_errors = {node: dict(fields) for node, fields in node_errors.items()}
 
 
+class GraphNotFoundError(GraphsError):
+    """The user has no such graph, or it has no such version. Somebody else's graph is not there either."""
+
+
 class UnknownBlockError(GraphsError):
     """No block has this id."""
 

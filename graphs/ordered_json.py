@@ -16,17 +16,27 @@ from psycopg.types.json import Json
 class OrderedJSONField(models.JSONField):
     """A JSON value whose key order and numbers are kept. It can be read and written, not searched."""
 
-    def db_type(self, connection: BaseDatabaseWrapper) -> str:
+    def db_type(self, connection: BaseDatabaseWrapper) -> str:  # noqa: ARG002 - Django's signature
         """Return the type that keeps the text, other than `JSONField`'s `jsonb`."""
         return "json"
 
-    def get_db_prep_value(self, value: Any, connection: BaseDatabaseWrapper, prepared: bool = False) -> Any:
+    def get_db_prep_value(
+        self,
+        value: Any,
+        connection: BaseDatabaseWrapper,  # noqa: ARG002 - Django's signature
+        prepared: bool = False,  # noqa: ARG002
+    ) -> Any:
         """Adapt `value` for psycopg; expressions and SQL NULL pass."""
         if value is None or hasattr(value, "as_sql"):
             return value
         return Json(value, dumps=_dump)
 
-    def from_db_value(self, value: Any, expression: Expression, connection: BaseDatabaseWrapper) -> Any:
+    def from_db_value(
+        self,
+        value: Any,
+        expression: Expression,  # noqa: ARG002 - Django's signature
+        connection: BaseDatabaseWrapper,  # noqa: ARG002
+    ) -> Any:
         """Return what psycopg has already parsed."""
         return value
 
