@@ -94,7 +94,7 @@ class GetCurrentTimeBlock(Block[GetCurrentTimeInputs]):
             _, _, time = now.isoformat(timespec=_choose_precision(inputs.format_type)).partition("T")
             yield "time", f"T{time}"
         else:
-            yield "time", _write(now, inputs.format_type.format)
+            yield "time", now.strftime(inputs.format_type.format)
 
 
 class GetCurrentDateInputs(BlockInputs):
@@ -138,7 +138,7 @@ class GetCurrentDateBlock(Block[GetCurrentDateInputs]):
         if isinstance(inputs.format_type, IsoDateFormat):
             yield "date", day.date().isoformat()
         else:
-            yield "date", _write(day, inputs.format_type.format)
+            yield "date", day.strftime(inputs.format_type.format)
 
 
 class GetCurrentDateAndTimeInputs(BlockInputs):
@@ -180,7 +180,7 @@ class GetCurrentDateAndTimeBlock(Block[GetCurrentDateAndTimeInputs]):
         if isinstance(inputs.format_type, IsoTimeFormat):
             yield "date_time", now.isoformat(timespec=_choose_precision(inputs.format_type))
         else:
-            yield "date_time", _write(now, inputs.format_type.format)
+            yield "date_time", now.strftime(inputs.format_type.format)
 
 
 def _look_at_clock(zoned: Zoned, context: BlockContext) -> datetime:
@@ -204,10 +204,3 @@ def _go_back(now: datetime, offset: int | str) -> datetime:
 
 def _choose_precision(iso: IsoTimeFormat) -> str:
     return "microseconds" if iso.include_microseconds else "seconds"
-
-
-def _write(moment: datetime, template: str) -> str:
-    try:
-        return moment.strftime(template)
-    except ValueError as error:
-        raise BlockError(f"The format {template!r} can't be used: {error}") from error

@@ -27,16 +27,16 @@ class AgentInputOutputs(BlockOutputs):
     result: Any = Field(description="The value; nothing if there is none.")
 
 
-I = TypeVar("I", bound=AgentInputInputs)
+N = TypeVar("N", bound=AgentInputInputs)
 
 
-class InputBlock(Block[I], ABC):
+class InputBlock(Block[N], ABC):
     """Emits its value, as JSON, unless it is None."""
 
     kind = Kind.INPUT
     static_output = True
 
-    def run(self, inputs: I, context: BlockContext) -> Iterator[Yielded]:
+    def run(self, inputs: N, context: BlockContext) -> Iterator[Yielded]:
         """Emit the value."""
         if inputs.value is not None:
             yield "result", to_jsonable_python(inputs.value)

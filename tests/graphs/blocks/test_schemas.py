@@ -24,7 +24,7 @@ class Tree(BaseModel):
     children: list["Tree"] = []
 
 
-class Inputs(BlockInputs):
+class DrawingInputs(BlockInputs):
     plain: int
     shape: Annotated[Round | Square, Field(discriminator="shape")] = Round(shape="round")
     tree: Tree = Field(default_factory=Tree, description="A tree.")
@@ -32,13 +32,13 @@ class Inputs(BlockInputs):
     kind: str = Field(default="", alias="class")
 
 
-class Drawing(Block[Inputs]):
+class Drawing(Block[DrawingInputs]):
     id = "33333333-3333-4333-8333-333333333333"
     name = "Drawing"
-    Inputs = Inputs
+    Inputs = DrawingInputs
     Outputs = BlockOutputs
 
-    def run(self, inputs: Inputs, context: BlockContext) -> Any:
+    def run(self, inputs: DrawingInputs, context: BlockContext) -> Any:
         yield "error", ""
 
 
