@@ -83,19 +83,19 @@ def _refuse_number(text: str) -> NoReturn:
 
 
 def _check_depth(value: Any) -> None:
-    level = [value]
-    for _ in range(MAX_JSON_DEPTH + 1):
-        level = [item for container in level for item in _items(container)]
+    level = _containers([value])
+    for _ in range(MAX_JSON_DEPTH):
         if not level:
             return
-    raise _too_deep()
+        level = [inner for outer in level for inner in _containers(outer)]
+    if level:
+        raise _too_deep()
 
 
-def _items(value: Any) -> list[Any]:
-    """Return what is inside a container; nothing for anything else."""
-    if isinstance(value, dict):
-        return list(value.values())
-    return value if isinstance(value, list) else []
+def _containers(value: dict[str, Any] | list[Any]) -> list[dict[str, Any] | list[Any]]:
+    """Return the lists and dictionaries directly inside one."""
+    items = value.values() if isinstance(value, dict) else value
+    return [item for item in items if isinstance(item, dict | list)]
 
 
 def _too_deep() -> BlockError:
