@@ -1,0 +1,81 @@
+"""A Celery pool for tasks that leave a coroutine behind: hundreds at once in one process, no thread each.
+
+A task's function runs in one of a few threads. If it hands a coroutine to the event loop, the task counts as running
+until the coroutine is done, so prefetching, `inspect active` and Flower's run times are right.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Final
+
+from celery.concurrency.base import BasePool
+from kombu.asynchronous import Hub
+
+from execution.async_loop import take_handed_over
+
+CLAIMING_THREADS: Final = 4
+
+
+class TaskPool(BasePool):  # type: ignore[misc]
+    """Selected with `--pool custom` and `CELERY_CUSTOM_WORKER_POOL=execution.async_pool:TaskPool`."""
+
+    body_can_be_buffer = True
+    signal_safe = False
+    task_join_will_block = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._threads = ThreadPoolExecutor(max_workers=CLAIMING_THREADS, thread_name_prefix="claim")
+        self._hub: Hub | None = None
+
+    def register_with_event_loop(self, hub: Hub) -> None:
+        """Keep the worker's own loop: callbacks are run there, which also wakes it to take more messages."""
+        self._hub = hub
+
+    def on_stop(self) -> None:
+        """Take no more tasks."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def on_apply(
+        self,
+        target: Callable[..., Any],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+        callback: Callable[[Any], None] | None = None,
+        accept_callback: Callable[[int, float], None] | None = None,
+        **_options: Any,
+    ) -> "Future[None]":
+        """Run a task's function in a thread, and follow what it leaves behind."""
+        return self._threads.submit(self._run, target, args, kwargs or {}, callback, accept_callback)
+
+    def _run(
+        self,
+        target: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        callback: Callable[[Any], None] | None,
+        accept_callback: Callable[[int, float], None] | None,
+    ) -> None:
+        began = time.monotonic()
+        if accept_callback is not None:
+            self._call_soon(accept_callback, os.getpid(), began)
+        take_handed_over()
+        failed, result, _runtime = target(*args, **kwargs)
+        left_behind = take_handed_over()
+
+        def finish(_future: "Future[None] | None" = None) -> None:
+            if callback is not None:
+                self._call_soon(callback, (failed, result, time.monotonic() - began))
+
+        if left_behind is None:
+            finish()
+        else:
+            left_behind.add_done_callback(finish)
+
+    def _call_soon(self, function: Callable[..., Any], *args: Any) -> None:
+        if self._hub is None:
+            function(*args)
+        else:
+            self._hub.call_soon(function, *args)

@@ -1,0 +1,102 @@
+"""What a running block is given of the world: files of its run, values that outlive it, a clock, a log."""
+
+import base64
+import binascii
+import mimetypes
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import unquote_to_bytes
+from uuid import UUID
+
+from django.conf import settings
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+
+from execution.models import StoredValue
+from execution.planning import GraphPlan
+from execution.store.claims import Claimed
+from graphs.blocks.contract import BlockContext
+from graphs.exceptions import BlockError
+
+REFERENCE_PREFIX: Final = "file:"
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """The files of one run, in Django's default storage under the id of its user and its run."""
+
+    user_id: int
+    execution_id: UUID
+
+    def save(self, content: bytes, *, name: str, media_type: str) -> str:
+        """Keep `content`; return a reference that any node of the same user's runs can read."""
+        suffix = mimetypes.guess_extension(media_type) or ""
+        path = f"runs/{self.user_id}/{self.execution_id}/{uuid.uuid4().hex}{suffix}"
+        return REFERENCE_PREFIX + default_storage.save(path, ContentFile(content, name=name))
+
+    def load(self, reference: str) -> bytes:
+        """Return the content behind a reference of this user's, or of a `data:` URI."""
+        if reference.startswith("data:"):
+            return _read_data_uri(reference)
+        path = reference.removeprefix(REFERENCE_PREFIX)
+        if path == reference or not path.startswith(f"runs/{self.user_id}/") or ".." in path:
+            raise BlockError("This is neither a file of one of your runs nor a data: URI.")
+        try:
+            with default_storage.open(path) as file:
+                return bytes(file.read())
+        except FileNotFoundError as error:
+            raise BlockError("The file is no longer there.") from error
+
+
+def _read_data_uri(uri: str) -> bytes:
+    head, comma, body = uri.partition(",")
+    if not comma:
+        raise BlockError("A data: URI needs a comma before its content.")
+    if not head.endswith(";base64"):
+        return unquote_to_bytes(body)
+    try:
+        return base64.b64decode(body, validate=True)
+    except binascii.Error as error:
+        raise BlockError(f"The content of the data: URI is not base64: {error}") from error
+
+
+@dataclass(frozen=True)
+class UserMemory:
+    """Values of one user that outlive runs."""
+
+    user_id: int
+    graph_id: UUID
+
+    def get(self, key: str, *, across_agents: bool) -> Any:
+        """Return the value kept under `key`, or None."""
+        kept = StoredValue.objects.filter(user_id=self.user_id, graph_id=self._graph(across_agents), key=key).first()
+        return kept.value if kept else None
+
+    def set(self, key: str, value: Any, *, across_agents: bool) -> None:
+        """Keep `value` under `key`."""
+        StoredValue.objects.update_or_create(
+            user_id=self.user_id, graph_id=self._graph(across_agents), key=key, defaults={"value": value}
+        )
+
+    def _graph(self, across_agents: bool) -> UUID | None:
+        return None if across_agents else self.graph_id
+
+
+def build_context(claimed: Claimed, graph: GraphPlan, *, log: Callable[[str], None]) -> BlockContext:
+    """Return the context of one attempt."""
+    return BlockContext(
+        user_id=str(claimed.user_id),
+        graph_id=str(graph.graph_id),
+        execution_id=str(claimed.execution_id),
+        node_id=str(claimed.node_id),
+        idempotency_key=str(claimed.id),
+        attempt=claimed.attempt,
+        time_zone=settings.TIME_ZONE,
+        files=RunFiles(claimed.user_id, claimed.execution_id),
+        memory=UserMemory(claimed.user_id, graph.graph_id),
+        now=lambda: datetime.now(UTC),
+        log=log,
+    )

@@ -1,0 +1,31 @@
+"""What can go wrong with runs."""
+
+from collections.abc import Iterable
+
+
+class ExecutionError(Exception):
+    """Anything that this app refuses; its text is meant for the user."""
+
+
+class InputsUnknownError(ExecutionError):
+    """A run was given inputs that its graph doesn't have."""
+
+    def __init__(self, *, unknown: Iterable[str], known: Iterable[str]) -> None:
+        names, expected = ", ".join(sorted(unknown)), ", ".join(sorted(known)) or "none"
+        super().__init__(f"The graph has no input named {names}. Its inputs: {expected}.")
+
+
+class NestingTooDeepError(ExecutionError):
+    """A graph runs itself, or sub-graphs are nested too deeply."""
+
+
+class ReviewDecidedError(ExecutionError):
+    """Somebody has decided already, or nobody waits for the decision any more."""
+
+
+class ValueNotStorableError(ExecutionError):
+    """A value can't be written as JSON."""
+
+
+class ExecutionNotFoundError(ExecutionError):
+    """There is no such run, or it is somebody else's."""

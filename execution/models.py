@@ -1,0 +1,237 @@
+"""Runs as rows. A row is the truth; a message about it is a hint.
+
+Values are kept in the `json` type (see `graphs.ordered_json`): the order of an object's keys is part of the value.
+Names of indexes say who uses them.
+"""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from execution.engine.statuses import Status
+from graphs.models import GraphVersion, new_id
+from graphs.ordered_json import OrderedJSONField
+
+STATUS_CHOICES = [(status.value, status.value.capitalize()) for status in Status]
+
+
+class OnError(models.TextChoices):
+    """What a failed node does to its run."""
+
+    CONTINUE = "continue"
+    FAIL_RUN = "fail_run"
+
+
+class Execution(models.Model):
+    """One execution of a graph version for a user. Its row's lock is the run's serial history.
+
+    `unfinished` counts its node executions that are queued, running or suspended: at 0 the run has ended.
+    `opened` counts all that were ever opened; `event_number` goes up with everything that is recorded.
+    `mocks` (simulated runs) maps a node id or block id to what it emits: {pin: value or [values]}.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, db_index=False)
+    graph_version = models.ForeignKey(GraphVersion, on_delete=models.CASCADE, db_index=False)
+    status = models.CharField(max_length=16, choices=STATUS_CHOICES, default=Status.QUEUED)
+    input_data = OrderedJSONField(default=dict)
+    nodes_input_masks = OrderedJSONField(default=dict)
+    simulate = models.BooleanField(default=False)
+    mocks = OrderedJSONField(default=dict)
+    on_error = models.CharField(max_length=16, choices=OnError.choices, default=OnError.CONTINUE)
+    max_node_executions = models.PositiveIntegerField()
+
+    # A sub-run: the node execution that waits for it, which of its waits it is, and the run at the top of the tree.
+    parent = models.ForeignKey("NodeExecution", on_delete=models.CASCADE, null=True, related_name="children")
+    parent_wait = models.PositiveIntegerField(default=0)
+    root = models.ForeignKey("self", on_delete=models.CASCADE, null=True, related_name="descendants")
+    depth = models.PositiveSmallIntegerField(default=0)
+
+    unfinished = models.PositiveIntegerField(default=0)
+    opened = models.PositiveIntegerField(default=0)
+    node_count = models.PositiveIntegerField(default=0)
+    node_error_count = models.PositiveIntegerField(default=0)
+    output_count = models.PositiveIntegerField(default=0)
+    event_number = models.PositiveBigIntegerField(default=0)
+    nodes_walltime = models.FloatField(default=0.0)
+    nodes_cputime = models.FloatField(default=0.0)
+
+    created_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    error = models.TextField(blank=True)
+    warnings = OrderedJSONField(default=list)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["user", "-id"], name="execution_list_of_user"),
+            models.Index(fields=["graph_version", "-id"], name="execution_list_of_version"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["parent", "parent_wait"], condition=Q(parent__isnull=False), name="one_sub_run_per_wait"
+            ),
+            models.CheckConstraint(condition=Q(status__in=[s.value for s in Status]), name="execution_status_known"),
+            models.CheckConstraint(
+                condition=Q(status__in=["QUEUED", "RUNNING"]) | Q(ended_at__isnull=False),
+                name="execution_ended_has_time",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        """Say which run and how it stands."""
+        return f"{self.pk} {self.status}"
+
+
+class NodeExecution(models.Model):
+    """One firing of a node. `ordinal` numbers the firings of one node in the order in which they were opened.
+
+    `inputs` is what links delivered when it was opened; what came later is in `NodeInput`. `token` is drawn by the
+    attempt that claimed it: only who holds it may record. `waits` counts the suspensions that it has gone into.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    execution = models.ForeignKey(
+        Execution, on_delete=models.CASCADE, related_name="node_executions", db_index=False
+    )
+    node_id = models.UUIDField()
+    ordinal = models.PositiveIntegerField()
+    status = models.CharField(max_length=16, choices=STATUS_CHOICES)
+    inputs = OrderedJSONField(default=dict)
+    attempt = models.PositiveSmallIntegerField(default=0, db_default=0)
+    token = models.UUIDField(null=True)
+    lease_until = models.DateTimeField(null=True)
+    output_count = models.PositiveIntegerField(default=0, db_default=0)
+    waits = models.PositiveIntegerField(default=0, db_default=0)
+    wake_at = models.DateTimeField(null=True)
+    opened_at = models.DateTimeField()
+    queued_at = models.DateTimeField(null=True)
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    walltime = models.FloatField(default=0.0, db_default=0.0)
+    cputime = models.FloatField(default=0.0, db_default=0.0)
+    log = models.TextField(blank=True, default="", db_default="")
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [
+            # Who is the head of a node; which executions wait for pins.
+            models.Index(
+                fields=["execution", "node_id", "ordinal"],
+                condition=Q(status__in=["INCOMPLETE", "QUEUED", "RUNNING", "SUSPENDED", "REVIEW"]),
+                name="node_execution_not_ended",
+            ),
+            # A run's node executions, a page at a time.
+            models.Index(fields=["execution", "id"], name="node_execution_list"),
+            # Recovery: timers that are due, leases that have run out, promises that are old.
+            models.Index(fields=["wake_at"], condition=Q(status="SUSPENDED"), name="node_execution_asleep"),
+            models.Index(fields=["id"], condition=Q(status="RUNNING"), name="node_execution_running"),
+            models.Index(fields=["queued_at"], condition=Q(status="QUEUED"), name="node_execution_queued"),
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["execution", "node_id", "ordinal"], name="ordinal_once_per_node"),
+            models.CheckConstraint(
+                condition=Q(status__in=[s.value for s in Status]), name="node_execution_status_known"
+            ),
+            models.CheckConstraint(
+                condition=~Q(status="RUNNING") | Q(token__isnull=False, lease_until__isnull=False),
+                name="running_has_a_lease",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        """Say which firing of which node and how it stands."""
+        return f"{self.node_id}#{self.ordinal} {self.status}"
+
+
+class NodeInput(models.Model):
+    """A value that a link delivered to a node execution after it was opened."""
+
+    pk = models.CompositePrimaryKey("node_execution_id", "pin")
+    node_execution = models.ForeignKey(NodeExecution, on_delete=models.CASCADE, related_name="later_inputs")
+    pin = models.TextField()
+    value = OrderedJSONField(null=True)
+
+
+class Output(models.Model):
+    """What a node execution emitted, numbered from 0. A repeated attempt doesn't write a position again."""
+
+    pk = models.CompositePrimaryKey("node_execution_id", "position")
+    node_execution = models.ForeignKey(NodeExecution, on_delete=models.CASCADE, related_name="outputs")
+    position = models.PositiveIntegerField()
+    pin = models.TextField()
+    value = OrderedJSONField(null=True)
+
+
+class StaticValue(models.Model):
+    """The newest value that a static link delivered to a pin (semantics, rule 5)."""
+
+    pk = models.CompositePrimaryKey("execution_id", "node_id", "pin")
+    execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="static_values")
+    node_id = models.UUIDField()
+    pin = models.TextField()
+    value = OrderedJSONField(null=True)
+
+
+class RunOutput(models.Model):
+    """A value that left the run through an OUTPUT node, numbered in the order in which they left."""
+
+    pk = models.CompositePrimaryKey("execution_id", "position")
+    execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="outputs")
+    position = models.PositiveIntegerField()
+    name = models.TextField()
+    value = OrderedJSONField(null=True)
+
+
+class Review(models.Model):
+    """A question that a node execution asked a person; `approved` is None until somebody decides."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    node_execution = models.ForeignKey(NodeExecution, on_delete=models.CASCADE, related_name="reviews")
+    wait = models.PositiveIntegerField()
+    name = models.TextField()
+    data = OrderedJSONField(null=True)
+    editable = models.BooleanField(default=True)
+    approved = models.BooleanField(null=True)
+    decided_data = OrderedJSONField(null=True)
+    message = models.TextField(blank=True)
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    created_at = models.DateTimeField()
+    decided_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["node_execution", "wait"], name="one_review_per_wait"),
+            models.CheckConstraint(
+                condition=Q(approved__isnull=True) ^ Q(decided_at__isnull=False), name="review_decided_has_time"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        """Say what was asked."""
+        return self.name
+
+
+class StoredValue(models.Model):
+    """A value that outlives runs: per user (`graph` is null), or per user and graph."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, db_index=False)
+    graph = models.ForeignKey("graphs.Graph", on_delete=models.CASCADE, null=True, related_name="+")
+    key = models.TextField()
+    value = OrderedJSONField(null=True)
+    changed_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user", "graph", "key"], name="one_value_per_key", nulls_distinct=False
+            ),
+        ]
+
+    def __str__(self) -> str:
+        """Name the key."""
+        return self.key

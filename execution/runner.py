@@ -1,0 +1,202 @@
+"""What a worker does with a node execution: claim, run the block, record. It never sends: it is told how to.
+
+A block is a generator of emissions and waits. A plain one is pulled in the calling thread, an async one on the event
+loop with the database work in threads; what an item means is the same for both.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Generator
+from concurrent.futures import Executor
+from datetime import timedelta
+from typing import Any, TypeVar, cast
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+
+from execution.attempts import Attempt, ClaimLostError, Publish, keeper
+from execution.context import build_context
+from execution.engine.outputs import ERROR_PIN
+from execution.engine.statuses import Status
+from execution.preparation import Prepared, check_output, prepare
+from execution.store.claims import claim
+from execution.store.recording import End
+from execution.time_limits import TimeLimitError, alarm_after
+from execution.waiting import SuspendedError, Waits
+from graphs.blocks.contract import Block, Yielded
+from graphs.exceptions import BlockError
+
+logger = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+
+def begin(node_execution_id: UUID, *, publish: Publish) -> Attempt | None:
+    """Claim a node execution; None if there is nothing to do: it was claimed before, or its run has ended."""
+    claimed = claim(node_execution_id, lease_seconds=settings.LEASE_SECONDS)
+    if claimed is None:
+        logger.debug("nothing to claim", node_execution=str(node_execution_id))
+        return None
+    attempt = Attempt(claimed, publish)
+    keeper.hold(attempt)
+    return attempt
+
+
+def run_plain(attempt: Attempt) -> None:
+    """Run a claimed node execution to its end, or to where it waits. Blocks the thread."""
+    times = _Times()
+    try:
+        end = _outcome(attempt, times)
+        if end is not None:
+            attempt.end(end)
+    except ClaimLostError:
+        _log_lost(attempt)
+    finally:
+        keeper.let_go(attempt)
+
+
+async def run_async(attempt: Attempt, *, executor: Executor) -> None:
+    """Run a claimed node execution whose block is a coroutine; `executor` gives threads for the database."""
+    times = _Times()
+    try:
+        end = await _outcome_async(attempt, times, executor)
+        if end is not None:
+            await _in_thread(executor, lambda: attempt.end(end))
+    except ClaimLostError:
+        _log_lost(attempt)
+    finally:
+        keeper.let_go(attempt)
+
+
+def _outcome(attempt: Attempt, times: "_Times") -> End | None:
+    try:
+        prepared = prepare(attempt.claimed)
+        if prepared.made_up is not None:
+            _emit_made_up(attempt, prepared)
+        else:
+            with alarm_after(_block(prepared).time_limit):
+                _pull(attempt, prepared)
+    except SuspendedError:
+        return None
+    except ClaimLostError:
+        raise
+    except Exception as error:
+        return _fail(attempt, times, error)
+    return _complete(attempt, times)
+
+
+async def _outcome_async(attempt: Attempt, times: "_Times", executor: Executor) -> End | None:
+    try:
+        prepared = await _in_thread(executor, lambda: prepare(attempt.claimed))
+        if prepared.made_up is not None:
+            _emit_made_up(attempt, prepared)
+        else:
+            await _pull_async(attempt, prepared, executor)
+    except SuspendedError:
+        return None
+    except ClaimLostError:
+        raise
+    except Exception as error:
+        return _fail(attempt, times, error)
+    return _complete(attempt, times)
+
+
+def _pull(attempt: Attempt, prepared: Prepared) -> None:
+    block, waits = _block(prepared), Waits(attempt, prepared)
+    items = cast(Generator[Yielded, Any, None], block.run(_inputs(prepared), _context(attempt, prepared)))
+    answer = None
+    try:
+        while True:
+            item = items.send(answer)
+            if isinstance(item, tuple):
+                answer = None
+                if attempt.emit(item[0], check_output(block, *item)):
+                    attempt.flush()
+            else:
+                answer = waits.pass_or_suspend(item)
+    except StopIteration:
+        return
+    finally:
+        items.close()
+
+
+async def _pull_async(attempt: Attempt, prepared: Prepared, executor: Executor) -> None:
+    block, waits = _block(prepared), Waits(attempt, prepared)
+    items = cast(AsyncGenerator[Yielded, Any], block.run(_inputs(prepared), _context(attempt, prepared)))
+    answer = None
+    try:
+        async with asyncio.timeout(block.time_limit.total_seconds()) as timer:
+            while True:
+                item = await items.asend(answer)
+                if isinstance(item, tuple):
+                    answer = None
+                    if attempt.emit(item[0], check_output(block, *item)):
+                        await _in_thread(executor, attempt.flush)
+                else:
+                    answer = await _in_thread(executor, lambda wait=item: waits.pass_or_suspend(wait))  # type: ignore[misc]
+    except StopAsyncIteration:
+        return
+    except TimeoutError:
+        if timer.expired():
+            raise TimeLimitError(block.time_limit) from None
+        raise
+    finally:
+        await items.aclose()
+
+
+async def _in_thread(executor: Executor, function: Callable[[], T]) -> T:
+    return await asyncio.get_running_loop().run_in_executor(executor, function)
+
+
+def _emit_made_up(attempt: Attempt, prepared: Prepared) -> None:
+    for pin, value in prepared.made_up or []:
+        if pin == ERROR_PIN:
+            raise BlockError(str(value))
+        attempt.emit(pin, value)
+
+
+def _block(prepared: Prepared) -> Block[Any]:
+    if prepared.block is None:
+        raise BlockError("The node has no block to run.")
+    return prepared.block
+
+
+def _inputs(prepared: Prepared) -> Any:
+    return prepared.inputs
+
+
+def _context(attempt: Attempt, prepared: Prepared) -> Any:
+    return build_context(attempt.claimed, prepared.graph, log=attempt.log_lines.append)
+
+
+def _complete(attempt: Attempt, times: "_Times") -> End:
+    return End(status=Status.COMPLETED, log=_log_text(attempt), **times.taken())
+
+
+def _fail(attempt: Attempt, times: "_Times", error: Exception) -> End:
+    """Turn what went wrong into the `error` output and the end of the attempt."""
+    text = str(error) if isinstance(error, BlockError | TimeLimitError) else f"{type(error).__name__}: {error}"
+    if not isinstance(error, BlockError | TimeLimitError):
+        logger.exception("block raised", node_execution=str(attempt.claimed.id))
+    attempt.emit(ERROR_PIN, text)
+    return End(status=Status.FAILED, error=text, log=_log_text(attempt), **times.taken())
+
+
+def _log_text(attempt: Attempt) -> str:
+    return "".join(f"{line}\n" for line in attempt.log_lines)
+
+
+def _log_lost(attempt: Attempt) -> None:
+    logger.info("claim lost", node_execution=str(attempt.claimed.id), execution=str(attempt.claimed.execution_id))
+
+
+class _Times:
+    """The wall and processor time (seconds) since an attempt began; the latter only of its thread."""
+
+    def __init__(self) -> None:
+        self._wall = time.monotonic()
+        self._cpu = time.thread_time()
+
+    def taken(self) -> dict[str, float]:
+        return {"walltime": time.monotonic() - self._wall, "cputime": max(0.0, time.thread_time() - self._cpu)}

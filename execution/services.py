@@ -1,0 +1,67 @@
+"""What a user can do with runs."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
+
+from execution.exceptions import ReviewDecidedError
+from execution.models import Execution, Review
+from execution.planning import load_plan
+from execution.store.runs import wake
+from execution.store.starting import Order, start_run
+from execution.store.waits import decide
+from execution.tasks import send
+from execution.values import to_json_value
+from graphs.blocks.contract import Decision
+from graphs.models import GraphVersion
+from graphs.validation import check_for_run
+
+Masks = Mapping[str, Mapping[str, Any]]
+
+
+def start_execution(
+    *,
+    user: AbstractBaseUser,
+    version: GraphVersion,
+    input_data: Mapping[str, Any],
+    nodes_input_masks: Masks | None = None,
+    simulate: bool = False,
+    mocks: Mapping[str, Any] | None = None,
+) -> Execution:
+    """Accept a run: check the graph, write the run and its first node executions, and send them.
+
+    `nodes_input_masks` is {node id: {pin: value}}; for `mocks` see `execution.simulation.find_mock`.
+    Raises `GraphInvalidError` with every problem, and `InputsUnknownError`.
+    """
+    masks = nodes_input_masks or {}
+    check_for_run(version.document(), masks=masks, simulate=simulate)
+    order = Order(
+        user_id=user.pk,
+        graph=load_plan(version.pk),
+        input_data={name: to_json_value(value) for name, value in input_data.items()},
+        masks=to_json_value(masks),
+        simulate=simulate,
+        mocks=to_json_value(mocks or {}),
+    )
+    started = start_run(order)
+    transaction.on_commit(lambda: send(started.ready))
+    return Execution.objects.get(pk=started.execution_id)
+
+
+def decide_review(*, user: AbstractBaseUser, review: Review, approved: bool, data: Any, message: str = "") -> Review:
+    """Answer what a node execution asks a person; it goes on. Raises `ReviewDecidedError`."""
+    if not review.editable:
+        data = review.data
+    decision = Decision(approved=approved, data=to_json_value(data), message=message)
+    with transaction.atomic():
+        waiting_id: UUID | None = decide(review.pk, user_id=user.pk, decision=decision)
+        ready = wake([waiting_id]) if waiting_id else []
+        if not ready:
+            transaction.set_rollback(True)
+            raise ReviewDecidedError("This was decided before, or its run has ended.")
+    transaction.on_commit(lambda: send(ready))
+    review.refresh_from_db()
+    return review

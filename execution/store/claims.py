@@ -1,0 +1,99 @@
+"""The one way into RUNNING, and the lease that keeps a node execution there."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.db import connection
+
+from execution.engine.statuses import Status
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claimed:
+    """A node execution that this process may run now, with all that it needs for it.
+
+    `token` proves the claim when its results are recorded. `output_count` is how many outputs earlier attempts have
+    recorded, `waits` how many suspensions it has gone through. `inputs` is what links delivered.
+    """
+
+    id: UUID
+    execution_id: UUID
+    node_id: UUID
+    ordinal: int
+    attempt: int
+    token: UUID
+    output_count: int
+    waits: int
+    inputs: dict[str, Any]
+    graph_version_id: UUID
+    user_id: int
+    mask: dict[str, Any]
+    simulate: bool
+    mocks: dict[str, Any]
+    depth: int
+    root_id: UUID | None
+
+
+# Whose message comes late, twice, or after the run has ended gets no row, and does nothing.
+_CLAIM = """
+WITH claimed AS (
+    UPDATE execution_nodeexecution n
+       SET status = 'RUNNING', attempt = n.attempt + 1, token = %(token)s, wake_at = NULL,
+           lease_until = clock_timestamp() + make_interval(secs => %(lease)s),
+           started_at = COALESCE(n.started_at, clock_timestamp())
+      FROM execution_execution e
+     WHERE n.id = %(id)s AND n.status = 'QUEUED' AND e.id = n.execution_id AND e.status IN ('QUEUED', 'RUNNING')
+ RETURNING n.id, n.execution_id, n.node_id, n.ordinal, n.attempt, n.output_count, n.waits, n.inputs,
+           e.graph_version_id, e.user_id, e.nodes_input_masks -> n.node_id::text AS mask, e.simulate,
+           e.mocks, e.depth, e.root_id
+), started AS (
+    UPDATE execution_execution e SET status = 'RUNNING', started_at = clock_timestamp()
+      FROM claimed WHERE e.id = claimed.execution_id AND e.status = 'QUEUED'
+)
+SELECT claimed.*,
+       (SELECT json_object_agg(pin, value) FROM execution_nodeinput i WHERE i.node_execution_id = claimed.id) AS later
+  FROM claimed
+"""
+
+
+def claim(node_execution_id: UUID, *, lease_seconds: float) -> Claimed | None:
+    """Take a QUEUED node execution for `lease_seconds`; None if there is nothing to take (any more)."""
+    token = uuid4()
+    with connection.cursor() as cursor:
+        cursor.execute(_CLAIM, {"id": node_execution_id, "token": token, "lease": lease_seconds})
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    (key, execution_id, node_id, ordinal, attempt, output_count, waits, inputs, version_id, *rest) = row
+    user_id, mask, simulate, mocks, depth, root_id, later = rest
+    return Claimed(
+        id=key,
+        execution_id=execution_id,
+        node_id=node_id,
+        ordinal=ordinal,
+        attempt=attempt,
+        token=token,
+        output_count=output_count,
+        waits=waits,
+        inputs={**inputs, **(later or {})},
+        graph_version_id=version_id,
+        user_id=user_id,
+        mask=mask or {},
+        simulate=simulate,
+        mocks=mocks or {},
+        depth=depth,
+        root_id=root_id,
+    )
+
+
+def renew_leases(tokens: Collection[UUID], *, lease_seconds: float) -> set[UUID]:
+    """Extend the leases of these claims; return the tokens that still hold theirs."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE execution_nodeexecution SET lease_until = clock_timestamp() + make_interval(secs => %s)"
+            " WHERE status = %s AND token = ANY(%s) RETURNING token",
+            [lease_seconds, Status.RUNNING, list(tokens)],
+        )
+        return {token for (token,) in cursor.fetchall()}

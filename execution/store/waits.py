@@ -1,0 +1,115 @@
+"""What a suspended node execution waits for: a moment, a person, or a sub-run."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from execution.engine.statuses import ENDED, Status
+from execution.store.claims import Claimed
+from execution.store.recording import Output
+from execution.store.runs import Ready, describe_ready
+from execution.values import dump
+from graphs.blocks.contract import AskPerson, Decision
+from graphs.models import new_id
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubRun:
+    """How a sub-run stands. `outputs` are those from a given position on."""
+
+    id: UUID
+    status: Status
+    error: str
+    outputs: tuple[Output, ...]
+
+
+def ask(claimed: Claimed, question: AskPerson, *, wait_number: int, data: Any) -> None:
+    """Write down what a person is asked."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO execution_review (id, node_execution_id, wait, name, data, editable, message, created_at)"
+            " VALUES (%s, %s, %s, %s, %s::json, %s, '', clock_timestamp())"
+            " ON CONFLICT (node_execution_id, wait) DO NOTHING",
+            [new_id(), claimed.id, wait_number, question.name, dump(data), question.editable],
+        )
+
+
+def load_decision(claimed: Claimed, wait: int) -> Decision | None:
+    """Return what was decided about the question asked as this wait; None if nobody has decided."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT approved, decided_data, message FROM execution_review"
+            " WHERE node_execution_id = %s AND wait = %s AND approved IS NOT NULL",
+            [claimed.id, wait],
+        )
+        row = cursor.fetchone()
+    return Decision(approved=row[0], data=row[1], message=row[2]) if row else None
+
+
+def load_sub_run(claimed: Claimed, wait: int, *, position: int) -> SubRun | None:
+    """Return the sub-run started as this wait, with its outputs from `position` on; None if there is none."""
+    with connection.cursor() as cursor:
+        # The outputs are read after the status: what a run that has ended emitted is then complete.
+        cursor.execute(
+            "SELECT id, status, error FROM execution_execution WHERE parent_id = %s AND parent_wait = %s",
+            [claimed.id, wait],
+        )
+        row = cursor.fetchone()
+        if row is None:
+            return None
+        cursor.execute(
+            "SELECT name, value FROM execution_runoutput WHERE execution_id = %s AND position >= %s ORDER BY position",
+            [row[0], position],
+        )
+        return SubRun(id=row[0], status=Status(row[1]), error=row[2], outputs=tuple(cursor.fetchall()))
+
+
+def still_waits_for(sub_run_id: UUID, *, seen: int) -> bool:
+    """Lock a sub-run and say whether there is nothing new: it has not ended and has `seen` outputs."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT status, output_count FROM execution_execution WHERE id = %s FOR NO KEY UPDATE", [sub_run_id]
+        )
+        status, output_count = cursor.fetchone()
+    return status not in ENDED and output_count <= seen
+
+
+def wake_due(*, limit: int = 500) -> list[Ready]:
+    """Queue the node executions whose time has come."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE execution_nodeexecution n SET status = 'QUEUED', queued_at = clock_timestamp(), wake_at = NULL"
+            "  FROM execution_execution e"
+            " WHERE e.id = n.execution_id AND n.status = 'SUSPENDED' AND n.id IN ("
+            "   SELECT id FROM execution_nodeexecution WHERE status = 'SUSPENDED' AND wake_at <= clock_timestamp()"
+            "    ORDER BY wake_at LIMIT %s FOR UPDATE SKIP LOCKED)"
+            " RETURNING n.id, n.node_id, e.graph_version_id",
+            [limit],
+        )
+        return describe_ready(cursor.fetchall())
+
+
+def seconds_to_next_wake() -> float | None:
+    """Return how long until the next timer is due; None if there is none."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXTRACT(EPOCH FROM min(wake_at) - clock_timestamp())::float FROM execution_nodeexecution"
+            " WHERE status = 'SUSPENDED'"
+        )
+        (seconds,) = cursor.fetchone()
+    return None if seconds is None else float(seconds)
+
+
+def decide(review_id: UUID, *, user_id: int, decision: Decision) -> UUID | None:
+    """Write a decision; return the node execution that waits for it, or None if it was decided before."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE execution_review SET approved = %s, decided_data = %s::json, message = %s, decided_by_id = %s,"
+            " decided_at = clock_timestamp() WHERE id = %s AND approved IS NULL RETURNING node_execution_id",
+            [decision.approved, dump(decision.data), decision.message, user_id, review_id],
+        )
+        row = cursor.fetchone()
+    return row[0] if row else None
+

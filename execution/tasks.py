@@ -1,0 +1,45 @@
+"""What is sent: one message per node execution, with its id and nothing else."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import structlog
+from celery import shared_task
+from kombu.exceptions import OperationalError
+
+from execution.async_loop import run_in_background
+from execution.planning import IO_QUEUE
+from execution.runner import begin, run_async, run_plain
+from execution.store.runs import Ready
+
+logger = structlog.get_logger(__name__)
+
+
+@shared_task(name="execution.execute_node")
+def execute_node(node_execution_id: str) -> None:
+    """Run a node execution whose block is plain; send its successors as they become ready."""
+    attempt = begin(UUID(node_execution_id), publish=send)
+    if attempt is not None:
+        run_plain(attempt)
+
+
+@shared_task(name="execution.execute_node_async")
+def execute_node_async(node_execution_id: str) -> None:
+    """Claim a node execution whose block is a coroutine and hand it to the event loop of this process."""
+    attempt = begin(UUID(node_execution_id), publish=send)
+    if attempt is not None:
+        run_in_background(lambda executor: run_async(attempt, executor=executor))
+
+
+def send(ready: Sequence[Ready]) -> None:
+    """Send a message for each node execution that became QUEUED. Call it after the commit.
+
+    Never raises for a broker that can't be reached: the rows are the promise, recovery sends again.
+    """
+    try:
+        for each in ready:
+            task = execute_node_async if each.queue == IO_QUEUE else execute_node
+            # The shadow name is what logs and Flower show: the block.
+            task.apply_async(args=[str(each.id)], queue=each.queue, shadow=each.name)
+    except OperationalError as error:
+        logger.warning("broker can't be reached; recovery will send", count=len(ready), error=str(error))

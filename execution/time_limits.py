@@ -1,0 +1,47 @@
+"""How long a plain block may take: an alarm that interrupts the thread it runs in."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from types import FrameType
+
+
+class TimeLimitError(Exception):
+    """A block took longer than it may; the text says how long."""
+
+    def __init__(self, limit: timedelta) -> None:
+        super().__init__(f"The block took longer than its limit of {limit.total_seconds():g} s.")
+
+
+@contextmanager
+def alarm_after(limit: timedelta) -> Iterator[None]:
+    """Raise `TimeLimitError` in this block of code once `limit` has passed.
+
+    Works in the main thread of a process, which is where a pool's child runs its tasks; elsewhere nobody interrupts.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ring(_number: int, _frame: FrameType | None) -> None:
+        raise TimeLimitError(limit)
+
+    previous = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, limit.total_seconds())
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+
+
+@contextmanager
+def alarm_held_back() -> Iterator[None]:
+    """Let the alarm wait until this block of code is done: a transaction must not be torn apart."""
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous)

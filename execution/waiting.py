@@ -1,0 +1,167 @@
+"""Waits: what a block yields to go on later without holding a worker.
+
+A node execution that was woken runs its block again from the start. The waits that it has been through are passed
+at once, with the answer that came for them.
+"""
+
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+
+from execution.attempts import Attempt
+from execution.engine.samples import make_sample
+from execution.engine.statuses import Status
+from execution.exceptions import InputsUnknownError
+from execution.planning import load_plan
+from execution.preparation import Prepared
+from execution.store.recording import suspend
+from execution.store.runs import LockedRun
+from execution.store.starting import Order, start_run
+from execution.store.waits import SubRun, ask, load_decision, load_sub_run, still_waits_for
+from execution.values import to_json_value
+from graphs.blocks.contract import AskPerson, Decision, RunGraph, Sleep
+from graphs.exceptions import BlockError
+from graphs.models import GraphVersion
+
+Wait = Sleep | AskPerson | RunGraph
+
+
+class SuspendedError(Exception):
+    """The node execution waits now; its attempt is over."""
+
+
+class Waits:
+    """The waits of one attempt, counted as the block yields them."""
+
+    def __init__(self, attempt: Attempt, prepared: Prepared) -> None:
+        self._attempt = attempt
+        self._claimed = attempt.claimed
+        self._prepared = prepared
+        self._count = 0
+
+    def pass_or_suspend(self, wait: Wait) -> Any:
+        """Return the answer to `wait` if it is there; else record the suspension and raise `SuspendedError`."""
+        number = self._count
+        self._count += 1
+        if isinstance(wait, RunGraph):
+            return self._run_graph(wait, number)
+        if self._claimed.simulate:
+            return Decision(approved=True, data=wait.data) if isinstance(wait, AskPerson) else None
+        if isinstance(wait, Sleep):
+            return None if number < self._claimed.waits else self._sleep(wait)
+        decision = load_decision(self._claimed, number)
+        return decision if decision is not None else self._ask(wait)
+
+    def _sleep(self, wait: Sleep) -> None:
+        seconds = max(0.0, wait.seconds)
+        self._attempt.suspend(
+            lambda outputs, position: suspend(
+                self._claimed,
+                outputs=outputs,
+                position=position,
+                waits=self._count,
+                write_wait=lambda _run: True,
+                wake_after=seconds,
+            )
+        )
+        raise SuspendedError
+
+    def _ask(self, wait: AskPerson) -> None:
+        data = to_json_value(wait.data)
+
+        def write(_run: LockedRun) -> bool:
+            ask(self._claimed, wait, wait_number=self._count - 1, data=data)
+            return True
+
+        self._attempt.suspend(
+            lambda outputs, position: suspend(
+                self._claimed,
+                outputs=outputs,
+                position=position,
+                waits=self._count,
+                write_wait=write,
+                status=Status.REVIEW,
+            )
+        )
+        raise SuspendedError
+
+    def _run_graph(self, wait: RunGraph, number: int) -> None:
+        """Start the sub-run, or pass on what it has emitted since the last look."""
+        seen = self._attempt.skip_recorded()
+        sub_run = load_sub_run(self._claimed, number, position=seen)
+        if sub_run is None:
+            self._start_sub_run(wait, number)
+            return
+        for name, value in sub_run.outputs:
+            self._attempt.emit(name, value)
+        if sub_run.status is Status.COMPLETED:
+            return
+        if sub_run.status in (Status.FAILED, Status.TERMINATED):
+            raise BlockError(f"The sub-run {sub_run.id} ended {sub_run.status}: {sub_run.error or 'no reason given'}")
+        self._wait_on(sub_run, seen + len(sub_run.outputs))
+
+    def _wait_on(self, sub_run: SubRun, seen: int) -> None:
+        self._attempt.suspend(
+            lambda outputs, position: suspend(
+                self._claimed,
+                outputs=outputs,
+                position=position,
+                waits=self._claimed.waits,
+                write_wait=lambda _run: still_waits_for(sub_run.id, seen=seen),
+            )
+        )
+        raise SuspendedError
+
+    def _start_sub_run(self, wait: RunGraph, number: int) -> None:
+        version_id = _find_version(wait, user_id=self._claimed.user_id)
+        if version_id is None:
+            self._make_up_outputs(wait)
+            return
+        order = self._order(wait, number, version_id)
+
+        def write(run: LockedRun) -> bool:
+            run.ready.extend(start_run(order).ready)
+            return True
+
+        try:
+            self._attempt.suspend(
+                lambda outputs, position: suspend(
+                    self._claimed, outputs=outputs, position=position, waits=self._count, write_wait=write
+                )
+            )
+        except InputsUnknownError as error:
+            raise BlockError(str(error)) from error
+        raise SuspendedError
+
+    def _order(self, wait: RunGraph, number: int, version_id: UUID) -> Order:
+        if self._claimed.depth >= settings.MAX_SUB_RUN_DEPTH:
+            raise BlockError(
+                f"Sub-graphs are nested more than {settings.MAX_SUB_RUN_DEPTH} deep: does a graph run itself?"
+            )
+        return Order(
+            user_id=self._claimed.user_id,
+            graph=load_plan(version_id),
+            input_data={name: to_json_value(value) for name, value in wait.inputs.items()},
+            masks=to_json_value(dict(wait.nodes_input_masks or {})),
+            simulate=self._claimed.simulate,
+            mocks=self._claimed.mocks,
+            parent_id=self._claimed.id,
+            parent_wait=number,
+            root_id=self._claimed.root_id or self._claimed.execution_id,
+            depth=self._claimed.depth + 1,
+        )
+
+    def _make_up_outputs(self, wait: RunGraph) -> None:
+        if not self._claimed.simulate:
+            raise BlockError(f"You have no graph {wait.graph_id} with a version {wait.graph_version}.")
+        schema = self._prepared.spec.constants.get("output_schema") or {}
+        for name, pin in (schema.get("properties") or {}).items():
+            self._attempt.emit(name, make_sample(pin, name=name))
+
+
+def _find_version(wait: RunGraph, *, user_id: int) -> UUID | None:
+    versions = GraphVersion.objects.filter(
+        graph_id=wait.graph_id, version=wait.graph_version, graph__owner_id=user_id
+    )
+    return versions.values_list("pk", flat=True).first()
