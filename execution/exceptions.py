@@ -15,8 +15,8 @@ class InputsUnknownError(ExecutionError):
         super().__init__(f"The graph has no input named {names}. Its inputs: {expected}.")
 
 
-class NestingTooDeepError(ExecutionError):
-    """A graph runs itself, or sub-graphs are nested too deeply."""
+class MasksInvalidError(ExecutionError):
+    """The masks of a run don't have their shape."""
 
 
 class ReviewDecidedError(ExecutionError):

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 
-from execution.exceptions import ReviewDecidedError
+from execution.exceptions import MasksInvalidError, ReviewDecidedError
 from execution.models import Execution, Review
 from execution.planning import load_plan
 from execution.store.runs import wake
@@ -17,7 +17,7 @@ from execution.tasks import send
 from execution.values import to_json_value
 from graphs.blocks.contract import Decision
 from graphs.models import GraphVersion
-from graphs.validation import check_for_run
+from graphs.services import check_runnable
 
 Masks = Mapping[str, Mapping[str, Any]]
 
@@ -34,10 +34,10 @@ def start_execution(
     """Accept a run: check the graph, write the run and its first node executions, and send them.
 
     `nodes_input_masks` is {node id: {pin: value}}; for `mocks` see `execution.simulation.find_mock`.
-    Raises `GraphInvalidError` with every problem, and `InputsUnknownError`.
+    Raises `GraphInvalidError` with every problem, `InputsUnknownError` and `MasksInvalidError`.
     """
     masks = nodes_input_masks or {}
-    check_for_run(version.document(), masks=masks, simulate=simulate)
+    check_runnable(version=version, masks=_masked_pins(masks), simulate=simulate)
     order = Order(
         user_id=user.pk,
         graph=load_plan(version.pk),
@@ -49,6 +49,14 @@ def start_execution(
     started = start_run(order)
     transaction.on_commit(lambda: send(started.ready))
     return Execution.objects.get(pk=started.execution_id)
+
+
+def _masked_pins(masks: Masks) -> dict[UUID, set[str]]:
+    """Return the masks by node; raises `MasksInvalidError` for a key that is no node id."""
+    try:
+        return {UUID(node_id): set(pins) for node_id, pins in masks.items()}
+    except (ValueError, AttributeError, TypeError):
+        raise MasksInvalidError("nodes_input_masks must be {node id: {pin: value}}.") from None
 
 
 def decide_review(*, user: AbstractBaseUser, review: Review, approved: bool, data: Any, message: str = "") -> Review:
