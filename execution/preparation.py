@@ -50,7 +50,7 @@ def _validate_inputs(claimed: Claimed, spec: NodeSpec, block: Block[Any]) -> Blo
         if claimed.simulate:
             inputs = fill_missing(spec, inputs)
         if spec.is_agent:
-            inputs = {**spec.constants, "inputs": inputs}
+            inputs = {**spec.constants, "user_id": str(claimed.user_id), "inputs": inputs}
         return block.Inputs.model_validate(inputs)
     except InputsInvalidError as error:
         raise BlockError(_explain_inputs(error.problems)) from error

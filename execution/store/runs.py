@@ -212,5 +212,5 @@ def _warn(run: LockedRun, key: UUID, node_id: UUID, delivered: set[str], statics
         "node_id": str(node_id),
         "node_execution_id": str(key),
         "lacking_pins": lacking,
-        "message": f"“{node.name}” never fired: no value came for {', '.join(lacking)}.",
+        "message": f"An execution of “{node.name}” never fired: no value came for {', '.join(lacking)}.",
     }

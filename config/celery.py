@@ -1,0 +1,40 @@
+"""The Celery app."""
+
+import os
+from typing import Any
+
+from celery import Celery
+from celery.fixups.django import DjangoWorkerFixup
+from celery.signals import beat_init, celeryd_init, setup_logging
+from django.db import close_old_connections
+
+from config.startup import require_broker, require_database
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+
+def _close_old_connections(_fixup: DjangoWorkerFixup, **_options: Any) -> None:
+    close_old_connections()
+
+
+# The fix-up as it comes opens a new connection for each task (twice the time of a hop). Django's own rule does: a
+# connection is kept, checked before it is used again, and closed after an error.
+DjangoWorkerFixup.close_database = _close_old_connections
+
+app = Celery("config")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+app.autodiscover_tasks(related_name="worker_life")
+
+
+@setup_logging.connect
+def keep_django_logging(**_options: Any) -> None:
+    """Let the worker log as settings.LOGGING says: with a receiver here Celery does not set up its own."""
+
+
+@celeryd_init.connect
+@beat_init.connect
+def require_servers(**_options: Any) -> None:
+    """Start the embedded servers for a worker or beat that was started by hand."""
+    require_database()
+    require_broker()
