@@ -112,7 +112,7 @@ def get_version(*, user: AbstractBaseUser, graph_id: UUID | str, version: int | 
     """
     graph = get_graph(user=user, graph_id=graph_id)
     versions = with_parts(graph.versions.all())
-    found = versions.filter(pk=graph.active_version_id) if version is None else versions.filter(version=version)
+    found = versions.filter(pk__in=[graph.active_version_id]) if version is None else versions.filter(version=version)
     result = found.first()
     if result is None:
         raise GraphNotFoundError(

@@ -1,6 +1,7 @@
 """Writes graphs to their rows, many at a time, and reads versions back."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import AbstractBaseUser
@@ -37,7 +38,7 @@ def insert_version(*, graph: Graph, number: int, document: GraphDocument) -> Gra
 
 
 def find_versions(
-    *, owner_id: object, references: Iterable[tuple[UUID, int]], with_content: bool = False
+    *, owner_id: Any, references: Iterable[tuple[UUID, int]], with_content: bool = False
 ) -> dict[tuple[UUID, int], GraphVersion]:
     """Return the owner's versions among these (graph id, version). One query, three with the content."""
     wanted = set(references)

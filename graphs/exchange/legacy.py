@@ -18,6 +18,9 @@ ADD_TO_LIST: Final = "aeb08fc1-2fc1-4141-bc8e-f758f183a822"
 COUNTDOWN_TIMER: Final = "d67a9c52-5e4e-11e2-bcfd-0800200c9a71"
 COMBINE_TEXTS: Final = "e30a4d42-7b7d-4e6a-b36e-1f9b8e3b7d85"
 
+_EMPTY: Final[tuple[Any, ...]] = ([], {}, None, "")
+"""What an unused old pin had as its constant."""
+
 _NUMBERED_INPUT: Final = re.compile(r"input([1-9][0-9]{0,2})")
 _SINGLE_BRACES: Final = re.compile(r"(?<!\{)\{\s*([A-Za-z_]\w*)\s*\}(?!\})")
 
@@ -80,10 +83,12 @@ class _Renaming:
     def mend_node(self, node: NodeRecord, *, old_template: bool) -> NodeRecord:
         constants: dict[str, Any] = {}
         for name, value in node.input_default.items():
+            if value in _EMPTY and self._find_input(node.block_id, name):
+                continue
             new_name = self._rename_input(node.id, node.block_id, name)
             if new_name == name:
                 constants[name] = value
-            elif value not in ([], {}, None, ""):
+            else:
                 constants.setdefault(new_name, value)
         template = constants.get("format")
         if old_template and isinstance(template, str):
@@ -100,17 +105,25 @@ class _Renaming:
         )
 
     def _rename_input(self, node_id: str, block_id: str, name: str) -> str:
-        old, interface = _TABLE.get(block_id), self.find(block_id)
-        if old is None or base_of(name) in (interface.inputs if interface else ()):
-            return name
-        today = old.inputs(base_of(name)) if callable(old.inputs) else old.inputs.get(base_of(name))
-        return self._note(node_id, name, today, what="input")
+        return self._note(node_id, name, self._find_input(block_id, name), what="input")
 
     def _rename_output(self, node_id: str, block_id: str, name: str) -> str:
-        old, interface = _TABLE.get(block_id), self.find(block_id)
+        return self._note(node_id, name, self._find_output(block_id, name), what="output")
+
+    def _find_input(self, block_id: str, name: str) -> str | None:
+        """Return what an old input is called today; None if it isn't an old one."""
+        old = _TABLE.get(block_id)
+        interface = self.find(block_id) if old else None
+        if old is None or base_of(name) in (interface.inputs if interface else ()):
+            return None
+        return old.inputs(base_of(name)) if callable(old.inputs) else old.inputs.get(base_of(name))
+
+    def _find_output(self, block_id: str, name: str) -> str | None:
+        old = _TABLE.get(block_id)
+        interface = self.find(block_id) if old else None
         if old is None or base_of(name) in (interface.outputs if interface else ()):
-            return name
-        return self._note(node_id, name, old.outputs.get(base_of(name)), what="output")
+            return None
+        return old.outputs.get(base_of(name))
 
     def _note(self, node_id: str, name: str, today: str | None, *, what: str) -> str:
         if today is None:

@@ -15,9 +15,10 @@ WHOLE_GRAPH: Final = UUID(int=0)
 
 
 def add_problem(problems: Problems, *, node: UUID, field: str, message: str) -> None:
-    """Add a message to a field; a field may have several."""
+    """Add a message to a field; a field may have several, but none twice."""
     fields = problems.setdefault(node, {})
-    fields[field] = f"{fields[field]} {message}" if field in fields else message
+    if message not in fields.get(field, ""):
+        fields[field] = f"{fields[field]} {message}" if field in fields else message
 
 
 def problems_for_saving(document: GraphDocument) -> Problems:
