@@ -74,13 +74,17 @@ def serve(module: str, function: str, memory_limit: int) -> None:
     work = getattr(importlib.import_module(module), function)
     connection = socket.socket(fileno=0)
     _give_up_resources(memory_limit)
-    send(connection, READY)
-    while (request := receive(connection)) is not None:
-        (time_limit,) = TIME_LIMIT.unpack_from(request)
-        # Nobody handles SIGALRM, so the kernel ends the process, whatever it is doing.
-        signal.setitimer(signal.ITIMER_REAL, time_limit + ORPHAN_GRACE)
-        send(connection, _answer(work, request[TIME_LIMIT.size :]))
-        signal.setitimer(signal.ITIMER_REAL, 0)
+    # Unhandled, the alarm has the kernel end the process, whatever it is doing; it may have come to us ignored.
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
+    # The owner may go at any moment, and then there is nothing left to do, or to say.
+    with contextlib.suppress(OSError):
+        send(connection, READY)
+        while (request := receive(connection)) is not None:
+            (time_limit,) = TIME_LIMIT.unpack_from(request)
+            signal.setitimer(signal.ITIMER_REAL, time_limit + ORPHAN_GRACE)
+            send(connection, _answer(work, request[TIME_LIMIT.size :]))
+            signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _give_up_resources(memory_limit: int) -> None:

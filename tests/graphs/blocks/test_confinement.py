@@ -79,6 +79,7 @@ def test_work_that_needs_too_much_memory_is_refused(confined: Confined) -> None:
     with pytest.raises(BlockError, match="The work needs more memory than the 128 MiB it may use"):
         confined("fill_memory", 200 * MEBIBYTE, time_limit=AMPLE)
 
+    assert confined.process_ids() == frozenset(), "what ran out of memory is not used again"
     assert confined("fill_memory", MEBIBYTE, time_limit=AMPLE) == MEBIBYTE
 
 
