@@ -6,6 +6,7 @@ bytes of XML become a large object and a few megabytes of them all the memory th
 """
 
 import base64
+import codecs
 import io
 import zipfile
 from collections.abc import Iterator
@@ -21,6 +22,9 @@ MAX_UNPACKED_BYTES = 100 * MEBIBYTE
 MAX_PARTS = 2_000
 TIME_LIMIT = 60.0
 MEMORY_LIMIT = 1024 * MEBIBYTE
+
+# The codec of names in a zip; a confined process can't open a file any more to load it when it is first needed.
+codecs.lookup("cp437")
 
 
 def is_workbook(content: bytes) -> bool:
@@ -57,7 +61,8 @@ def read_here(encoded: str, max_rows: int, max_columns: int) -> list[list[str]]:
     except (BlockError, MemoryError):
         raise
     except Exception as error:  # openpyxl raises whatever a broken workbook leads to
-        raise BlockError(f"The workbook can't be read: {type(error).__name__}: {str(error)[:200]}") from error
+        cause = error.__cause__ or error
+        raise BlockError(f"The workbook can't be read: {type(cause).__name__}: {str(cause)[:200]}") from error
 
 
 _read_confined = Confined(read_here, subject="The workbook", memory_limit=MEMORY_LIMIT, process_limit=2)
