@@ -7,8 +7,8 @@ much memory for many small tags. So it works in a confined process, with 30 seco
 from collections.abc import Iterator
 from typing import Any
 
-from gravitasml.parser import Parser  # type: ignore[import-untyped]
-from gravitasml.token import Token, tokenize  # type: ignore[import-untyped]
+from gravitasml.parser import Parser
+from gravitasml.token import Token, tokenize
 from pydantic import Field
 
 from graphs.blocks.confinement import MEBIBYTE, Confined
@@ -19,6 +19,9 @@ MAX_BYTES = 10 * MEBIBYTE
 MAX_DEPTH = 100
 TIME_LIMIT = 30.0
 MEMORY_LIMIT = 1024 * MEBIBYTE
+
+# How many levels deeper a token leads.
+STEPS = {"TAG_OPEN": 1, "TAG_CLOSE": -1}
 
 
 def parse_xml(text: str, *, time_limit: float = TIME_LIMIT) -> dict[str, Any]:
@@ -51,15 +54,11 @@ def _check(tokens: list[Token]) -> None:
     """Raise `ValueError` unless the tokens are one root with everything inside it, as the parser takes for granted."""
     depth = roots = 0
     for token in tokens:
-        if token.type == "TAG_OPEN":
-            roots += depth == 0
-            depth += 1
-        elif token.type == "TAG_CLOSE":
-            depth -= 1
-        elif depth == 0:
-            raise ValueError("there is text outside the root element.")
-        if depth < 0:
-            raise ValueError(f"the closing tag {token.value!r} was never opened.")
+        step = STEPS.get(token.type, 0)
+        if depth == 0 and step < 1:
+            raise ValueError(f"{token.value[:40]!r} stands outside the root element.")
+        roots += depth == 0
+        depth += step
         if depth > MAX_DEPTH:
             raise ValueError(f"tags are nested more than {MAX_DEPTH} levels deep.")
     if depth:

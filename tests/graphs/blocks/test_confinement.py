@@ -181,7 +181,7 @@ sys.stdin.read()
 
 @pytest.mark.parametrize("then", [IDLE, BUSY, WITH_A_FORK], ids=["idle", "busy", "its owner forked"])
 def test_it_ends_when_its_owner_is_killed(then: str) -> None:
-    with subprocess.Popen(  # noqa: S603 - our own script
+    with subprocess.Popen(
         [sys.executable, "-c", OWNER + then],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -214,7 +214,7 @@ print("kept" if confined("process_id", time_limit=30) == first else "lost", flus
 
 
 def test_a_fork_has_processes_of_its_own_and_leaves_its_parent_the_others() -> None:
-    owner = subprocess.run(  # noqa: S603 - our own script
+    owner = subprocess.run(
         [sys.executable, "-W", "error", "-c", OWNER + FORK],
         capture_output=True,
         env=environment(),
