@@ -1,14 +1,17 @@
 """The Celery app."""
 
 import os
+import signal
+from pathlib import Path
 from typing import Any
 
 from celery import Celery
 from celery.fixups.django import DjangoWorkerFixup
-from celery.signals import beat_init, celeryd_init, setup_logging
+from celery.signals import beat_init, celeryd_init, setup_logging, worker_process_init, worker_ready
 from django.db import close_old_connections
 
 from config.startup import require_broker, require_database
+from execution.workers import READY_FILE_VARIABLE, die_with_parent
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -38,3 +41,16 @@ def require_servers(**_options: Any) -> None:
     """Start the embedded servers for a worker or beat that was started by hand."""
     require_database()
     require_broker()
+
+
+@worker_process_init.connect
+def end_with_worker(**_options: Any) -> None:
+    """Leave no child behind when a worker is killed."""
+    die_with_parent(signal.SIGKILL)
+
+
+@worker_ready.connect
+def announce_ready(**_options: Any) -> None:
+    """Tell whoever started this worker that it takes messages."""
+    if path := os.environ.get(READY_FILE_VARIABLE):
+        Path(path).touch()

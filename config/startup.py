@@ -1,0 +1,51 @@
+"""What a process does before it uses the servers: start the embedded ones, make sure that others answer."""
+
+import os
+
+import psycopg
+from django.conf import settings
+from kombu import Connection
+
+from config import embedded
+
+_CONNECT_SECONDS = 5
+
+
+class ServerUnavailableError(Exception):
+    """A server that was named by its URL doesn't answer; the text says which and why in one sentence."""
+
+
+def require_database() -> None:
+    """Make sure that PostgreSQL is there until this process ends."""
+    if settings.EMBEDDED_SERVERS:
+        embedded.hold(settings.EMBEDDED_SERVERS)
+    if embedded.POSTGRES in settings.EMBEDDED_SERVERS:
+        return
+    database = settings.DATABASES["default"]
+    try:
+        psycopg.connect(
+            dbname=database["NAME"],
+            user=database["USER"] or None,
+            password=database["PASSWORD"] or None,
+            host=database["HOST"] or None,
+            port=database["PORT"] or None,
+            **{**database["OPTIONS"], "connect_timeout": _CONNECT_SECONDS},
+        ).close()
+    except psycopg.OperationalError as error:
+        reason = str(error).strip().splitlines()[-1].strip()
+        raise ServerUnavailableError(f"PostgreSQL of DATABASE_URL can't be used: {reason}") from error
+
+
+def require_broker() -> None:
+    """Make sure that the broker is there until this process ends."""
+    if embedded.VALKEY in settings.EMBEDDED_SERVERS:
+        embedded.hold(settings.EMBEDDED_SERVERS)
+        return
+    connection = Connection(settings.CELERY_BROKER_URL, connect_timeout=_CONNECT_SECONDS)
+    try:
+        connection.ensure_connection(max_retries=1, interval_start=0.1, timeout=_CONNECT_SECONDS)
+    except Exception as error:  # noqa: BLE001 - each transport has its own family of errors
+        name = "BROKER_URL" if os.environ.get("BROKER_URL") else "REDIS_URL"
+        raise ServerUnavailableError(f"The broker of {name} ({connection.as_uri()}) can't be used: {error}") from error
+    finally:
+        connection.release()

@@ -1,0 +1,13 @@
+"""The WSGI application."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+from config.startup import require_broker, require_database
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+require_database()
+require_broker()
+application = get_wsgi_application()

@@ -1,0 +1,88 @@
+"""Fixtures for all tests. Tests that ask for no server start none."""
+
+import os
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from django.conf import settings
+from django.contrib.auth.models import User
+from kombu import Connection
+
+from config.startup import require_broker, require_database
+from execution.workers import WorkerProcesses
+from tests.settings import TEST_DATABASE_PREFIX, USES_EMBEDDED_DATABASE
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings: None) -> None:
+    """Have PostgreSQL before pytest-django makes the test database."""
+    require_database()
+    if USES_EMBEDDED_DATABASE:
+        _drop_leftover_databases()
+
+
+@pytest.fixture
+def user(db: None) -> User:
+    """A user who owns things."""
+    return User.objects.create_user(username="ada", password="analytical-engine")
+
+
+@pytest.fixture(scope="session")
+def broker_server() -> str:
+    """The URL of the tests' own, empty broker database."""
+    require_broker()
+    return str(settings.CELERY_BROKER_URL)
+
+
+@pytest.fixture
+def broker(broker_server: str) -> Iterator[Connection]:
+    """A connection to the tests' broker with nothing in its queues."""
+    with Connection(broker_server, transport_options=settings.CELERY_BROKER_TRANSPORT_OPTIONS) as connection:
+        for queue in settings.CELERY_TASK_QUEUES:
+            bound = queue(connection.default_channel)
+            bound.declare()
+            bound.purge()
+        yield connection
+
+
+@pytest.fixture(scope="session")
+def workers(django_db_setup: None, broker_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerProcesses]:
+    """Real worker processes on the test database, for tests marked `django_db(transaction=True)`."""
+    with WorkerProcesses(
+        concurrency=2,
+        environment=worker_environment(),
+        log_folder=tmp_path_factory.mktemp("workers"),
+    ) as running:
+        yield running
+
+
+def worker_environment() -> dict[str, str]:
+    """Return the variables that bind a process to the test database and the tests' broker."""
+    return {
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "DATABASE_NAME": str(settings.DATABASES["default"]["NAME"]),
+        "REDIS_DATABASE": os.environ["REDIS_DATABASE"],
+        "LEASE_SECONDS": str(settings.LEASE_SECONDS),
+    }
+
+
+def _drop_leftover_databases() -> None:
+    """Drop the databases of test runs that were killed."""
+    database = settings.DATABASES["default"]
+    with psycopg.connect(host=database["HOST"], user=database["USER"], dbname="postgres", autocommit=True) as connection:
+        pattern = TEST_DATABASE_PREFIX.replace("_", r"\_") + "%"
+        for (name,) in connection.execute("SELECT datname FROM pg_database WHERE datname LIKE %s", [pattern]).fetchall():
+            pid = name.removeprefix(TEST_DATABASE_PREFIX).partition("_")[0]
+            if pid.isdigit() and not _is_alive(int(pid)):
+                connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
