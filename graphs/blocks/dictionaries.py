@@ -14,10 +14,14 @@ MISSING = object()
 
 
 class CreateDictionaryInputs(BlockInputs):
+    """Keys and values."""
+
     values: dict[str, Any] = Field(description="The keys and values of the dictionary.")
 
 
 class CreateDictionaryOutputs(BlockOutputs):
+    """The dictionary."""
+
     dictionary: dict[str, Any] = Field(description="The dictionary.")
 
 
@@ -38,10 +42,13 @@ class CreateDictionaryBlock(Block[CreateDictionaryInputs]):
     )
 
     def run(self, inputs: CreateDictionaryInputs, context: BlockContext) -> Iterator[Yielded]:
+        """Emit the dictionary."""
         yield "dictionary", dict(inputs.values)
 
 
 class AddToDictionaryInputs(BlockInputs):
+    """A dictionary and what to add."""
+
     dictionary: dict[Any, Any] = Field(
         default_factory=dict, description="The dictionary to add to. Without one, an empty one is taken."
     )
@@ -51,6 +58,8 @@ class AddToDictionaryInputs(BlockInputs):
 
 
 class AddToDictionaryOutputs(BlockOutputs):
+    """The result."""
+
     updated_dictionary: dict[Any, Any] = Field(description="The dictionary with the new entries.")
 
 
@@ -77,6 +86,7 @@ class AddToDictionaryBlock(Block[AddToDictionaryInputs]):
     )
 
     def run(self, inputs: AddToDictionaryInputs, context: BlockContext) -> Iterator[Yielded]:
+        """Emit the dictionary with the new entries."""
         updated = dict(inputs.dictionary)
         if inputs.key and inputs.value is not None:
             updated[inputs.key] = inputs.value
@@ -85,11 +95,15 @@ class AddToDictionaryBlock(Block[AddToDictionaryInputs]):
 
 
 class FindInDictionaryInputs(BlockInputs):
+    """Where to look, and what for."""
+
     input: Any = Field(description="A dictionary or a list, or the JSON text of one.")
     key: str | int = Field(description="The key in the dictionary, or the index in the list.")
 
 
 class FindInDictionaryOutputs(BlockOutputs):
+    """One of the two."""
+
     output: Any = Field(description="What is there.")
     missing: Any = Field(description="The input, if nothing is there.")
 
@@ -120,6 +134,7 @@ class FindInDictionaryBlock(Block[FindInDictionaryInputs]):
     )
 
     def run(self, inputs: FindInDictionaryInputs, context: BlockContext) -> Iterator[Yielded]:
+        """Emit what is found, or the input."""
         data = _parse_json(inputs.input) if isinstance(inputs.input, str) else inputs.input
         found = _find(data, inputs.key)
         if found is MISSING:
@@ -164,12 +179,16 @@ def _parse_float(digits: str) -> float:
 
 
 class RemoveFromDictionaryInputs(BlockInputs):
+    """A dictionary and a key."""
+
     dictionary: dict[Any, Any] = Field(description="The dictionary to remove from.")
     key: str | int = Field(description="The key to remove.")
     return_value: bool = Field(default=False, description="Whether the removed value is emitted too.")
 
 
 class RemoveFromDictionaryOutputs(BlockOutputs):
+    """The result."""
+
     updated_dictionary: dict[Any, Any] = Field(description="The dictionary without the key.")
     removed_value: Any = Field(description="The value that was removed, if it was asked for.")
 
@@ -192,6 +211,7 @@ class RemoveFromDictionaryBlock(Block[RemoveFromDictionaryInputs]):
     )
 
     def run(self, inputs: RemoveFromDictionaryInputs, context: BlockContext) -> Iterator[Yielded]:
+        """Emit the dictionary without the key, then what was there."""
         updated = dict(inputs.dictionary)
         removed = updated.pop(_existing_key(updated, inputs.key), MISSING)
         if removed is MISSING:
@@ -202,12 +222,16 @@ class RemoveFromDictionaryBlock(Block[RemoveFromDictionaryInputs]):
 
 
 class ReplaceDictionaryValueInputs(BlockInputs):
+    """A dictionary, a key and a value."""
+
     dictionary: dict[Any, Any] = Field(description="The dictionary to change.")
     key: str | int = Field(description="The key whose value is replaced.")
     value: Any = Field(description="The new value.")
 
 
 class ReplaceDictionaryValueOutputs(BlockOutputs):
+    """The result."""
+
     updated_dictionary: dict[Any, Any] = Field(description="The dictionary with the new value.")
     old_value: Any = Field(description="The value that was replaced.")
 
@@ -232,6 +256,7 @@ class ReplaceDictionaryValueBlock(Block[ReplaceDictionaryValueInputs]):
     )
 
     def run(self, inputs: ReplaceDictionaryValueInputs, context: BlockContext) -> Iterator[Yielded]:
+        """Emit the dictionary with the value, then what was there."""
         key = _existing_key(inputs.dictionary, inputs.key)
         if key not in inputs.dictionary:
             raise BlockError(f"Key '{inputs.key}' not found in dictionary")
@@ -240,10 +265,14 @@ class ReplaceDictionaryValueBlock(Block[ReplaceDictionaryValueInputs]):
 
 
 class DictionaryIsEmptyInputs(BlockInputs):
+    """A dictionary."""
+
     dictionary: dict[Any, Any] = Field(description="The dictionary to look at.")
 
 
 class DictionaryIsEmptyOutputs(BlockOutputs):
+    """The answer."""
+
     is_empty: bool = Field(description="Whether it has no entry.")
 
 
@@ -261,4 +290,5 @@ class DictionaryIsEmptyBlock(Block[DictionaryIsEmptyInputs]):
     )
 
     def run(self, inputs: DictionaryIsEmptyInputs, context: BlockContext) -> Iterator[Yielded]:
+        """Emit the answer."""
         yield "is_empty", not inputs.dictionary

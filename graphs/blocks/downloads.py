@@ -54,7 +54,7 @@ async def download(url: str, *, is_allowed: Callable[[Address], bool] = is_publi
     except TimeoutError:
         raise BlockError(f"The download took longer than {TIME_LIMIT:g} seconds.") from None
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
-        raise BlockError(f"The file can't be downloaded: {error or type(error).__name__}") from error
+        raise BlockError(f"The file can't be downloaded: {str(error) or type(error).__name__}") from error
 
 
 async def _follow(client: httpx.AsyncClient, url: httpx.URL, is_allowed: Callable[[Address], bool]) -> Media:

@@ -18,12 +18,16 @@ MAX_PADDING = 10 * 1024 * 1024
 
 
 class ConcatenateListsInputs(BlockInputs):
+    """Some lists."""
+
     lists: list[list[Any]] = Field(description="The lists to join.")
     deduplicate: bool = Field(default=False, description="Whether an item is kept only where it is first.")
     remove_none: bool = Field(default=False, description="Whether empty values (null) are left out.")
 
 
 class ConcatenateListsOutputs(BlockOutputs):
+    """The result and its length."""
+
     concatenated_list: list[Any] = Field(description="The items of all lists, one list after the other.")
     length: int = Field(description="How many items that are.")
 
@@ -52,6 +56,7 @@ class ConcatenateListsBlock(Block[ConcatenateListsInputs]):
     )
 
     def run(self, inputs: ConcatenateListsInputs, context: BlockContext) -> Iterator[Yielded]:
+        """Emit the joined list."""
         _check_size(sum(map(len, inputs.lists)))
         joined = [item for items in inputs.lists for item in items if not (inputs.remove_none and item is None)]
         result = list(index_by_identity(joined).values()) if inputs.deduplicate else joined
@@ -60,11 +65,15 @@ class ConcatenateListsBlock(Block[ConcatenateListsInputs]):
 
 
 class FlattenListInputs(BlockInputs):
+    """A list, and how many levels to flatten."""
+
     nested_list: list[Any] = Field(description="The list that may hold lists.")
     max_depth: int = Field(default=-1, description="How many levels are flattened; -1 is all of them.")
 
 
 class FlattenListOutputs(BlockOutputs):
+    """The result, its length, and the depth there was."""
+
     flattened_list: list[Any] = Field(description="The items, without the lists that were around them.")
     length: int = Field(description="How many items that are.")
     original_depth: int = Field(description="How many levels the list had: 1 if there was no list in it.")
@@ -95,6 +104,7 @@ class FlattenListBlock(Block[FlattenListInputs]):
     )
 
     def run(self, inputs: FlattenListInputs, context: BlockContext) -> Iterator[Yielded]:
+        """Emit the flat list."""
         if inputs.max_depth < -1:
             raise BlockError(f"max_depth must be -1 (unlimited) or a non-negative integer, got {inputs.max_depth}")
         depth = _measure_depth(inputs.nested_list)
@@ -105,10 +115,14 @@ class FlattenListBlock(Block[FlattenListInputs]):
 
 
 class InterleaveListsInputs(BlockInputs):
+    """Some lists."""
+
     lists: list[list[Any]] = Field(description="The lists to take items from in turn.")
 
 
 class InterleaveListsOutputs(BlockOutputs):
+    """The result and its length."""
+
     interleaved_list: list[Any] = Field(description="The first item of each list, then the second of each, and so on.")
     length: int = Field(description="How many items that are.")
 
@@ -130,6 +144,7 @@ class InterleaveListsBlock(Block[InterleaveListsInputs]):
     )
 
     def run(self, inputs: InterleaveListsInputs, context: BlockContext) -> Iterator[Yielded]:
+        """Emit the mixed list."""
         _check_size(sum(map(len, inputs.lists)))
         mixed = list(_interleave(inputs.lists))
         yield "interleaved_list", mixed
@@ -137,6 +152,8 @@ class InterleaveListsBlock(Block[InterleaveListsInputs]):
 
 
 class ZipListsInputs(BlockInputs):
+    """Some lists, and what to do if one is shorter."""
+
     lists: list[list[Any]] = Field(description="The lists whose items are put together.")
     pad_to_longest: bool = Field(
         default=False, description="Whether there are as many groups as the longest list has items, not the shortest."
@@ -145,6 +162,8 @@ class ZipListsInputs(BlockInputs):
 
 
 class ZipListsOutputs(BlockOutputs):
+    """The result and its length."""
+
     zipped_list: list[list[Any]] = Field(
         description="The group of all first items, that of all second ones, and so on."
     )
@@ -172,6 +191,7 @@ class ZipListsBlock(Block[ZipListsInputs]):
     )
 
     def run(self, inputs: ZipListsInputs, context: BlockContext) -> Iterator[Yielded]:
+        """Emit the groups."""
         if inputs.pad_to_longest:
             _check_padding(inputs.lists, inputs.fill_value)
             groups = [list(group) for group in zip_longest(*inputs.lists, fillvalue=inputs.fill_value)]
@@ -188,7 +208,7 @@ def _check_size(size: int) -> None:
 
 
 def _check_padding(lists: list[list[Any]], fill_value: Any) -> None:
-    """Padding makes something out of nothing: a long list, many empty ones and a large value would fill the memory."""
+    """Refuse to make much out of nothing: a long list, many empty ones and a large value would fill the memory."""
     size = len(lists) * max(map(len, lists), default=0)
     _check_size(size)
     missing = size - sum(map(len, lists))

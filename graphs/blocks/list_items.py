@@ -16,11 +16,15 @@ NOT_FOUND = "Index or value not found"
 
 
 class GetListItemInputs(BlockInputs):
+    """A list and an index."""
+
     list: Items = Field(description="The list to take the item from.")
     index: int = Field(description="Where the item is, counted from 0; negative counts from the end.")
 
 
 class GetListItemOutputs(BlockOutputs):
+    """The item."""
+
     item: Any = Field(description="The item.")
 
 
@@ -39,10 +43,13 @@ class GetListItemBlock(Block[GetListItemInputs]):
     )
 
     def run(self, inputs: GetListItemInputs, context: BlockContext) -> Iterator[Yielded]:
+        """Emit the item."""
         yield "item", inputs.list[_locate(inputs.list, inputs.index, missing=OUT_OF_RANGE)]
 
 
 class RemoveFromListInputs(BlockInputs):
+    """A list, and which item to remove."""
+
     list: Items = Field(description="The list to remove from.")
     value: Any = Field(default=None, description="The value to remove, where it is first. Not used with an index.")
     index: int | None = Field(
@@ -52,6 +59,8 @@ class RemoveFromListInputs(BlockInputs):
 
 
 class RemoveFromListOutputs(BlockOutputs):
+    """The result."""
+
     updated_list: Items = Field(description="The list without the item.")
     removed_item: Any = Field(description="The item that was removed, if it was asked for.")
 
@@ -76,6 +85,7 @@ class RemoveFromListBlock(Block[RemoveFromListInputs]):
     )
 
     def run(self, inputs: RemoveFromListInputs, context: BlockContext) -> Iterator[Yielded]:
+        """Emit the list without the item, then the item."""
         if inputs.index is not None:
             index = _locate(inputs.list, inputs.index, missing=NOT_FOUND)
         else:
@@ -86,12 +96,16 @@ class RemoveFromListBlock(Block[RemoveFromListInputs]):
 
 
 class ReplaceListItemInputs(BlockInputs):
+    """A list, an index and an item."""
+
     list: Items = Field(description="The list to change.")
     index: int = Field(description="The index of the item to replace; negative counts from the end.")
     value: Any = Field(description="The new item.")
 
 
 class ReplaceListItemOutputs(BlockOutputs):
+    """The result."""
+
     updated_list: Items = Field(description="The list with the new item.")
     old_item: Any = Field(description="The item that was replaced.")
 
@@ -117,16 +131,21 @@ class ReplaceListItemBlock(Block[ReplaceListItemInputs]):
     )
 
     def run(self, inputs: ReplaceListItemInputs, context: BlockContext) -> Iterator[Yielded]:
+        """Emit the list with the new item, then the old one."""
         index = _locate(inputs.list, inputs.index, missing=OUT_OF_RANGE)
         yield "updated_list", [*inputs.list[:index], inputs.value, *inputs.list[index + 1 :]]
         yield "old_item", inputs.list[index]
 
 
 class ListIsEmptyInputs(BlockInputs):
+    """A list."""
+
     list: Items = Field(description="The list to look at.")
 
 
 class ListIsEmptyOutputs(BlockOutputs):
+    """The answer."""
+
     is_empty: bool = Field(description="Whether it has no item.")
 
 
@@ -144,6 +163,7 @@ class ListIsEmptyBlock(Block[ListIsEmptyInputs]):
     )
 
     def run(self, inputs: ListIsEmptyInputs, context: BlockContext) -> Iterator[Yielded]:
+        """Emit the answer."""
         yield "is_empty", not inputs.list
 
 

@@ -10,12 +10,16 @@ from graphs.blocks.identity import identify_items, index_by_identity
 
 
 class ListDifferenceInputs(BlockInputs):
+    """Two lists."""
+
     list_a: list[Any] = Field(description="The list to take from.")
     list_b: list[Any] = Field(description="The items to leave out.")
     symmetric: bool = Field(default=False, description="Whether the items that only the second list has are added.")
 
 
 class ListDifferenceOutputs(BlockOutputs):
+    """The result and its length."""
+
     difference: list[Any] = Field(description="The items that are in one list only.")
     length: int = Field(description="How many items that are.")
 
@@ -40,6 +44,7 @@ class ListDifferenceBlock(Block[ListDifferenceInputs]):
     )
 
     def run(self, inputs: ListDifferenceInputs, context: BlockContext) -> Iterator[Yielded]:
+        """Emit the difference."""
         difference = _subtract(inputs.list_a, inputs.list_b)
         if inputs.symmetric:
             difference += _subtract(inputs.list_b, inputs.list_a)
@@ -48,11 +53,15 @@ class ListDifferenceBlock(Block[ListDifferenceInputs]):
 
 
 class ListIntersectionInputs(BlockInputs):
+    """Two lists."""
+
     list_a: list[Any] = Field(description="The one list; its order is kept.")
     list_b: list[Any] = Field(description="The other list.")
 
 
 class ListIntersectionOutputs(BlockOutputs):
+    """The result and its length."""
+
     intersection: list[Any] = Field(description="The items that are in both lists, each once.")
     length: int = Field(description="How many items that are.")
 
@@ -74,6 +83,7 @@ class ListIntersectionBlock(Block[ListIntersectionInputs]):
     )
 
     def run(self, inputs: ListIntersectionInputs, context: BlockContext) -> Iterator[Yielded]:
+        """Emit what is in both."""
         other = index_by_identity(inputs.list_b)
         common = [item for identity, item in index_by_identity(inputs.list_a).items() if identity in other]
         yield "intersection", common

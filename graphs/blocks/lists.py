@@ -15,10 +15,14 @@ Items = list[Any]
 
 
 class ReverseListOrderInputs(BlockInputs):
+    """A list."""
+
     input_list: Items = Field(description="The list to reverse.")
 
 
 class ReverseListOrderOutputs(BlockOutputs):
+    """The result."""
+
     reversed_list: Items = Field(description="The same items, last first.")
 
 
@@ -33,10 +37,13 @@ class ReverseListOrderBlock(Block[ReverseListOrderInputs]):
     examples = (Example(inputs={"input_list": [1, "b", [3]]}, outputs=(("reversed_list", [[3], "b", 1]),)),)
 
     def run(self, inputs: ReverseListOrderInputs, context: BlockContext) -> Iterator[Yielded]:
+        """Emit the reversed list."""
         yield "reversed_list", inputs.input_list[::-1]
 
 
 class CreateListInputs(BlockInputs):
+    """The items, and how large a piece of them may be."""
+
     values: Items = Field(description="The items of the list.")
     max_size: int | None = Field(default=None, description="Cut the list into pieces of at most so many items.")
     max_tokens: int | None = Field(
@@ -47,6 +54,8 @@ class CreateListInputs(BlockInputs):
 
 
 class CreateListOutputs(BlockOutputs):
+    """The list."""
+
     list: Items = Field(description="The list, or each piece of it.")
 
 
@@ -69,6 +78,7 @@ class CreateListBlock(Block[CreateListInputs]):
     )
 
     def run(self, inputs: CreateListInputs, context: BlockContext) -> Iterator[Yielded]:
+        """Emit the pieces, or the whole list."""
         max_size = _read_limit("max_size", inputs.max_size)
         max_tokens = _read_limit("max_tokens", inputs.max_tokens)
         piece: Items = []
@@ -102,6 +112,8 @@ def _estimate_item(value: Any) -> int:
 
 
 class AddToListInputs(BlockInputs):
+    """A list and what to add."""
+
     list: Items = Field(
         default_factory=lambda: [], description="The list to add to. Without one, an empty one is taken."
     )
@@ -113,6 +125,8 @@ class AddToListInputs(BlockInputs):
 
 
 class AddToListOutputs(BlockOutputs):
+    """The result."""
+
     updated_list: Items = Field(description="The list with the new items.")
 
 
@@ -135,17 +149,22 @@ class AddToListBlock(Block[AddToListInputs]):
     )
 
     def run(self, inputs: AddToListInputs, context: BlockContext) -> Iterator[Yielded]:
+        """Emit the list with the new items."""
         added = inputs.entries if inputs.entry is None else [*inputs.entries, inputs.entry]
         position = len(inputs.list) if inputs.position is None else inputs.position
         yield "updated_list", [*inputs.list[:position], *added, *inputs.list[position:]]
 
 
 class FindInListInputs(BlockInputs):
+    """Where to look, and what for."""
+
     list: Items = Field(description="The list to search.")
     value: Any = Field(description="The value to look for.")
 
 
 class FindInListOutputs(BlockOutputs):
+    """Where it is, or that it isn't there."""
+
     index: int = Field(description="Where the value is first, counted from 0; nothing if it isn't there.")
     found: bool = Field(description="Whether the value is in the list.")
     not_found_value: Any = Field(description="The value, if it isn't in the list.")
@@ -166,6 +185,7 @@ class FindInListBlock(Block[FindInListInputs]):
     )
 
     def run(self, inputs: FindInListInputs, context: BlockContext) -> Iterator[Yielded]:
+        """Emit the index, or the value that isn't there."""
         index = _find(inputs.list, inputs.value)
         if index is None:
             yield "found", False

@@ -31,6 +31,8 @@ class SamplingMethod(StrEnum):
 
 
 class DataSamplingInputs(BlockInputs):
+    """Rows, and how to choose among them."""
+
     data: dict[str, Any] | list[dict[Any, Any] | list[Any]] = Field(
         description="The rows to sample from, each a dictionary or a list; or a single dictionary."
     )
@@ -51,6 +53,8 @@ class DataSamplingInputs(BlockInputs):
 
 
 class DataSamplingOutputs(BlockOutputs):
+    """The sample."""
+
     sampled_data: list[dict[Any, Any] | list[Any]] = Field(description="The rows of the sample.")
     sample_indices: list[int] = Field(description="Where each of them is in the data, counted from 0.")
 
@@ -96,6 +100,7 @@ class DataSamplingBlock(Block[DataSamplingInputs]):
     )
 
     def run(self, inputs: DataSamplingInputs, context: BlockContext) -> Iterator[Yielded]:
+        """Emit the rows of the sample, then their indices."""
         rows: list[Row] = [inputs.data] if isinstance(inputs.data, dict) else inputs.data
         if inputs.accumulate and len(rows) < inputs.sample_size:
             return
@@ -127,7 +132,7 @@ def _draw_systematic(rows: list[Row], inputs: DataSamplingInputs, generator: ran
     return list(range(start, len(rows), step))[: inputs.sample_size]
 
 
-def _take_top(rows: list[Row], inputs: DataSamplingInputs, _: random.Random) -> list[int]:
+def _take_top(_: list[Row], inputs: DataSamplingInputs, __: random.Random) -> list[int]:
     return list(range(inputs.sample_size))
 
 

@@ -2,8 +2,8 @@
 
 The real tokenizers need tables of megabytes that are fetched from the network. This estimate looks at the pieces that
 they split a text into first. Next to `o200k_base` it counts 0 to 40 % more in prose, Markdown, Python and JSON, and up
-to twice as many in Chinese and Japanese, so that what was cut by it fits; only in long numbers and emoji it counts up to
-a third too few.
+to twice as many in Chinese and Japanese, so that what was cut by it fits; only in long numbers and emoji it counts a
+third too few.
 """
 
 import re

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from datetime import date, datetime, time
 from typing import Any
 
-from openpyxl import DEFUSEDXML, load_workbook  # type: ignore[import-untyped]
+from openpyxl import DEFUSEDXML, load_workbook
 
 from graphs.blocks.confinement import MEBIBYTE, Confined
 from graphs.exceptions import BlockError

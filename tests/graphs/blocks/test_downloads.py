@@ -163,7 +163,7 @@ def test_an_answer_that_is_not_ok_is_an_error(port: int) -> None:
         fetch(f"http://127.0.0.1:{port}/missing")
 
 
-def test_a_server_that_is_not_there_is_an_error(port: int) -> None:
+def test_a_server_that_is_not_there_is_an_error() -> None:
     with pytest.raises(BlockError, match="can't be downloaded"):
         fetch("http://127.0.0.1:1/")
 

@@ -5,7 +5,7 @@ import io
 from typing import Any
 
 import pytest
-from openpyxl import Workbook  # type: ignore[import-untyped]
+from openpyxl import Workbook
 
 from graphs.blocks import media, spreadsheets
 from graphs.blocks.spreadsheets import ReadSpreadsheetBlock

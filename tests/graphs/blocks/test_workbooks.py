@@ -8,7 +8,7 @@ from datetime import date, datetime, time
 from typing import Any
 
 import pytest
-from openpyxl import Workbook  # type: ignore[import-untyped]
+from openpyxl import Workbook
 
 from graphs.blocks import workbooks
 from graphs.blocks.workbooks import is_workbook, read_here, read_workbook
