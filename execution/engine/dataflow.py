@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from execution.engine.pins import NOTHING, select
+from execution.engine.pins import NOTHING, base_pin, select
 from execution.engine.plan import Plan, PlanLink, PlanNode
 
 Masks = Mapping[UUID, frozenset[str]]
@@ -80,9 +80,10 @@ def start(plan: Plan, *, inputs_of: Mapping[UUID, Mapping[str, Any]], masks: Mas
     firings = []
     for node in plan.starting:
         added = dict(inputs_of.get(node.id, {}))
-        firing = Firing(node_id=node.id, ordinal=0, added=added, is_new=True)
+        firing = Firing(node_id=node.id, ordinal=0, pins=set(added), added=added, is_new=True)
+        lacking = lacking_pins(node, delivered=added, masked=masks.get(node.id, ()))
         # An INPUT node fires once at the start, whatever links lead into it.
-        firing.is_ready = not node.uncovered - masks.get(node.id, frozenset()) - added.keys()
+        firing.is_ready = lacking.isdisjoint(node.uncovered)
         firings.append(firing)
     return Deliveries(firings=tuple(firings), statics={})
 
@@ -119,8 +120,8 @@ class _Delivery:
         return Deliveries(firings=firings, statics=self._statics)
 
     def arrive(self, node: PlanNode, link: PlanLink, value: Any) -> None:
-        masked = self._masks.get(node.id, frozenset())
-        if link.sink_name in masked and not node.connected <= masked:
+        awaited = self._awaited(node)
+        if awaited and link.sink_name not in awaited:
             return  # the mask has the word; the other pins decide how often the node fires
         if link.is_static:
             self._arrive_static(node, link.sink_name, value)
@@ -147,10 +148,16 @@ class _Delivery:
         if any(completed):
             return
         masked = self._masks.get(node.id, frozenset())
-        suffices = node.fires_on_static and not lacking_pins(node, statics=sink.statics, masked=masked)
+        on_statics = self._awaited(node) <= node.static
+        suffices = on_statics and not lacking_pins(node, statics=sink.statics, masked=masked)
         # The first value of all opens an execution even if it can't fire yet, so that the run can say what it lacked.
         if suffices or not sink.opened:
             self._settle(node, self._open(node))
+
+    def _awaited(self, node: PlanNode) -> frozenset[str]:
+        """The connected pins that no mask fills."""
+        masked = self._masks.get(node.id)
+        return lacking_pins(node, masked=masked) & node.connected if masked else node.connected
 
     def _open(self, node: PlanNode) -> Firing:
         sink = self._sinks[node.id]
@@ -179,5 +186,14 @@ class _Delivery:
 def lacking_pins(
     node: PlanNode, *, delivered: Iterable[str] = (), statics: Iterable[str] = (), masked: Iterable[str] = ()
 ) -> frozenset[str]:
-    """Return what an execution of `node` still waits for: connected pins and required pins without a value."""
-    return (node.connected | node.uncovered) - frozenset(delivered) - frozenset(statics) - frozenset(masked)
+    """Return what an execution of `node` still waits for: connected pins and required pins without a value.
+
+    A mask on a base pin fills its parts too, and one on a part gives a required pin its value.
+    """
+    lacking = (node.connected | node.uncovered) - frozenset(delivered) - frozenset(statics)
+    masked = frozenset(masked)
+    if not masked:
+        return lacking
+    bases = {base_pin(name) for name in masked}
+    given = {pin for pin in lacking if base_pin(pin) in masked or (pin in node.uncovered and pin in bases)}
+    return lacking - masked - given

@@ -55,11 +55,6 @@ class PlanNode:
         """The connected pins that at least one static link leads into."""
         return frozenset(link.sink_name for link in self.incoming if link.is_static)
 
-    @property
-    def fires_on_static(self) -> bool:
-        """Whether static values alone make the node fire: every connected pin can be filled by one."""
-        return self.connected == self.static
-
     @cached_property
     def uncovered(self) -> frozenset[str]:
         """Required pins that neither a link nor a constant gives a value."""
