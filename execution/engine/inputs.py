@@ -16,10 +16,17 @@ def resolve_inputs(
     Raises `InputsInvalidError` for a nested pin with an impossible list index.
     """
     mask = mask or {}
-    below = {name: value for name, value in {**node.input_default, **delivered}.items() if base_pin(name) not in mask}
+    below = {**node.input_default, **_in_link_order(node, delivered)}
+    below = {name: value for name, value in below.items() if base_pin(name) not in mask}
     overlaid = _without_defaulted_nones(node, {**below, **mask})
     # Twice: JSON text becomes a container that parts can be put into, and what was put together gets its type.
     return _coerced(node, assemble(_coerced(node, overlaid)))
+
+
+def _in_link_order(node: PlanNode, delivered: Mapping[str, Any]) -> dict[str, Any]:
+    """Which pin was filled first depends on timing; what is assembled from the pins must not."""
+    linked = {link.sink_name: delivered[link.sink_name] for link in node.incoming if link.sink_name in delivered}
+    return {**linked, **delivered}
 
 
 def _without_defaulted_nones(node: PlanNode, inputs: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ TOOLS_PIN: Final = "tools"
 TOOL_PREFIX: Final = "tools_^_"
 MAX_LIST_INDEX: Final = 10_000
 
+_MAX_DIGITS: Final = 12
 _DELIMITER: Final = re.compile(r"_([$#@])_")
 
 
@@ -68,27 +69,28 @@ def _step_into(value: Any, step: Step) -> Any:
 
 
 def _list_index(key: str) -> int | None:
-    """Return `key` as a list index; None if it is no whole number from 0 on."""
-    return int(key) if key.isascii() and key.isdigit() and len(key) <= len(str(MAX_LIST_INDEX)) else None
+    """Return `key` as a list index; None if it is no whole number from 0 on, or one that no list is long enough for."""
+    return int(key) if key.isascii() and key.isdigit() and len(key) <= _MAX_DIGITS else None
 
 
 def assemble(inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Return `inputs` with the parts put into their base values; the flattened keys stay as well.
 
-    Lists are padded with None. Raises `InputsInvalidError` naming every pin whose list index is not one.
+    Lists are padded with None. A part of a part wins over the part, whichever comes first. Raises
+    `InputsInvalidError` naming every pin whose list index is not one.
     """
     assembled = dict(inputs)
     copied: set[str] = set()
     problems: dict[str, str] = {}
-    for name, value in inputs.items():
-        base, steps = split_pin(name)
+    parts = [(*split_pin(name), name) for name in inputs]
+    for base, steps, name in sorted(parts, key=lambda part: len(part[1])):
         if not steps:
             continue
         if base not in copied:
             assembled[base] = deepcopy(assembled.get(base))
             copied.add(base)
         try:
-            assembled[base] = _put(assembled[base], steps, value)
+            assembled[base] = _put(assembled[base], steps, inputs[name])
         except ValueError as error:
             problems[name] = str(error)
     if problems:
