@@ -22,8 +22,8 @@ def coerce(value: Any, schema: Schema) -> Any:
     if value is None:
         return value
     for alternatives in ("anyOf", "oneOf"):
-        if alternatives in schema:
-            return _coerce_to_any(value, schema[alternatives])
+        if isinstance(schema.get(alternatives), list):
+            return _coerce_to_any(value, [each for each in schema[alternatives] if isinstance(each, Mapping)])
     kind = schema.get("type")
     if isinstance(kind, list):
         return _coerce_to_any(value, [{**schema, "type": each} for each in kind])
@@ -56,7 +56,9 @@ _PYTHON_TYPES: Final[dict[str, tuple[type, ...]]] = {
 
 def _has_type(value: Any, schema: Schema) -> bool:
     kind = schema.get("type")
-    if kind is None:
+    if isinstance(kind, list):
+        return any(_has_type(value, {"type": each}) for each in kind)
+    if not isinstance(kind, str):
         return True
     if isinstance(value, bool):
         return kind == "boolean"
@@ -66,9 +68,10 @@ def _has_type(value: Any, schema: Schema) -> bool:
 def _to_string(value: Any, _schema: Schema) -> Any:
     if isinstance(value, str):
         return value
-    if isinstance(value, dict | list):
+    try:
         return json.dumps(value, ensure_ascii=False)
-    return str(value)
+    except (ValueError, RecursionError):  # a number with thousands of digits, or a value that is nested too deeply
+        return value
 
 
 def _to_number(value: Any, _schema: Schema) -> Any:
@@ -91,9 +94,11 @@ def _parse_number(text: str) -> int | float | None:
         return None
     for parse in (int, float):
         try:
-            return parse(text)
+            number = parse(text)
         except ValueError:
             continue
+        # “nan” and “inf” are no JSON numbers.
+        return number if isinstance(number, int) or math.isfinite(number) else None
     return None
 
 
@@ -128,9 +133,13 @@ def _to_object(value: Any, schema: Schema) -> Any:
 def _parse_json(text: str) -> Any:
     """Return the parsed text, or None if it is not JSON (or nested too deeply to be read)."""
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         return None
+
+
+def _refuse_constant(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
 
 
 _CONVERTERS: Final[dict[str, Callable[[Any, Schema], Any]]] = {
