@@ -10,7 +10,7 @@ from uuid import UUID
 
 from execution.engine.dataflow import Deliveries, Emission, Firing, Masks, Sink, deliver, lacking_pins, start
 from execution.engine.ordering import Held, released, travels_at_once
-from execution.engine.outputs import run_outputs
+from execution.engine.outputs import ERROR_PIN, run_outputs
 from execution.engine.plan import Plan, PlanNode
 from execution.engine.statuses import ENDED, UNFINISHED, Status
 
@@ -30,7 +30,10 @@ class Step:
 
 
 class Machine:
-    """A run of `plan`. `behave` says what a node emits for its delivered inputs."""
+    """A run of `plan`. `behave` says what a node emits for its delivered inputs.
+
+    `travelled` is the history of the run: every emission that went over the links, in order.
+    """
 
     def __init__(
         self,
@@ -44,14 +47,16 @@ class Machine:
         self.plan = plan
         self.steps: dict[Key, Step] = {}
         self.outputs: list[tuple[str, Any]] = []
+        self.travelled: list[Emission] = []
         self.status = Status.RUNNING
         self._behave = behave
         self._masks = masks or {}
         self._limit = limit
         self._sinks = {node_id: Sink() for node_id in plan.nodes}
-        for node in plan.starting:
-            self._sinks[node.id].opened = 1
-        self._apply(start(plan, inputs_of=inputs_of or {}, masks=self._masks))
+        started = start(plan, inputs_of=inputs_of or {}, masks=self._masks)
+        for firing in started.firings:
+            self._sinks[firing.node_id] = Sink(opened=1, waiting=[] if firing.is_ready else [firing])
+        self._apply(started)
 
     @property
     def runnable(self) -> list[Key]:
@@ -75,11 +80,14 @@ class Machine:
             return
         emitted = [step.script.pop(0)] if step.script else []
         step.emitted += emitted
-        if not emitted:
+        if any(pin == ERROR_PIN for pin, _ in emitted):
+            step.status = Status.FAILED
+        elif not emitted:
             step.status = Status.COMPLETED
         travelling = self._travelling(node, key, emitted)
         self.outputs += run_outputs(node, travelling)
         emissions = [Emission(node.id, pin, value) for pin, value in travelling]
+        self.travelled += emissions
         self._apply(deliver(self.plan, sinks=self._sinks, emissions=emissions, masks=self._masks))
 
     def warnings(self) -> dict[Key, frozenset[str]]:
