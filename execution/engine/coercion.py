@@ -32,7 +32,7 @@ def coerce(value: Any, schema: Schema) -> Any:
 
 
 def _coerce_to_any(value: Any, schemas: list[Schema]) -> Any:
-    """A value that already has one of the types stays; else the first type that it can be brought to."""
+    """Leave a value that has one of the types; bring any other to the first type that it can be brought to."""
     if any(_has_type(value, schema) for schema in schemas):
         exact = next(schema for schema in schemas if _has_type(value, schema))
         return coerce(value, exact)

@@ -155,7 +155,7 @@ class _Delivery:
             self._settle(node, self._open(node))
 
     def _awaited(self, node: PlanNode) -> frozenset[str]:
-        """The connected pins that no mask fills."""
+        """Return the connected pins that no mask fills."""
         masked = self._masks.get(node.id)
         return lacking_pins(node, masked=masked) & node.connected if masked else node.connected
 

@@ -91,7 +91,7 @@ class Machine:
         self._apply(deliver(self.plan, sinks=self._sinks, emissions=emissions, masks=self._masks))
 
     def warnings(self) -> dict[Key, frozenset[str]]:
-        """What never fired, with the pins that it lacked."""
+        """Return what never fired, with the pins that it lacked."""
         return {
             key: lacking_pins(
                 self.plan.nodes[key[0]],

@@ -27,7 +27,7 @@ def make_sample(schema: Schema, *, name: str, depth: int = 0) -> Any:
 
 
 def _choose(schemas: list[Any]) -> Schema:
-    """The first that is not null: nothing would be a poor sample."""
+    """Return the first that is not null: nothing would be a poor sample."""
     return next((_as_schema(each) for each in schemas if _as_schema(each).get("type") != "null"), {})
 
 
