@@ -10,7 +10,8 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler, set_rollback
 
-from graphs.exceptions import GraphDocumentError, GraphInvalidError, UnknownBlockError
+from execution.exceptions import ExecutionError, ExecutionNotFoundError, ReviewDecidedError, ReviewNotFoundError
+from graphs.exceptions import GraphDocumentError, GraphInvalidError, GraphNotFoundError, UnknownBlockError
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -18,7 +19,12 @@ CONTENT_TYPE = "application/problem+json"
 STATUSES: tuple[tuple[type[Exception], HTTPStatus], ...] = (
     (GraphInvalidError, HTTPStatus.BAD_REQUEST),
     (GraphDocumentError, HTTPStatus.BAD_REQUEST),
+    (GraphNotFoundError, HTTPStatus.NOT_FOUND),
     (UnknownBlockError, HTTPStatus.NOT_FOUND),
+    (ExecutionNotFoundError, HTTPStatus.NOT_FOUND),
+    (ReviewNotFoundError, HTTPStatus.NOT_FOUND),
+    (ReviewDecidedError, HTTPStatus.CONFLICT),
+    (ExecutionError, HTTPStatus.BAD_REQUEST),
 )
 
 # What an exception may tell besides its text.

@@ -29,3 +29,7 @@ class ValueNotStorableError(ExecutionError):
 
 class ExecutionNotFoundError(ExecutionError):
     """There is no such run, or it is somebody else's."""
+
+
+class ReviewNotFoundError(ExecutionError):
+    """There is no such question, or it was asked by somebody else's run."""

@@ -4,22 +4,23 @@ from typing import Any
 
 from celery.signals import worker_ready, worker_shutdown
 
+from execution.presence import Presence
 from execution.recovery import Sweeper
 from execution.tasks import send
 
-_sweepers: list[Sweeper] = []
+_beside: list[Sweeper | Presence] = []
 
 
 @worker_ready.connect
-def start_sweeper(**_options: Any) -> None:
-    """Take part in recovery: of all workers, one sweeps at a time."""
-    sweeper = Sweeper(send)
-    _sweepers.append(sweeper)
-    sweeper.start()
+def start_beside(sender: Any, **_options: Any) -> None:
+    """Take part in recovery (of all workers, one sweeps at a time), and let others know that somebody listens."""
+    for each in (Sweeper(send), Presence(sender.app.amqp.queues.consume_from)):
+        _beside.append(each)
+        each.start()
 
 
 @worker_shutdown.connect
-def stop_sweepers(**_options: Any) -> None:
-    """Let another worker sweep."""
-    while _sweepers:
-        _sweepers.pop().stop()
+def stop_beside(**_options: Any) -> None:
+    """Let another worker sweep, and be gone."""
+    while _beside:
+        _beside.pop().stop()

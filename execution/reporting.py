@@ -1,0 +1,209 @@
+"""From rows to what users see of their runs.
+
+Two things are shown otherwise than they are kept: SUSPENDED is nobody's business and shown as RUNNING, and a run that
+nothing but people's decisions keep from going on is shown as REVIEW.
+"""
+
+from datetime import datetime
+from typing import Any, Final, Protocol, cast
+from uuid import UUID
+
+from django.db.models import (
+    Case,
+    CharField,
+    Exists,
+    FloatField,
+    OuterRef,
+    Prefetch,
+    Q,
+    QuerySet,
+    Subquery,
+    Sum,
+    Value,
+    When,
+)
+from django.db.models.functions import Cast, Coalesce, Concat
+from django.utils import timezone
+
+from execution.engine.statuses import ENDED, Status
+from execution.exceptions import ExecutionNotFoundError, ReviewNotFoundError
+from execution.models import Execution, NodeExecution, NodeInput, Output, Review, RunOutput
+from execution.planning import GraphPlan, load_plan
+from graphs.blocks.contract import ERROR_PIN
+
+MAX_SHOWN_OUTPUTS: Final = 10_000
+"""Outputs of a run that one answer shows; `output_count` tells how many there are."""
+
+MAX_SHOWN_NODE_OUTPUTS: Final = 100
+"""Outputs of one node execution that a list of node executions shows, besides its error."""
+
+
+class _Measured(Protocol):
+    """What `with_measures` adds to a run."""
+
+    needs_person: bool
+    is_busy: bool
+    below_cputime: float
+
+
+def with_measures(runs: QuerySet[Execution]) -> QuerySet[Execution]:
+    """Add what the other functions here ask of a run, its graph version and its user, without a query per row."""
+    own = NodeExecution.objects.filter(execution=OuterRef("pk"))
+    below = NodeExecution.objects.filter(execution__root=OuterRef("pk"))
+    in_review = Q(status=Status.REVIEW)
+    # Who waits for a sub-run is not busy: the sub-run is, or it waits for a person itself.
+    busy = Q(status__in=[Status.QUEUED, Status.RUNNING]) | Q(status=Status.SUSPENDED, wake_at__isnull=False)
+    descendants = Execution.objects.filter(root=OuterRef("pk")).order_by().values("root")
+    return runs.select_related("graph_version", "user").annotate(
+        needs_person=Exists(own.filter(in_review)) | Exists(below.filter(in_review)),
+        is_busy=Exists(own.filter(busy)) | Exists(below.filter(busy)),
+        below_cputime=Coalesce(
+            Subquery(descendants.annotate(total=Sum("nodes_cputime")).values("total")), 0.0, output_field=FloatField()
+        ),
+    )
+
+
+def find_runs(*, user_id: int, graph_id: UUID | None = None) -> QuerySet[Execution]:
+    """Return a user's runs, newest first: those of one graph, or those that the user has started (no sub-runs)."""
+    runs = Execution.objects.filter(user_id=user_id)
+    runs = runs.filter(parent__isnull=True) if graph_id is None else runs.filter(graph_version__graph_id=graph_id)
+    return with_measures(runs)
+
+
+def get_run(*, execution_id: UUID, user_id: int | None = None, graph_id: UUID | None = None) -> Execution:
+    """Return a run, with what `with_measures` adds; of this user and graph, if they are given.
+
+    Raises `ExecutionNotFoundError`.
+    """
+    runs = Execution.objects.filter(pk=execution_id)
+    if user_id is not None:
+        runs = runs.filter(user_id=user_id)
+    if graph_id is not None:
+        runs = runs.filter(graph_version__graph_id=graph_id)
+    run = with_measures(runs).first()
+    if run is None:
+        raise ExecutionNotFoundError(f"There is no execution {execution_id}.")
+    return run
+
+
+def show_status(status: str) -> Status:
+    """Return the status of a node execution as users see it."""
+    return Status.RUNNING if status == Status.SUSPENDED else Status(status)
+
+
+def show_run_status(run: Execution) -> Status:
+    """Return the status of a run (from `with_measures`) as users see it."""
+    measured = cast(_Measured, run)
+    if run.status not in ENDED and measured.needs_person and not measured.is_busy:
+        return Status.REVIEW
+    return show_status(run.status)
+
+
+def find_outputs(run: Execution, *, limit: int | None = MAX_SHOWN_OUTPUTS) -> dict[str, list[Any]]:
+    """Return the outputs of a run: {name: [values]}, each name's in the order in which they left."""
+    outputs: dict[str, list[Any]] = {}
+    rows = RunOutput.objects.filter(execution=run).order_by("position").values_list("name", "value")
+    for name, value in rows[:limit]:
+        outputs.setdefault(name, []).append(value)
+    return outputs
+
+
+def find_node_executions(run: Execution) -> QuerySet[NodeExecution]:
+    """Return the node executions of a run, oldest first, with their inputs, outputs and sub-runs. Four queries."""
+    shown = Q(position__lt=MAX_SHOWN_NODE_OUTPUTS) | Q(pin=ERROR_PIN)
+    return (
+        NodeExecution.objects.filter(execution=run)
+        .order_by("id")
+        .prefetch_related(
+            Prefetch("outputs", Output.objects.filter(shown).order_by("position")),
+            Prefetch("later_inputs", NodeInput.objects.order_by("pin")),
+            Prefetch("children", Execution.objects.only("id", "parent_id").order_by("id")),
+        )
+    )
+
+
+def gather_inputs(node_execution: NodeExecution, *, plan: GraphPlan, masks: dict[str, Any]) -> dict[str, Any]:
+    """Return what a node execution works with: constants, overlaid by what links delivered, overlaid by its mask."""
+    node = plan.plan.nodes.get(node_execution.node_id)
+    later = {each.pin: each.value for each in node_execution.later_inputs.all()}
+    mask = masks.get(str(node_execution.node_id)) or {}
+    return {**(node.input_default if node else {}), **node_execution.inputs, **later, **mask}
+
+
+def gather_outputs(node_execution: NodeExecution) -> dict[str, list[Any]]:
+    """Return what a node execution emitted: {pin: [values]}."""
+    outputs: dict[str, list[Any]] = {}
+    for output in node_execution.outputs.all():
+        outputs.setdefault(output.pin, []).append(output.value)
+    return outputs
+
+
+def find_reviews(*, user_id: int) -> QuerySet[Review]:
+    """Return what a user's runs ask people; sorted by `rank`, backwards, the undecided ones come first."""
+    waits = Q(approved__isnull=True, node_execution__status=Status.REVIEW)
+    rank = Concat(Case(When(waits, then=Value("1 ")), default=Value("0 ")), Cast("id", CharField()))
+    reviews = Review.objects.filter(node_execution__execution__user_id=user_id).annotate(rank=rank)
+    return reviews.select_related("node_execution__execution__graph_version")
+
+
+def get_review(*, review_id: UUID, user_id: int) -> Review:
+    """Return a question that a user's run asked. Raises `ReviewNotFoundError`."""
+    review = find_reviews(user_id=user_id).filter(pk=review_id).first()
+    if review is None:
+        raise ReviewNotFoundError(f"There is no review {review_id}.")
+    return review
+
+
+def measure(run: Execution) -> dict[str, Any]:
+    """Return the stats of a run (from `with_measures`): times in seconds, cost in credits."""
+    return {
+        "cost": 0,
+        "walltime": _seconds(run.started_at, run.ended_at),
+        "cputime": run.nodes_cputime + cast(_Measured, run).below_cputime,
+        "nodes_walltime": run.nodes_walltime,
+        "nodes_cputime": run.nodes_cputime,
+        "node_count": run.node_count,
+        "node_error_count": run.node_error_count,
+        "error": run.error or None,
+        "activity_status": describe_activity(run),
+    }
+
+
+def describe_activity(run: Execution) -> str:
+    """Say in one sentence how a run (from `with_measures`) stands."""
+    name = f"“{run.graph_version.name}”"
+    took = f"{_seconds(run.started_at, run.ended_at):.1f} s"
+    status = show_run_status(run)
+    if status is Status.QUEUED:
+        return f"{name} waits for a worker."
+    if status is Status.REVIEW:
+        return f"{name} waits for a person's decision."
+    if status is Status.COMPLETED:
+        failed = f", {run.node_error_count} of them failed" if run.node_error_count else ""
+        return (
+            f"{name} completed in {took} with {_count(run.output_count, 'output')}:"
+            f" {_count(run.node_count, 'node execution')}{failed}."
+        )
+    if status is Status.FAILED:
+        return f"{name} failed after {took}: {_close(run.error)}"
+    if status is Status.TERMINATED:
+        return f"{name} was stopped after {took}."
+    return f"{name} runs: {_count(run.node_count, 'node execution')} ended, {run.unfinished} under way."
+
+
+def describe_version(run: Execution) -> GraphPlan:
+    """Return the plan of a run's graph: what its nodes are called. Kept in memory."""
+    return load_plan(run.graph_version_id)
+
+
+def _seconds(start: datetime | None, end: datetime | None) -> float:
+    """Return how long it has taken so far."""
+    return 0.0 if start is None else max(0.0, ((end or timezone.now()) - start).total_seconds())
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
+def _close(sentence: str) -> str:
+    return sentence if sentence.endswith((".", "!", "?")) else f"{sentence or 'no reason given'}."

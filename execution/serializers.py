@@ -1,0 +1,279 @@
+"""Runs, node executions and reviews as the API shows them. Names are those of AutoGPT's API."""
+
+from typing import Any
+from uuid import UUID
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from execution.engine.statuses import Status
+from execution.models import Execution, NodeExecution, Review
+from execution.reporting import (
+    describe_version,
+    find_outputs,
+    gather_inputs,
+    gather_outputs,
+    measure,
+    show_run_status,
+    show_status,
+)
+from graphs.blocks.contract import ERROR_PIN
+
+STATUS_NAMES = [status.value for status in Status if status is not Status.SUSPENDED]
+
+
+class StartSerializer(serializers.Serializer[Any]):
+    """What a run is started with."""
+
+    input_data = serializers.DictField(default=dict, help_text="The run's inputs by name. AutoGPT's `inputs` will do.")
+    inputs = serializers.DictField(required=False, help_text="The same as `input_data`.")
+    nodes_input_masks = serializers.DictField(
+        child=serializers.DictField(), default=dict, help_text="{node id: {pin: value}}: what stands in for inputs."
+    )
+    dry_run = serializers.BooleanField(
+        default=False, help_text="Simulate: blocks that need a network or credentials emit made-up values."
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Take the inputs under either name."""
+        other_name = attrs.pop("inputs", None)
+        if other_name is not None and attrs["input_data"]:
+            raise serializers.ValidationError({"inputs": ["Give either `input_data` or `inputs`."]})
+        return {**attrs, "input_data": other_name or attrs["input_data"]}
+
+
+class StatsSerializer(serializers.Serializer[Any]):
+    """What a run took. Times are in seconds, the cost is in credits."""
+
+    cost = serializers.IntegerField()
+    walltime = serializers.FloatField(help_text="From the first claim to the end, or until now.")
+    cputime = serializers.FloatField(help_text="Processor time of its node executions and those of its sub-runs.")
+    nodes_walltime = serializers.FloatField(help_text="Sum over its node executions.")
+    nodes_cputime = serializers.FloatField(help_text="Sum over its node executions.")
+    node_count = serializers.IntegerField(help_text="Node executions that ended.")
+    node_error_count = serializers.IntegerField(help_text="Those of them that failed.")
+    error = serializers.CharField(allow_null=True)
+    activity_status = serializers.CharField(help_text="How the run stands, in one sentence.")
+
+
+class ExecutionSerializer(serializers.ModelSerializer[Execution]):
+    """A run in a list."""
+
+    graph_id = serializers.UUIDField(source="graph_version.graph_id")
+    graph_version = serializers.IntegerField(source="graph_version.version")
+    status = serializers.SerializerMethodField()
+    dry_run = serializers.BooleanField(source="simulate")
+    parent_node_exec_id = serializers.UUIDField(
+        source="parent_id", allow_null=True, help_text="Of a sub-run: the node execution that waits for it."
+    )
+    stats = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Execution
+        fields = [
+            "id",
+            "user_id",
+            "graph_id",
+            "graph_version",
+            "status",
+            "dry_run",
+            "parent_node_exec_id",
+            "created_at",
+            "started_at",
+            "ended_at",
+            "stats",
+        ]
+
+    @extend_schema_field(serializers.ChoiceField(choices=STATUS_NAMES))
+    def get_status(self, run: Execution) -> str:
+        """Return how it stands."""
+        return show_run_status(run)
+
+    @extend_schema_field(StatsSerializer)
+    def get_stats(self, run: Execution) -> dict[str, Any]:
+        """Return what it took."""
+        return measure(run)
+
+
+class WarningSerializer(serializers.Serializer[Any]):
+    """A node execution that never got all of its inputs."""
+
+    node_id = serializers.UUIDField()
+    node_execution_id = serializers.UUIDField()
+    lacking_pins = serializers.ListField(child=serializers.CharField())
+    message = serializers.CharField()
+
+
+class NodeExecutionSerializer(serializers.ModelSerializer[NodeExecution]):
+    """One firing of a node. Its run is given as `context["run"]`."""
+
+    node_exec_id = serializers.UUIDField(source="id")
+    graph_exec_id = serializers.UUIDField(source="execution_id")
+    block_id = serializers.SerializerMethodField()
+    node_name = serializers.SerializerMethodField()
+    status = serializers.SerializerMethodField()
+    input_data = serializers.SerializerMethodField()
+    output_data = serializers.SerializerMethodField(help_text="{pin: [values]}; long lists are cut.")
+    error = serializers.SerializerMethodField()
+    sub_executions = serializers.SerializerMethodField(help_text="The sub-runs that it started.")
+    add_time = serializers.DateTimeField(source="opened_at")
+    queue_time = serializers.DateTimeField(source="queued_at", allow_null=True)
+    start_time = serializers.DateTimeField(source="started_at", allow_null=True)
+    end_time = serializers.DateTimeField(source="ended_at", allow_null=True)
+
+    class Meta:
+        model = NodeExecution
+        fields = [
+            "node_exec_id",
+            "graph_exec_id",
+            "node_id",
+            "block_id",
+            "node_name",
+            "ordinal",
+            "status",
+            "input_data",
+            "output_data",
+            "output_count",
+            "error",
+            "sub_executions",
+            "attempt",
+            "add_time",
+            "queue_time",
+            "start_time",
+            "end_time",
+            "walltime",
+            "cputime",
+            "log",
+        ]
+
+    @property
+    def _run(self) -> Execution:
+        run: Execution = self.context["run"]
+        return run
+
+    def get_block_id(self, node_execution: NodeExecution) -> str:
+        """Return the block of its node."""
+        node = describe_version(self._run).plan.nodes.get(node_execution.node_id)
+        return node.block_id if node else ""
+
+    def get_node_name(self, node_execution: NodeExecution) -> str:
+        """Return what its node is called."""
+        node = describe_version(self._run).plan.nodes.get(node_execution.node_id)
+        return node.name if node else ""
+
+    @extend_schema_field(serializers.ChoiceField(choices=STATUS_NAMES))
+    def get_status(self, node_execution: NodeExecution) -> str:
+        """Return how it stands."""
+        return show_status(node_execution.status)
+
+    def get_input_data(self, node_execution: NodeExecution) -> dict[str, Any]:
+        """Return constants, overlaid by what links delivered, overlaid by the run's mask."""
+        run = self._run
+        return gather_inputs(node_execution, plan=describe_version(run), masks=run.nodes_input_masks)
+
+    def get_output_data(self, node_execution: NodeExecution) -> dict[str, list[Any]]:
+        """Return what it emitted."""
+        return gather_outputs(node_execution)
+
+    def get_error(self, node_execution: NodeExecution) -> str | None:
+        """Return why it failed."""
+        return next((str(each.value) for each in node_execution.outputs.all() if each.pin == ERROR_PIN), None)
+
+    def get_sub_executions(self, node_execution: NodeExecution) -> list[UUID]:
+        """Return the runs that it waits, or waited, for."""
+        return [child.pk for child in node_execution.children.all()]
+
+
+class ExecutionDetailSerializer(ExecutionSerializer):
+    """A run with its inputs, its outputs and its node executions.
+
+    Those are in `context["node_executions"]`, one page of them; `context["node_executions_next"]` is where it goes on.
+    """
+
+    inputs = serializers.DictField(source="input_data")
+    nodes_input_masks = serializers.DictField()
+    outputs = serializers.SerializerMethodField()
+    warnings = WarningSerializer(many=True)
+    error = serializers.SerializerMethodField()
+    node_executions = serializers.SerializerMethodField()
+    node_executions_next = serializers.SerializerMethodField()
+
+    class Meta(ExecutionSerializer.Meta):
+        fields = [
+            *ExecutionSerializer.Meta.fields,
+            "inputs",
+            "nodes_input_masks",
+            "outputs",
+            "output_count",
+            "warnings",
+            "error",
+            "node_executions",
+            "node_executions_next",
+        ]
+
+    def get_outputs(self, run: Execution) -> dict[str, list[Any]]:
+        """Return {name: [values]}; `output_count` tells whether the lists are complete."""
+        return find_outputs(run)
+
+    def get_error(self, run: Execution) -> str | None:
+        """Return why it failed."""
+        return run.error or None
+
+    @extend_schema_field(NodeExecutionSerializer(many=True))
+    def get_node_executions(self, run: Execution) -> Any:
+        """Return the first of its node executions."""
+        return NodeExecutionSerializer(self.context["node_executions"], many=True, context={"run": run}).data
+
+    @extend_schema_field(serializers.URLField(allow_null=True))
+    def get_node_executions_next(self, run: Execution) -> str | None:
+        """Return where the others are; null if these are all."""
+        del run
+        following: str | None = self.context["node_executions_next"]
+        return following
+
+
+class ReviewSerializer(serializers.ModelSerializer[Review]):
+    """A question that a run asks a person."""
+
+    node_exec_id = serializers.UUIDField(source="node_execution_id")
+    node_id = serializers.UUIDField(source="node_execution.node_id")
+    graph_exec_id = serializers.UUIDField(source="node_execution.execution_id")
+    graph_id = serializers.UUIDField(source="node_execution.execution.graph_version.graph_id")
+    graph_version = serializers.IntegerField(source="node_execution.execution.graph_version.version")
+    status = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Review
+        fields = [
+            "id",
+            "node_exec_id",
+            "node_id",
+            "graph_exec_id",
+            "graph_id",
+            "graph_version",
+            "name",
+            "data",
+            "editable",
+            "status",
+            "decided_data",
+            "message",
+            "created_at",
+            "decided_at",
+        ]
+
+    @extend_schema_field(serializers.ChoiceField(choices=["WAITING", "APPROVED", "REJECTED", "CANCELLED"]))
+    def get_status(self, review: Review) -> str:
+        """Return what was decided; CANCELLED where nobody did before the run ended."""
+        if review.approved is None:
+            return "WAITING" if review.node_execution.status == Status.REVIEW else "CANCELLED"
+        return "APPROVED" if review.approved else "REJECTED"
+
+
+class DecisionSerializer(serializers.Serializer[Any]):
+    """What a person decides."""
+
+    approved = serializers.BooleanField()
+    data = serializers.JSONField(  # type: ignore[assignment] - a field's name, not the serializer's own attribute
+        required=False, allow_null=True, help_text="The data as the person left it; left out, it is unchanged."
+    )
+    message = serializers.CharField(default="", allow_blank=True, max_length=10_000)
