@@ -28,11 +28,15 @@ Masks = Collection[tuple[UUID, str]] | Mapping[UUID, Collection[str]]
 
 @dataclass(frozen=True, kw_only=True)
 class ImportedGraph:
-    """What was saved, and sentences about what was changed or may not work."""
+    """What was saved, and sentences about what was changed or may not work.
+
+    `node_ids` maps the document's ids of nodes to what they became: to several where several graphs use the same id.
+    """
 
     version: GraphVersion
     sub_graphs: tuple[GraphVersion, ...]
     warnings: tuple[str, ...]
+    node_ids: Mapping[str, tuple[UUID, ...]]
 
 
 def read_limits() -> Limits:
@@ -57,7 +61,12 @@ def import_graph(*, owner: AbstractBaseUser, document: bytes | str | Mapping[str
             owner=owner, documents=[(graph.graph_id, graph.document) for graph in graphs]
         )
         unknown = _describe_unknown_references(owner_id=owner.pk, graphs=graphs)
-    return ImportedGraph(version=version, sub_graphs=tuple(sub_graphs), warnings=(*read.warnings, *unknown))
+    return ImportedGraph(
+        version=version,
+        sub_graphs=tuple(sub_graphs),
+        warnings=(*read.warnings, *unknown),
+        node_ids=read.node_ids,
+    )
 
 
 def create_graph(*, owner: AbstractBaseUser, document: GraphDocument) -> GraphVersion:
@@ -91,7 +100,9 @@ def replace_graph(*, graph: Graph, document: bytes | str | Mapping[str, Any]) ->
     read = read_version(document, limits=read_limits(), find=find_interface)
     version = create_version(graph=graph, document=read.graph.document)
     unknown = _describe_unknown_references(owner_id=graph.owner_id, graphs=[read.graph])
-    return ImportedGraph(version=version, sub_graphs=(), warnings=(*read.warnings, *unknown))
+    return ImportedGraph(
+        version=version, sub_graphs=(), warnings=(*read.warnings, *unknown), node_ids=read.node_ids
+    )
 
 
 def set_active_version(*, graph: Graph, version: int) -> GraphVersion:

@@ -27,8 +27,11 @@ FindInterface = Callable[[str], Interface | None]
 
 @dataclass(frozen=True, kw_only=True)
 class ReadGraph:
-    """A graph that is ready to be saved under `graph_id`. `outside` are its agent nodes that refer to no graph of the
-    document: whether they refer to another graph of the user's, only the database can tell."""
+    """A graph that is ready to be saved under `graph_id`.
+
+    `outside` are its agent nodes that refer to no graph of the document: whether they refer to another graph of the
+    user's, only the database can tell.
+    """
 
     graph_id: UUID
     document: GraphDocument
@@ -37,11 +40,15 @@ class ReadGraph:
 
 @dataclass(frozen=True, kw_only=True)
 class ReadDocument:
-    """What a document holds: the graph, its sub-graphs, and sentences about what was changed or may not work."""
+    """What a document holds: the graph, its sub-graphs, and sentences about what was changed or may not work.
+
+    `node_ids` maps the document's ids of nodes to what they became: to several where several graphs use the same id.
+    """
 
     graph: ReadGraph
     sub_graphs: tuple[ReadGraph, ...]
     warnings: tuple[str, ...]
+    node_ids: Mapping[str, tuple[UUID, ...]]
 
 
 def read_document(document: bytes | str | Mapping[str, Any], *, limits: Limits, find: FindInterface) -> ReadDocument:
@@ -66,7 +73,12 @@ def read_document(document: bytes | str | Mapping[str, Any], *, limits: Limits, 
             place="" if record is graphs[0] else read.document.name,
         )
     ]
-    return ReadDocument(graph=built[0], sub_graphs=tuple(built[1:]), warnings=shorten(notices))
+    return ReadDocument(
+        graph=built[0],
+        sub_graphs=tuple(built[1:]),
+        warnings=shorten(notices),
+        node_ids=_merge_node_ids(builder.node_ids),
+    )
 
 
 def read_version(document: bytes | str | Mapping[str, Any], *, limits: Limits, find: FindInterface) -> ReadDocument:
@@ -83,12 +95,22 @@ def read_version(document: bytes | str | Mapping[str, Any], *, limits: Limits, f
     read = builder.build(0, targets={})
     told = [(node_ids[node], what) for node, what in changes]
     notices = describe_graph(read.document, changes=told, find=find, place="")
-    return ReadDocument(graph=read, sub_graphs=(), warnings=shorten(notices))
+    return ReadDocument(
+        graph=read, sub_graphs=(), warnings=shorten(notices), node_ids=_merge_node_ids(builder.node_ids)
+    )
 
 
 def _load_records(document: bytes | str | Mapping[str, Any], *, limits: Limits) -> tuple[GraphRecord, ...]:
     value = parse_json(document, limits=limits) if isinstance(document, bytes | str) else dict(document)
     return read_records(value, limits=limits)
+
+
+def _merge_node_ids(of_graphs: Sequence[Mapping[str, UUID]]) -> dict[str, tuple[UUID, ...]]:
+    merged: dict[str, tuple[UUID, ...]] = {}
+    for node_ids in of_graphs:
+        for old, new in node_ids.items():
+            merged[old] = (*merged.get(old, ()), new)
+    return merged
 
 
 def _as_uuid(text: str) -> UUID | None:
