@@ -9,7 +9,7 @@ PYTHON ?= $(shell for candidate in python3.13 python3.12 python3.11 python3; do 
 	"$$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$candidate" && break; done)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-DEMO ?= examples/accumulator.json
+DEMO ?=
 
 # Neither variables of another project nor a user's own packages may leak in.
 unexport PYTHONPATH PYTHONHOME DJANGO_SETTINGS_MODULE
@@ -26,7 +26,7 @@ install: .venv/.installed ## Virtual environment with what the project runs on
 install-dev: .venv/.installed-dev
 
 demo: .venv/.installed ## Run an example graph through a real worker (DEMO=file)
-	@$(BIN)/python manage.py demo "$(DEMO)"
+	@$(BIN)/python manage.py demo $(if $(DEMO),"$(DEMO)")
 
 run: .venv/.installed ## Web, workers, beat and Flower until Ctrl-C
 	@exec $(BIN)/python manage.py stack

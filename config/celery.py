@@ -10,7 +10,7 @@ from celery.fixups.django import DjangoWorkerFixup
 from celery.signals import beat_init, celeryd_init, setup_logging, worker_process_init, worker_ready
 from django.db import close_old_connections
 
-from config.startup import require_broker, require_database
+from config.startup import STARTUP_ERRORS, require_broker, require_database
 from execution.workers import READY_FILE_VARIABLE, die_with_parent
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
@@ -39,8 +39,11 @@ def keep_django_logging(**_options: Any) -> None:
 @beat_init.connect
 def require_servers(**_options: Any) -> None:
     """Start the embedded servers for a worker or beat that was started by hand."""
-    require_database()
-    require_broker()
+    try:
+        require_database()
+        require_broker()
+    except STARTUP_ERRORS as error:
+        raise SystemExit(str(error)) from error
 
 
 @worker_process_init.connect

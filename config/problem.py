@@ -11,19 +11,22 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler, set_rollback
 
 from execution.exceptions import ExecutionError, ExecutionNotFoundError, ReviewDecidedError, ReviewNotFoundError
-from graphs.exceptions import GraphDocumentError, GraphInvalidError, GraphNotFoundError, UnknownBlockError
+from execution.exceptions import (
+    ExecutionError,
+    ExecutionNotFoundError,
+    ReviewDecidedError,
+)
+from graphs.exceptions import GraphNotFoundError, GraphsError, UnknownBlockError
 
 CONTENT_TYPE = "application/problem+json"
 
-# What our own exceptions mean to a client; a subclass may stand before its family.
+# What our own exceptions mean to a client. The first that fits counts, so a family stands after its exceptions.
 STATUSES: tuple[tuple[type[Exception], HTTPStatus], ...] = (
-    (GraphInvalidError, HTTPStatus.BAD_REQUEST),
-    (GraphDocumentError, HTTPStatus.BAD_REQUEST),
     (GraphNotFoundError, HTTPStatus.NOT_FOUND),
     (UnknownBlockError, HTTPStatus.NOT_FOUND),
     (ExecutionNotFoundError, HTTPStatus.NOT_FOUND),
-    (ReviewNotFoundError, HTTPStatus.NOT_FOUND),
     (ReviewDecidedError, HTTPStatus.CONFLICT),
+    (GraphsError, HTTPStatus.BAD_REQUEST),
     (ExecutionError, HTTPStatus.BAD_REQUEST),
 )
 

@@ -9,7 +9,7 @@ import os
 from typing import Any
 
 import django_stubs_ext
-from kombu import Queue
+from kombu import Exchange, Queue
 
 from config import embedded
 from config.environment import (
@@ -113,7 +113,7 @@ CELERY_ACCEPT_CONTENT = ["json"]
 
 CPU_QUEUE = "cpu"
 IO_QUEUE = "io"
-CELERY_TASK_QUEUES = [Queue(CPU_QUEUE), Queue(IO_QUEUE)]
+CELERY_TASK_QUEUES = [Queue(name, Exchange(name), routing_key=name) for name in (CPU_QUEUE, IO_QUEUE)]
 CELERY_TASK_DEFAULT_QUEUE = CPU_QUEUE
 CELERY_TASK_CREATE_MISSING_QUEUES = False
 
@@ -135,6 +135,7 @@ CELERY_TIMEZONE = "UTC"
 
 BLOCK_MODULES = ["graphs.blocks"]
 MAX_NODE_EXECUTIONS_PER_RUN = read_int("MAX_NODE_EXECUTIONS_PER_RUN", default=10_000)
+MAX_SUB_RUN_DEPTH = 10
 LEASE_SECONDS = read_int("LEASE_SECONDS", default=10)
 MAX_SUB_RUN_DEPTH = read_int("MAX_SUB_RUN_DEPTH", default=10)
 
@@ -217,9 +218,10 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 
 STATIC_URL = "static/"
-STATIC_ROOT = LOCAL_DIR / "static"
+# Only needed where another server gives out the files.
+STATIC_ROOT = os.environ.get("DJANGO_STATIC_ROOT")
 MEDIA_ROOT = LOCAL_DIR / "media"
-# The admin's files come straight from the packages: nothing has to be collected before a first run.
+# The admin's files come straight from the packages: nothing has to be collected.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
 

@@ -4,15 +4,21 @@ import os
 
 import psycopg
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from kombu import Connection
 
 from config import embedded
+from config.local import LocalFolderError
 
 _CONNECT_SECONDS = 5
 
 
 class ServerUnavailableError(Exception):
     """A server that was named by its URL doesn't answer; the text says which and why in one sentence."""
+
+
+# What ends a program with one sentence instead of a traceback.
+STARTUP_ERRORS = (ImproperlyConfigured, LocalFolderError, embedded.ServerError, ServerUnavailableError)
 
 
 def require_database() -> None:
