@@ -34,17 +34,17 @@ class LookOnly:
     list_per_page = 50
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Graphs come by import."""
+        """Refuse: graphs come by import."""
         del request, obj
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """What is saved stays as it is."""
+        """Refuse: what is saved stays as it is."""
         del request, obj
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Runs refer to it."""
+        """Refuse: runs refer to it."""
         del request, obj
         return False
 
@@ -85,27 +85,27 @@ class GraphAdmin(LookOnly, admin.ModelAdmin[Graph]):
 
     @admin.display(ordering="active_version__name")
     def name(self, graph: Graph) -> str:
-        """What its active version is called."""
+        """Return what its active version is called."""
         return str(graph)
 
     @admin.display(ordering="active_version__version")
     def version(self, graph: Graph) -> int | None:
-        """The number of the active version."""
+        """Return the number of the active version."""
         return graph.active_version.version if graph.active_version else None
 
     @admin.display(ordering="active_version__node_count", description="nodes")
     def node_count(self, graph: Graph) -> int | None:
-        """How many nodes the active version has."""
+        """Count the nodes of the active version."""
         return graph.active_version.node_count if graph.active_version else None
 
     @admin.display
     def description(self, graph: Graph) -> str:
-        """What its owner says about it."""
+        """Return what its owner says about it."""
         return graph.active_version.description if graph.active_version else ""
 
     @admin.display(description="versions")
     def versions_shown(self, graph: Graph) -> SafeString:
-        """Its newest versions, each with a link to it."""
+        """List its newest versions, each with a link to it."""
         versions = graph.versions.order_by("-version")[:MAX_SHOWN]
         return format_html_join(
             SafeString("<br>"),
@@ -153,12 +153,12 @@ class GraphVersionAdmin(LookOnly, admin.ModelAdmin[GraphVersion]):
 
     @admin.display(ordering="graph__owner__username")
     def owner(self, version: GraphVersion) -> str:
-        """Whose graph it is."""
+        """Return whose graph it is."""
         return version.graph.owner.get_username()
 
     @admin.display(description="nodes")
     def nodes_shown(self, version: GraphVersion) -> SafeString:
-        """Its nodes with their constants."""
+        """List its nodes with their constants."""
         return format_html_join(
             "",
             "<p><b>{}</b> {}<br><code>{}</code></p>",
@@ -174,7 +174,7 @@ class GraphVersionAdmin(LookOnly, admin.ModelAdmin[GraphVersion]):
 
     @admin.display(description="links")
     def links_shown(self, version: GraphVersion) -> SafeString:
-        """Its links, in order."""
+        """List its links in order."""
         rows = ((str(link), "(static)" if link.is_static else "") for link in version.links.all()[:MAX_SHOWN])
         return format_html_join("", "<p>{} {}</p>", rows) + _say_more(version.link_count)
 

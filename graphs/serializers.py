@@ -87,11 +87,11 @@ class GraphSerializer(VersionSummarySerializer):
         ]
 
     def get_input_schema(self, version: GraphVersion) -> dict[str, Any]:
-        """What a run of the graph takes, as JSON Schema."""
+        """Describe what a run of the graph takes, as JSON Schema."""
         return input_schema(version.document())
 
     def get_output_schema(self, version: GraphVersion) -> dict[str, Any]:
-        """What a run of the graph gives, as JSON Schema."""
+        """Describe what a run of the graph gives, as JSON Schema."""
         return output_schema(version.document())
 
 
@@ -134,7 +134,7 @@ class BlockSerializer(serializers.Serializer[Interface]):
     available = serializers.BooleanField()
 
     def get_inputSchema(self, interface: Interface) -> dict[str, Any]:  # noqa: N802
-        """The input pins."""
+        """Describe the input pins."""
         pins = interface.inputs
         return {
             "type": "object",
@@ -143,11 +143,11 @@ class BlockSerializer(serializers.Serializer[Interface]):
         }
 
     def get_outputSchema(self, interface: Interface) -> dict[str, Any]:  # noqa: N802
-        """The output pins."""
+        """Describe the output pins."""
         return {"type": "object", "properties": {name: dict(schema) for name, schema in interface.outputs.items()}}
 
     def get_costs(self, interface: Interface) -> list[dict[str, Any]]:
-        """What a run of the block costs."""
+        """List what a run of the block costs."""
         block = find_block(interface.id)
         return [asdict(cost) for cost in block.costs] if block else []
 

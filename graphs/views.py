@@ -31,7 +31,7 @@ VERSION = OpenApiParameter("version", int, description="The number of a version;
 
 
 def _user(request: Request) -> AbstractBaseUser:
-    """Authentication is demanded by the settings: there is a user."""
+    """Return the user: the settings demand that there is one."""
     return cast(AbstractBaseUser, request.user)
 
 

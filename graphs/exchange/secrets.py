@@ -36,12 +36,12 @@ def drop_secrets(constants: Mapping[str, Any], *, interface: Interface | None) -
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether people give this name to secrets: `api_key`, `botToken`, `smtp_password`, `openai_credentials`, …"""
+    """Whether people give this name to secrets: `api_key`, `botToken`, `smtp_password`, `openai_credentials`."""
     return _SECRET_NAME.search(_CAMEL.sub("_", name).lower()) is not None
 
 
 def _clean_schema(schema: Any) -> Any:
-    """The pins of an agent node may have secrets' names: what they are called is no secret, their defaults are."""
+    """Drop secret defaults. The pins of an agent node may have secrets' names: what they are called is no secret."""
     properties = schema.get("properties") if isinstance(schema, Mapping) else None
     if not isinstance(properties, Mapping):
         return schema
@@ -57,7 +57,7 @@ def _hides_default(name: str, pin: Any) -> bool:
 
 
 def _clean(value: Any) -> Any:
-    """Recursion is bounded: a document's nesting is."""
+    """Drop secrets at any depth; recursion is bounded as a document's nesting is."""
     if isinstance(value, Mapping):
         return {key: _clean(each) for key, each in value.items() if not _is_secret(key, each)}
     if isinstance(value, list):
@@ -66,5 +66,5 @@ def _clean(value: Any) -> Any:
 
 
 def _is_secret(name: str, value: Any) -> bool:
-    """A flag is no secret."""
+    """Tell by the name; but a flag is no secret."""
     return is_secret_name(name) and not isinstance(value, bool)

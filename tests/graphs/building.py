@@ -29,12 +29,12 @@ def make_id(name: str) -> UUID:
 
 
 def make_node(name: str, block_id: str, /, **constants: Any) -> NodeDocument:
-    """A node whose id comes from its name."""
+    """Return a node whose id comes from its name."""
     return NodeDocument(id=make_id(name), block_id=block_id, input_default=constants)
 
 
 def make_link(source: str, sink: str, *, is_static: bool = False) -> LinkDocument:
-    """A link written as `"node.pin", "node.pin"`."""
+    """Return a link, written as `"node.pin", "node.pin"`."""
     (source_node, source_name), (sink_node, sink_name) = source.split(".", 1), sink.split(".", 1)
     return LinkDocument(
         id=make_id(f"{source} {sink}"),
@@ -47,12 +47,12 @@ def make_link(source: str, sink: str, *, is_static: bool = False) -> LinkDocumen
 
 
 def node_json(name: str, block_id: str, /, **constants: Any) -> dict[str, Any]:
-    """A node as exports have it, under a plain name for an id."""
+    """Return a node as exports have it, under a plain name for an id."""
     return {"id": name, "block_id": block_id, "input_default": constants, "metadata": {"position": {"x": 1, "y": 2}}}
 
 
 def link_json(source: str, sink: str, **others: Any) -> dict[str, Any]:
-    """A link as exports have it, written as `"node.pin", "node.pin"`."""
+    """Return a link as exports have it, written as `"node.pin", "node.pin"`."""
     (source_node, source_name), (sink_node, sink_name) = source.split(".", 1), sink.split(".", 1)
     return {
         "source_id": source_node,
@@ -64,12 +64,12 @@ def link_json(source: str, sink: str, **others: Any) -> dict[str, Any]:
 
 
 def graph_json(*nodes: dict[str, Any], links: list[dict[str, Any]] | None = None, **others: Any) -> dict[str, Any]:
-    """A graph as exports have it."""
+    """Return a graph as exports have it."""
     return {"id": "the graph", "version": 3, "name": "A graph", "nodes": list(nodes), "links": links or [], **others}
 
 
 def calculator_json(**others: Any) -> dict[str, Any]:
-    """An input, plus 34, to an output."""
+    """Return a graph of an input, plus 34, to an output."""
     return graph_json(
         node_json("in", INPUT, name="Input"),
         node_json("add", CALCULATOR, operation="Add", b=34),
@@ -79,8 +79,10 @@ def calculator_json(**others: Any) -> dict[str, Any]:
     )
 
 
-def agent_json(name: str, *, graph_id: str, graph_version: int, inputs: list[str], outputs: list[str]) -> dict[str, Any]:
-    """An agent node that refers to a graph."""
+def agent_json(
+    name: str, *, graph_id: str, graph_version: int, inputs: list[str], outputs: list[str]
+) -> dict[str, Any]:
+    """Return an agent node that refers to a graph."""
     return node_json(
         name,
         AGENT,

@@ -21,8 +21,11 @@ DOCUMENT = GraphDocument(
 )
 
 
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
 @pytest.fixture
-def version(transactional_db: None) -> GraphVersion:
+def version() -> GraphVersion:
     return create_graph(owner=User.objects.create_user("ada"), document=DOCUMENT)
 
 
@@ -79,7 +82,7 @@ def test_a_saved_version_refuses_to(version: GraphVersion, change: Callable[[], 
     assert GraphVersion.objects.get(pk=version.pk).document() == DOCUMENT
 
 
-def test_a_link_needs_both_of_its_nodes(transactional_db: None) -> None:
+def test_a_link_needs_both_of_its_nodes() -> None:
     graph = Graph.objects.create(owner=User.objects.create_user("ada"))
     version = GraphVersion.objects.create(graph=graph, version=1, name="Loose", link_count=1)
 

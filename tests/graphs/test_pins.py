@@ -25,7 +25,14 @@ def test_a_pin_known_under_its_full_name_has_no_parts() -> None:
 
 @pytest.mark.parametrize(
     ("name", "bad"),
-    [("list_$_0", None), ("list_$_12_#_x", None), ("list_$_x", "x"), ("list_$_-1", "-1"), ("a_#_b_$_", ""), ("a", None)],
+    [
+        ("list_$_0", None),
+        ("list_$_12_#_x", None),
+        ("list_$_x", "x"),
+        ("list_$_-1", "-1"),
+        ("a_#_b_$_", ""),
+        ("a", None),
+    ],
 )
 def test_a_list_index_is_a_whole_number_from_0_on(name: str, bad: str | None) -> None:
     assert find_bad_index(name) == bad

@@ -38,7 +38,7 @@ class Command(BaseCommand):
 
 
 def _export(graph_id: str, *, number: int | None) -> dict[str, Any]:
-    """An operator may export anybody's graph."""
+    """Export anybody's graph: an operator may."""
     try:
         graph = Graph.objects.select_related("owner").filter(pk=UUID(graph_id)).first()
     except ValueError:
