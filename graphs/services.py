@@ -100,9 +100,7 @@ def replace_graph(*, graph: Graph, document: bytes | str | Mapping[str, Any]) ->
     read = read_version(document, limits=read_limits(), find=find_interface)
     version = create_version(graph=graph, document=read.graph.document)
     unknown = _describe_unknown_references(owner_id=graph.owner_id, graphs=[read.graph])
-    return ImportedGraph(
-        version=version, sub_graphs=(), warnings=(*read.warnings, *unknown), node_ids=read.node_ids
-    )
+    return ImportedGraph(version=version, sub_graphs=(), warnings=(*read.warnings, *unknown), node_ids=read.node_ids)
 
 
 def set_active_version(*, graph: Graph, version: int) -> GraphVersion:
