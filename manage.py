@@ -4,12 +4,9 @@
 import os
 import sys
 
-from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 
-from config.embedded import ServerError
-from config.local import LocalFolderError
-from config.startup import ServerUnavailableError, require_broker, require_database
+from config.startup import STARTUP_ERRORS, require_broker, require_database
 
 # These look at the code only.
 WITHOUT_DATABASE = {"check", "collectstatic", "diffsettings", "help", "list_blocks", "spectacular", "version"}
@@ -27,7 +24,7 @@ def main() -> int:
         if command in WITH_BROKER and not is_asking:
             require_broker()
         execute_from_command_line(sys.argv)
-    except (ImproperlyConfigured, LocalFolderError, ServerError, ServerUnavailableError) as error:
+    except STARTUP_ERRORS as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0

@@ -34,7 +34,7 @@ def open_folder(*parts: str, mode: int = 0o700) -> Path:
 
 
 def open_lock(name: str) -> int:
-    """Open (not lock) a lock file below `.local/run` and return its descriptor, which programs we start don't inherit."""
+    """Open (not lock) a lock file below `.local/run`; programs that we start don't inherit the descriptor."""
     path = open_folder("run") / name
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

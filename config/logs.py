@@ -39,7 +39,9 @@ def logging_settings(*, level: str) -> dict[str, Any]:
         cache_logger_on_first_use=True,
     )
     is_json = os.environ.get("LOG_FORMAT") == "json"
-    renderer = structlog.processors.JSONRenderer() if is_json else structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0)
+    renderer = (
+        structlog.processors.JSONRenderer() if is_json else structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0)
+    )
     return {
         "version": 1,
         "disable_existing_loggers": False,

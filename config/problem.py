@@ -1,6 +1,6 @@
 """Errors as problem details (RFC 9457): one shape for whatever goes wrong.
 
-    {"type": "about:blank", "title": "Bad Request", "status": 400, "detail": "…", "node_errors": {node: {field: message}}}
+{"type": "about:blank", "title": "Bad Request", "status": 400, "detail": "…", "node_errors": {node: {field: message}}}
 """
 
 from http import HTTPStatus
@@ -11,11 +11,6 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler, set_rollback
 
 from execution.exceptions import ExecutionError, ExecutionNotFoundError, ReviewDecidedError, ReviewNotFoundError
-from execution.exceptions import (
-    ExecutionError,
-    ExecutionNotFoundError,
-    ReviewDecidedError,
-)
 from graphs.exceptions import GraphNotFoundError, GraphsError, UnknownBlockError
 
 CONTENT_TYPE = "application/problem+json"
@@ -25,6 +20,7 @@ STATUSES: tuple[tuple[type[Exception], HTTPStatus], ...] = (
     (GraphNotFoundError, HTTPStatus.NOT_FOUND),
     (UnknownBlockError, HTTPStatus.NOT_FOUND),
     (ExecutionNotFoundError, HTTPStatus.NOT_FOUND),
+    (ReviewNotFoundError, HTTPStatus.NOT_FOUND),
     (ReviewDecidedError, HTTPStatus.CONFLICT),
     (GraphsError, HTTPStatus.BAD_REQUEST),
     (ExecutionError, HTTPStatus.BAD_REQUEST),

@@ -24,7 +24,6 @@ from config.environment import (
 from config.local import LOCAL_DIR, read_secret
 from config.logs import logging_settings
 
-
 # Makes Django's generic classes (`Paginator[Graph]`) subscriptable, as the type checker wants them.
 django_stubs_ext.monkeypatch()
 
@@ -252,4 +251,3 @@ SPECTACULAR_SETTINGS = {
 DATA_UPLOAD_MAX_MEMORY_SIZE = 20 * 1024 * 1024
 
 LOGGING = logging_settings(level=os.environ.get("LOG_LEVEL", "INFO"))
-

@@ -102,7 +102,10 @@ def list_programs(addresses: Addresses, *, concurrency: int | None) -> list[Prog
             )
             for kind in KINDS
         ),
-        Program(name="beat", command=[*python, "celery", "-q", "-A", "config", "beat", "-l", "WARNING", "-s", "", "--pidfile="]),
+        Program(
+            name="beat",
+            command=[*python, "celery", "-q", "-A", "config", "beat", "-l", "WARNING", "-s", "", "--pidfile="],
+        ),
         Program(
             name="flower",
             command=[

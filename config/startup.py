@@ -49,8 +49,8 @@ def require_broker() -> None:
         return
     connection = Connection(settings.CELERY_BROKER_URL, connect_timeout=_CONNECT_SECONDS)
     try:
-        connection.ensure_connection(max_retries=1, interval_start=0.1, timeout=_CONNECT_SECONDS)
-    except Exception as error:  # noqa: BLE001 - each transport has its own family of errors
+        connection.ensure_connection(max_retries=1, interval_start=1, timeout=_CONNECT_SECONDS)
+    except Exception as error:  # each transport has its own family of errors
         name = "BROKER_URL" if os.environ.get("BROKER_URL") else "REDIS_URL"
         raise ServerUnavailableError(f"The broker of {name} ({connection.as_uri()}) can't be used: {error}") from error
     finally:

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -59,8 +60,8 @@ class _Child:
             self._pause = _FIRST_PAUSE if steady else min(self._pause * 2, _LONGEST_PAUSE)
             self._say(f"ended with exit code {code}, starts again in {self._pause:g} seconds")
             self._start_at = now + self._pause
-            self._process, ended = None, self._process
-            _kill_group(ended)
+            _kill_group(self._process)  # what it may have left behind
+            self._process = None
         elif self._start_at <= now:
             self._start(now)
 
@@ -86,7 +87,7 @@ class _Child:
             stderr=subprocess.STDOUT,
             # A group of its own: Ctrl-C is for the supervisor, which stops all in order.
             start_new_session=True,
-            preexec_fn=functools.partial(die_with_parent, self.program.last_signal),  # noqa: PLW1509 - one system call
+            preexec_fn=functools.partial(die_with_parent, self.program.last_signal),
         )
         threading.Thread(target=self._relay, args=(process,), daemon=True).start()
 
@@ -109,7 +110,8 @@ class Supervisor:
     def __init__(self, programs: Sequence[Program]) -> None:
         width = max(len(program.name) for program in programs)
         self._children = [
-            _Child(program, label=_label(program.name, width=width, index=index)) for index, program in enumerate(programs)
+            _Child(program, label=_label(program.name, width=width, index=index))
+            for index, program in enumerate(programs)
         ]
 
     def look_after(self) -> None:
@@ -154,7 +156,5 @@ def _label(name: str, *, width: int, index: int) -> str:
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +18,6 @@ from typing import Final
 READY_FILE_VARIABLE: Final = "WORKER_READY_FILE"
 
 KINDS: Final = ("cpu", "io")
-IO_CONCURRENCY: Final = 500
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _START_SECONDS: Final = 60.0
@@ -42,7 +42,8 @@ class _Started:
 class WorkerProcesses:
     """One worker for plain blocks and one for async blocks, as processes of their own while the `with` block lasts.
 
-    Use it from a thread that lives at least as long: on Linux the workers end with the thread that started them, even if it is killed.
+    Use it from a thread that lives at least as long: on Linux the workers end with the thread that started them, even
+    if its process is killed.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class WorkerProcesses:
         kinds: Sequence[str] = KINDS,
     ) -> None:
         """`concurrency`: processes for plain blocks (default: the number of cores). `environment` is added to ours."""
-        self._concurrency = concurrency or os.cpu_count() or 1
+        self._concurrency = concurrency
         self._environment = {**os.environ, **(environment or {})}
         self._own_folder = None if log_folder else tempfile.TemporaryDirectory(prefix="workers-")
         self._folder = log_folder or Path(self._own_folder.name if self._own_folder else "")
@@ -70,7 +71,9 @@ class WorkerProcesses:
             raise
         return self
 
-    def __exit__(self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
         self.stop()
 
     @property
@@ -100,10 +103,10 @@ class WorkerProcesses:
         self._folder.mkdir(parents=True, exist_ok=True)
         log, ready_file = self._folder / f"{kind}.log", self._folder / f"{kind}.ready"
         ready_file.unlink(missing_ok=True)
-        environment = {**self._environment, **worker_environment(kind), READY_FILE_VARIABLE: str(ready_file)}
+        environment = {**self._environment, READY_FILE_VARIABLE: str(ready_file)}
         with log.open("ab") as output:
             process = subprocess.Popen(  # noqa: S603 - our own program
-                worker_command(kind, concurrency=self._concurrency),
+                worker_command(kind, concurrency=self._concurrency if kind == "cpu" else None),
                 cwd=_ROOT,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -111,7 +114,7 @@ class WorkerProcesses:
                 stderr=output,
                 # A group of its own: the terminal's Ctrl-C is for the command, which then stops the workers.
                 start_new_session=True,
-                preexec_fn=die_with_parent,  # noqa: PLW1509 - one system call, nothing that could wait for a lock
+                preexec_fn=die_with_parent,
             )
         return _Started(process=process, ready_file=ready_file, log=log)
 
@@ -126,31 +129,21 @@ class WorkerProcesses:
                 time.sleep(_POLL_SECONDS)
 
 
-def worker_command(kind: str, *, concurrency: int) -> list[str]:
+def worker_command(kind: str, *, concurrency: int | None = None) -> list[str]:
     """Return the command of a worker for `cpu` (plain) or `io` (async) blocks."""
-    pool = ["-P", "custom", "-c", str(IO_CONCURRENCY)] if kind == "io" else ["-P", "prefork", "-c", str(concurrency)]
-    return [
-        *(sys.executable, "-m", "celery", "-A", "config", "worker", "-Q", kind, *pool),
-        *("-n", f"{kind}-{os.getpid()}@%h", "-E", "--without-gossip", "--without-mingle", "-l", "INFO"),
-    ]
+    command = [sys.executable, "-m", "config.worker", kind]
+    return command if concurrency is None else [*command, "--concurrency", str(concurrency)]
 
 
-def worker_environment(kind: str) -> dict[str, str]:
-    """Return the variables that a worker of this kind needs besides ours."""
-    return {"CELERY_CUSTOM_WORKER_POOL": "execution.async_pool:TaskPool"} if kind == "io" else {}
-
-
-def die_with_parent(death_signal: signal.Signals = signal.SIGTERM) -> None:
+def die_with_parent(death_signal: signal.Signals = signal.SIGQUIT) -> None:
     """Ask the kernel to send this process the signal when the thread that started it ends (Linux only)."""
     if sys.platform == "linux":
         _libc.prctl(_PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait()
 
 

