@@ -109,9 +109,15 @@ class GraphAdmin(LookOnly, admin.ModelAdmin[Graph]):
         versions = graph.versions.order_by("-version")[:MAX_SHOWN]
         return format_html_join(
             SafeString("<br>"),
-            '<a href="{}">{}</a> ({} nodes, {} links, {:%Y-%m-%d %H:%M})',
+            '<a href="{}">{}</a> ({} nodes, {} links, {})',
             (
-                (_address(version), str(version), version.node_count, version.link_count, version.created_at)
+                (
+                    _address(version),
+                    str(version),
+                    version.node_count,
+                    version.link_count,
+                    f"{version.created_at:%Y-%m-%d %H:%M}",
+                )
                 for version in versions
             ),
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from django.contrib.auth import get_user_model
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import AbstractBaseUser
 from django.core.management.base import BaseCommand, CommandError
 
@@ -64,9 +65,16 @@ def find_owner(name: str | None) -> AbstractBaseUser:
             raise CommandError(f"There is no user “{name}”.")
     else:
         user = users.filter(is_superuser=True).order_by("pk").first()
-        user = user or users.get_or_create(**{get_user_model().USERNAME_FIELD: DEMO_USER})[0]
+        user = user or _make_demo_user(users)
     found: AbstractBaseUser = user
     return found
+
+
+def _make_demo_user(users: Any) -> Any:
+    """Return the demo user; a new one can't log in: it has no password."""
+    name = {get_user_model().USERNAME_FIELD: DEMO_USER}
+    user, _is_new = users.get_or_create(**name, defaults={"password": make_password(None)})
+    return user
 
 
 def _import_file(name: str, *, owner: AbstractBaseUser) -> ImportedGraph:

@@ -277,3 +277,10 @@ def test_the_next_version_of_a_graph_keeps_ids_that_are_uuids() -> None:
     assert re.fullmatch(r"[0-9a-f-]{36}", str(document.nodes[1].id))
     assert document.links[0].id == make_id("link")
     assert document.links[0].sink_id == document.nodes[1].id
+
+
+def test_it_is_told_what_became_of_the_documents_ids() -> None:
+    document = read(calculator_json(sub_graphs=[calculator_json()]))
+
+    of_graph, of_sub_graph = document.graph.document.nodes, document.sub_graphs[0].document.nodes
+    assert document.node_ids["add"] == (of_graph[1].id, of_sub_graph[1].id)
