@@ -154,6 +154,12 @@ def get_review(*, review_id: UUID, user_id: int) -> Review:
     return review
 
 
+def find_open_reviews(execution_id: UUID) -> QuerySet[Review]:
+    """Return what a run and its sub-runs wait to be told by a person."""
+    of_tree = Q(node_execution__execution=execution_id) | Q(node_execution__execution__root=execution_id)
+    return Review.objects.filter(of_tree, approved__isnull=True, node_execution__status=Status.REVIEW).order_by("id")
+
+
 def measure(run: Execution) -> dict[str, Any]:
     """Return the stats of a run (from `with_measures`): times in seconds, cost in credits."""
     return {

@@ -273,7 +273,7 @@ class DecisionSerializer(serializers.Serializer[Any]):
     """What a person decides."""
 
     approved = serializers.BooleanField()
-    data = serializers.JSONField(  # type: ignore[assignment] - a field's name, not the serializer's own attribute
+    data = serializers.JSONField(  # type: ignore[assignment]  # a name, not the attribute
         required=False, allow_null=True, help_text="The data as the person left it; left out, it is unchanged."
     )
     message = serializers.CharField(default="", allow_blank=True, max_length=10_000)
