@@ -177,10 +177,11 @@ def test_a_broken_structure_is_never_saved(owner: User) -> None:
     dangling = GraphDocument(name="Loose", nodes=(make_node("a", CALCULATOR),), links=(make_link("a.x", "gone.y"),))
     graph = create_graph(owner=owner, document=GraphDocument(name="Fine")).graph
 
-    for attempt in (
+    attempts: list[Callable[[], object]] = [
         lambda: create_graph(owner=owner, document=dangling),
         lambda: create_version(graph=graph, document=dangling),
-    ):
+    ]
+    for attempt in attempts:
         with pytest.raises(GraphInvalidError) as refusal:
             attempt()
         assert set(refusal.value.node_errors) == {str(make_id("a"))}

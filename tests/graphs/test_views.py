@@ -46,7 +46,7 @@ def test_a_posted_graph_is_imported(client: APIClient, document: Any) -> None:
     assert answer.status_code == 201
     shown = answer.json()
     assert (shown["version"], shown["is_active"], shown["name"]) == (1, True, "A graph")
-    assert len(shown["nodes"]), len(shown["links"]) == (3, 2)
+    assert (len(shown["nodes"]), len(shown["links"])) == (3, 2)
     assert shown["input_schema"]["required"] == ["Input"]
     assert shown["sub_graphs"] == shown["warnings"] == []
     assert Graph.objects.get().pk.hex == shown["id"].replace("-", "")
@@ -63,13 +63,13 @@ def test_warnings_and_sub_graphs_are_told(client: APIClient) -> None:
 @pytest.mark.parametrize(
     ("body", "told"),
     [
-        (b"", "not JSON"),
-        (b"{", "not JSON"),
-        (b"[]", "$ is a list, not an object"),
-        (b'{"nodes": [{}]}', "$.nodes[0].block_id is missing"),
+        ("", "not JSON"),
+        ("{", "not JSON"),
+        ("[]", "$ is a list, not an object"),
+        ('{"nodes": [{}]}', "$.nodes[0].block_id is missing"),
     ],
 )
-def test_what_is_not_a_graph_is_a_clear_error(client: APIClient, body: bytes, told: str) -> None:
+def test_what_is_not_a_graph_is_a_clear_error(client: APIClient, body: str, told: str) -> None:
     answer = client.generic("POST", "/v1/graphs", body, content_type="application/json")
 
     assert answer.status_code == 400
@@ -79,7 +79,7 @@ def test_what_is_not_a_graph_is_a_clear_error(client: APIClient, body: bytes, to
 def test_a_body_that_is_too_large_is_refused(client: APIClient, settings: Settings) -> None:
     settings.GRAPH_MAX_BYTES = 1_000
 
-    answer = client.generic("POST", "/v1/graphs", b" " * 5_000, content_type="application/json")
+    answer = client.generic("POST", "/v1/graphs", " " * 5_000, content_type="application/json")
 
     assert answer.status_code == 400
     assert "more than 1,000 bytes" in answer.json()["detail"]

@@ -9,11 +9,27 @@ from tests.graphs.building import AGENT, GMAIL_SEND, INPUT, INTERFACES
 @pytest.mark.parametrize(
     "name",
     [
-        "api_key", "apiKey", "API-KEY", "openai_api_key", "token", "bot_token", "accessToken", "refresh_token",
-        "password", "smtp_password", "passwd", "secret", "client_secret", "private_key", "credentials", "openai_credentials",
-        "Authorization", "cookie", "x-api-key",
+        "api_key",
+        "apiKey",
+        "API-KEY",
+        "openai_api_key",
+        "token",
+        "bot_token",
+        "accessToken",
+        "refresh_token",
+        "password",
+        "smtp_password",
+        "passwd",
+        "secret",
+        "client_secret",
+        "private_key",
+        "credentials",
+        "openai_credentials",
+        "Authorization",
+        "cookie",
+        "x-api-key",
     ],
-)  # fmt: skip
+)
 def test_a_secret_is_known_by_its_name(name: str) -> None:
     assert is_secret_name(name)
 

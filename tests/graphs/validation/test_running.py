@@ -178,7 +178,7 @@ def test_nodes_that_can_not_run_are_listed() -> None:
 
 
 def agent(name: str, graph: str, *, required: tuple[str, ...] = ()) -> NodeDocument:
-    pins = {pin: {} for pin in ("Question", *required)}
+    pins: dict[str, Any] = {pin: {} for pin in ("Question", *required)}
     return make_node(
         name,
         AGENT,
