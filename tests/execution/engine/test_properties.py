@@ -22,7 +22,7 @@ from tests.execution.engine.random_plans import (
 )
 
 settings.register_profile(
-    "engine", max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    "engine", max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 thorough = settings.get_profile("engine")
 
