@@ -62,7 +62,7 @@ def workers(
 def worker_environment() -> dict[str, str]:
     """Return the variables that bind a process to the test database and the tests' broker."""
     return {
-        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "DJANGO_SETTINGS_MODULE": "tests.worker_settings",
         "DATABASE_NAME": str(settings.DATABASES["default"]["NAME"]),
         "REDIS_DATABASE": os.environ["REDIS_DATABASE"],
         "LEASE_SECONDS": str(settings.LEASE_SECONDS),

@@ -3,36 +3,29 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import User
+from pytest_django import Settings
 
 from execution.engine.statuses import ENDED, Status
 from execution.models import Execution, NodeExecution, RunOutput
 from execution.planning import load_plan
 from execution.services import start_execution
-from execution.workers import WorkerProcesses
 from graphs.models import GraphVersion
 from graphs.services import import_graph
-from tests.conftest import worker_environment
+from tests.execution.blocks import AsyncPauseBlock, PlainPauseBlock, TooSlowAsyncBlock, TooSlowBlock
 from tests.execution.random_graphs import make_document
 from tests.execution.reference import outputs_by_name, run_in_memory
+from tests.execution.small_graphs import INPUT, OUTPUT, STEP, TIMER, draw
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 DEADLINE_SECONDS = 90.0
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def doubling_workers(broker_server: str, transactional_db: None, tmp_path: Path) -> Iterator[WorkerProcesses]:
-    """Two processes for plain blocks and one for async blocks; each message is sent twice."""
-    environment = {**worker_environment(), "DJANGO_SETTINGS_MODULE": "tests.execution.twice"}
-    with WorkerProcesses(concurrency=2, environment=environment, log_folder=tmp_path) as workers:
-        yield workers
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("workers")]
 
 
 def import_document(user: User, document: dict[str, Any]) -> GraphVersion:
@@ -65,7 +58,6 @@ def firings_of(run: Execution) -> Counter[Any]:
     )
 
 
-@pytest.mark.usefixtures("doubling_workers")
 def test_many_runs_at_once_give_the_answers_of_the_machine_although_every_message_comes_twice(user: User) -> None:
     versions = [import_document(user, make_document(seed)) for seed in range(12)]
     versions += [import_example(user, "doubling.json"), import_example(user, "word_lengths.json")]
@@ -82,7 +74,6 @@ def test_many_runs_at_once_give_the_answers_of_the_machine_although_every_messag
         assert run.opened == len(machine.steps)
 
 
-@pytest.mark.usefixtures("doubling_workers")
 def test_sub_runs_answer_once_although_every_message_comes_twice(user: User) -> None:
     version = import_example(user, "triangles.json")
 
@@ -93,50 +84,78 @@ def test_sub_runs_answer_once_although_every_message_comes_twice(user: User) -> 
         assert Execution.objects.filter(root=run, status=Status.COMPLETED).count() == 4
 
 
-@pytest.mark.usefixtures("workers")
-def test_a_timer_holds_no_worker(user: User) -> None:
-    document = make_timers(count=20, seconds=1)
-
-    began = time.monotonic()
-    (run,) = wait_for_end([start_execution(user=user, version=import_document(user, document), input_data={})])
-
-    # Two processes would need ten times as long if each timer held one.
-    assert run.status == Status.COMPLETED
-    assert len(outputs_of(run)["done"]) == 20
-    assert time.monotonic() - began < 8
+@pytest.fixture(autouse=True)
+def blocks_of_the_tests(settings: Settings) -> None:
+    """Let this process know the blocks that the workers of the tests have."""
+    settings.BLOCK_MODULES = [*settings.BLOCK_MODULES, "tests.execution.blocks"]
 
 
-def make_timers(*, count: int, seconds: int) -> dict[str, Any]:
-    timer, step, source, out = (f"00000000-0000-4000-8000-00000000000{n}" for n in range(4))
-    nodes = [
+def numbers_into(block_id: str, pin: str, *, count: int, **constants: Any) -> dict[str, Any]:
+    """Return a graph that gives the numbers from 0 on to one node, and what it emits on `pin` to an output."""
+    return draw(
         {
-            "id": source,
-            "block_id": "c0a8e994-ebf1-4a9c-a4d8-89d09c86741b",
-            "input_default": {"name": "items", "value": list(range(count))},
+            "numbers": (INPUT, {"name": "numbers", "value": list(range(count))}),
+            "each": (STEP, {}),
+            "slow": (block_id, constants),
+            "out": (OUTPUT, {"name": "out"}),
         },
-        {"id": step, "block_id": "f66a3543-28d3-4ab5-8945-9b336371e2ce", "input_default": {}},
-        {"id": timer, "block_id": "d67a9c52-5e4e-11e2-bcfd-0800200c9a71", "input_default": {"seconds": seconds}},
-        {"id": out, "block_id": "363ae599-353e-4804-937e-b2ee3cef3da4", "input_default": {"name": "done"}},
-    ]
-    ends = [
-        (source, "result", step, "items"),
-        (step, "item", timer, "input_message"),
-        (timer, "output_message", out, "value"),
-    ]
-    links = [
-        {
-            "id": f"00000000-0000-4000-8000-0000000001{n:02}",
-            "source_id": a,
-            "source_name": b,
-            "sink_id": c,
-            "sink_name": d,
-        }
-        for n, (a, b, c, d) in enumerate(ends)
-    ]
-    return {
-        "id": "00000000-0000-4000-8000-000000000999",
-        "version": 1,
-        "name": "timers",
-        "nodes": nodes,
-        "links": links,
-    }
+        [
+            "numbers.result -> each.items",
+            f"each.item -> slow.{'input_message' if block_id == TIMER else 'value'}",
+            f"slow.{pin} -> out.value",
+        ],
+    )
+
+
+def test_a_timer_holds_no_worker(user: User) -> None:
+    version = import_document(user, numbers_into(TIMER, "output_message", count=20, seconds=1))
+
+    (run,) = wait_for_end([start_execution(user=user, version=version, input_data={})])
+
+    # One after the other, or two at a time, they would take ten seconds and more.
+    assert outputs_of(run) == {"out": list(range(20))}
+    assert took(run) < 8
+
+
+def test_hundreds_of_coroutines_run_at_once_in_one_process(user: User) -> None:
+    version = import_document(user, numbers_into(AsyncPauseBlock.id, "after", count=300, seconds=1))
+
+    (run,) = wait_for_end([start_execution(user=user, version=version, input_data={})])
+
+    # One after the other they would take five minutes.
+    assert outputs_of(run) == {"out": [float(number) for number in range(300)]}
+    assert run.nodes_walltime > 5 * took(run)
+
+
+@pytest.mark.parametrize("block", [PlainPauseBlock, AsyncPauseBlock])
+def test_what_a_block_emits_travels_while_it_still_runs(user: User, block: type[PlainPauseBlock]) -> None:
+    version = import_document(user, numbers_into(block.id, "before", count=1, seconds=2))
+
+    (run,) = wait_for_end([start_execution(user=user, version=version, input_data={})])
+
+    slow, out = (NodeExecution.objects.get(execution=run, node_id=find_node(version, name)) for name in ("slow", "out"))
+    assert out.ended_at is not None
+    assert slow.ended_at is not None
+    assert out.ended_at < slow.ended_at
+
+
+@pytest.mark.parametrize("block", [TooSlowBlock, TooSlowAsyncBlock])
+def test_a_block_that_takes_too_long_fails_and_its_worker_goes_on(user: User, block: type[PlainPauseBlock]) -> None:
+    version = import_document(user, numbers_into(block.id, "error", count=3, seconds=30))
+
+    (run,) = wait_for_end([start_execution(user=user, version=version, input_data={})])
+
+    assert run.status == Status.COMPLETED
+    assert run.node_error_count == 3
+    assert outputs_of(run) == {"out": ["The block took longer than its limit of 0.5 s."] * 3}
+
+
+def took(run: Execution) -> float:
+    """Return how long a run took, in seconds."""
+    assert run.ended_at is not None
+    return (run.ended_at - run.created_at).total_seconds()
+
+
+def find_node(version: GraphVersion, name: str) -> UUID:
+    """Return the id of the node with this name."""
+    return next(node.node_id for node in version.nodes.all() if node.metadata["customized_name"] == name)

@@ -1,4 +1,4 @@
-"""Settings for workers that send every message twice."""
+"""Settings of the workers that tests start: they have the blocks of the tests, and send every message twice."""
 
 from typing import Any
 
@@ -6,8 +6,9 @@ from celery import current_app
 from celery.signals import after_task_publish
 
 from config.settings import *  # noqa: F403
+from config.settings import BLOCK_MODULES
 
-_COPY = "copy"
+BLOCK_MODULES = [*BLOCK_MODULES, "tests.execution.blocks"]
 
 
 @after_task_publish.connect
@@ -19,6 +20,6 @@ def send_again(body: Any = None, headers: Any = None, routing_key: Any = None, *
             serializer="json",
             exchange="",
             routing_key=routing_key,
-            headers={**headers, _COPY: True},
+            headers=headers,
             correlation_id=headers["id"],
         )
