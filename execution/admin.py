@@ -246,7 +246,7 @@ class ReviewAdmin(LookOnly, admin.ModelAdmin[Review]):
         self._decide(request, reviews, approved=False)
 
     def _decide(self, request: HttpRequest, reviews: QuerySet[Review], *, approved: bool) -> None:
-        done = 0
+        done, user = 0, cast(AbstractBaseUser, request.user)
         for review in reviews.order_by("id"):
             try:
                 decide_review(

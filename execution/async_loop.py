@@ -30,7 +30,7 @@ _background: BackgroundLoop | None = None
 
 def background_loop() -> BackgroundLoop:
     """Return the loop of this process."""
-    global _background  # noqa: PLW0603 - one loop per process
+    global _background
     with _lock:
         if _background is None:
             _background = BackgroundLoop()

@@ -6,7 +6,7 @@ until the coroutine is done, so prefetching, `inspect active` and Flower's run t
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from execution.async_loop import take_handed_over
 CLAIMING_THREADS: Final = 4
 
 
-class TaskPool(BasePool):  # type: ignore[misc]
+class TaskPool(BasePool):
     """Selected with `--pool custom` and `CELERY_CUSTOM_WORKER_POOL=execution.async_pool:TaskPool`."""
 
     body_can_be_buffer = True
@@ -38,36 +38,20 @@ class TaskPool(BasePool):  # type: ignore[misc]
         """Take no more tasks."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def on_apply(
-        self,
-        target: Callable[..., Any],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-        callback: Callable[[Any], None] | None = None,
-        accept_callback: Callable[[int, float], None] | None = None,
-        **_options: Any,
-    ) -> "Future[None]":
-        """Run a task's function in a thread, and follow what it leaves behind."""
-        return self._threads.submit(self._run, target, args, kwargs or {}, callback, accept_callback)
+    def on_apply(self, *task: Any, **callbacks: Any) -> None:
+        """Run a task (its function, arguments and keyword arguments) in a thread, and follow what it leaves behind."""
+        self._threads.submit(self._run, task, callbacks)
 
-    def _run(
-        self,
-        target: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        callback: Callable[[Any], None] | None,
-        accept_callback: Callable[[int, float], None] | None,
-    ) -> None:
+    def _run(self, task: tuple[Any, ...], callbacks: Mapping[str, Any]) -> None:
+        target, arguments, keyword_arguments = task
         began = time.monotonic()
-        if accept_callback is not None:
-            self._call_soon(accept_callback, os.getpid(), began)
+        self._call_soon(callbacks["accept_callback"], os.getpid(), began)
         take_handed_over()
-        failed, result, _runtime = target(*args, **kwargs)
+        failed, result, _runtime = target(*arguments, **keyword_arguments)
         left_behind = take_handed_over()
 
         def finish(_future: "Future[None] | None" = None) -> None:
-            if callback is not None:
-                self._call_soon(callback, (failed, result, time.monotonic() - began))
+            self._call_soon(callbacks["callback"], (failed, result, time.monotonic() - began))
 
         if left_behind is None:
             finish()

@@ -97,8 +97,13 @@ class Attempt:
                 raise ClaimLostError
             with self._buffer_lock:
                 outputs, self._buffer = self._buffer, []
-            with alarm_held_back():
-                recorded = write(outputs, self._position)
+            try:
+                with alarm_held_back():
+                    recorded = write(outputs, self._position)
+            except BaseException:
+                with self._buffer_lock:
+                    self._buffer = outputs + self._buffer
+                raise
             self._position += len(outputs)
         if not recorded.accepted:
             self.is_lost = True

@@ -14,6 +14,7 @@ from uuid import UUID
 from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.db.models import QuerySet
 
 from execution.models import StoredValue
 from execution.planning import GraphPlan
@@ -72,17 +73,22 @@ class UserMemory:
 
     def get(self, key: str, *, across_agents: bool) -> Any:
         """Return the value kept under `key`, or None."""
-        kept = StoredValue.objects.filter(user_id=self.user_id, graph_id=self._graph(across_agents), key=key).first()
+        kept = self._values(across_agents).filter(key=key).first()
         return kept.value if kept else None
 
     def set(self, key: str, value: Any, *, across_agents: bool) -> None:
         """Keep `value` under `key`."""
-        StoredValue.objects.update_or_create(
-            user_id=self.user_id, graph_id=self._graph(across_agents), key=key, defaults={"value": value}
+        graph_id = None if across_agents else self.graph_id
+        StoredValue.objects.bulk_create(
+            [StoredValue(user_id=self.user_id, graph_id=graph_id, key=key, value=value)],
+            update_conflicts=True,
+            unique_fields=["user", "graph", "key"],
+            update_fields=["value", "changed_at"],
         )
 
-    def _graph(self, across_agents: bool) -> UUID | None:
-        return None if across_agents else self.graph_id
+    def _values(self, across_agents: bool) -> QuerySet[StoredValue]:
+        of_user = StoredValue.objects.filter(user_id=self.user_id)
+        return of_user.filter(graph__isnull=True) if across_agents else of_user.filter(graph_id=self.graph_id)
 
 
 def build_context(claimed: Claimed, graph: GraphPlan, *, log: Callable[[str], None]) -> BlockContext:

@@ -92,9 +92,7 @@ class NodeExecution(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    execution = models.ForeignKey(
-        Execution, on_delete=models.CASCADE, related_name="node_executions", db_index=False
-    )
+    execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="node_executions", db_index=False)
     node_id = models.UUIDField()
     ordinal = models.PositiveIntegerField()
     status = models.CharField(max_length=16, choices=STATUS_CHOICES)
@@ -227,9 +225,7 @@ class StoredValue(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(
-                fields=["user", "graph", "key"], name="one_value_per_key", nulls_distinct=False
-            ),
+            models.UniqueConstraint(fields=["user", "graph", "key"], name="one_value_per_key", nulls_distinct=False),
         ]
 
     def __str__(self) -> str:

@@ -131,7 +131,10 @@ def _specify(
         ordered=node.metadata.get("ordered") is not False,
     )
     return NodeSpec(
-        plan=plan, block=find_block(node.block_id), interface=interface, constants=node.input_default if is_agent else {}
+        plan=plan,
+        block=find_block(node.block_id),
+        interface=interface,
+        constants=node.input_default if is_agent else {},
     )
 
 
@@ -144,7 +147,7 @@ def _plan_pin(pin: InputPin) -> PlanPin:
 
 
 def _agent_pins(node: NodeDocument) -> dict[str, PlanPin]:
-    """The pins of an agent node are the inputs of its sub-graph, which its constants describe."""
+    """Return the inputs of the sub-graph, which the node's constants describe."""
     schema = _mapping(node.input_default.get("input_schema"))
     properties = _mapping(schema.get("properties"))
     return {name: PlanPin(schema=_mapping(each)) for name, each in properties.items()}

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -89,5 +89,5 @@ def _output_adapter(outputs: type[BlockOutputs], pin: str) -> TypeAdapter[Any] |
         return TypeAdapter(Any)
     for name, field in outputs.model_fields.items():
         if (field.alias or name) == pin:
-            return TypeAdapter(field.annotation)
+            return TypeAdapter(cast(Any, field.annotation))
     return None

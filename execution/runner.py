@@ -8,7 +8,6 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import Executor
-from datetime import timedelta
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
@@ -81,7 +80,7 @@ def _outcome(attempt: Attempt, times: "_Times") -> End | None:
         return None
     except ClaimLostError:
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - a block is anybody's code; what it raises is its node's failure
         return _fail(attempt, times, error)
     return _complete(attempt, times)
 
@@ -97,7 +96,7 @@ async def _outcome_async(attempt: Attempt, times: "_Times", executor: Executor) 
         return None
     except ClaimLostError:
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - a block is anybody's code; what it raises is its node's failure
         return _fail(attempt, times, error)
     return _complete(attempt, times)
 
@@ -171,7 +170,7 @@ def _context(attempt: Attempt, prepared: Prepared) -> Any:
 
 
 def _complete(attempt: Attempt, times: "_Times") -> End:
-    return End(status=Status.COMPLETED, log=_log_text(attempt), **times.taken())
+    return End(status=Status.COMPLETED, log=_log_text(attempt), walltime=times.wall, cputime=times.cpu)
 
 
 def _fail(attempt: Attempt, times: "_Times", error: Exception) -> End:
@@ -180,7 +179,7 @@ def _fail(attempt: Attempt, times: "_Times", error: Exception) -> End:
     if not isinstance(error, BlockError | TimeLimitError):
         logger.exception("block raised", node_execution=str(attempt.claimed.id))
     attempt.emit(ERROR_PIN, text)
-    return End(status=Status.FAILED, error=text, log=_log_text(attempt), **times.taken())
+    return End(status=Status.FAILED, error=text, log=_log_text(attempt), walltime=times.wall, cputime=times.cpu)
 
 
 def _log_text(attempt: Attempt) -> str:
@@ -198,5 +197,10 @@ class _Times:
         self._wall = time.monotonic()
         self._cpu = time.thread_time()
 
-    def taken(self) -> dict[str, float]:
-        return {"walltime": time.monotonic() - self._wall, "cputime": max(0.0, time.thread_time() - self._cpu)}
+    @property
+    def wall(self) -> float:
+        return time.monotonic() - self._wall
+
+    @property
+    def cpu(self) -> float:
+        return time.thread_time() - self._cpu

@@ -40,6 +40,6 @@ def send(ready: Sequence[Ready]) -> None:
         for each in ready:
             task = execute_node_async if each.queue == IO_QUEUE else execute_node
             # The shadow name is what logs and Flower show: the block.
-            task.apply_async(args=[str(each.id)], queue=each.queue, shadow=each.name)
+            task.apply_async(args=(str(each.id),), queue=each.queue, shadow=each.name)
     except OperationalError as error:
         logger.warning("broker can't be reached; recovery will send", count=len(ready), error=str(error))

@@ -4,7 +4,7 @@ A node execution that was woken runs its block again from the start. The waits t
 at once, with the answer that came for them.
 """
 
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID
 
 from django.conf import settings
@@ -15,7 +15,7 @@ from execution.engine.statuses import Status
 from execution.exceptions import InputsUnknownError
 from execution.planning import load_plan
 from execution.preparation import Prepared
-from execution.store.recording import suspend
+from execution.store.recording import Suspension, suspend
 from execution.store.runs import LockedRun
 from execution.store.starting import Order, start_run
 from execution.store.waits import SubRun, ask, load_decision, load_sub_run, still_waits_for
@@ -53,38 +53,23 @@ class Waits:
         decision = load_decision(self._claimed, number)
         return decision if decision is not None else self._ask(wait)
 
-    def _sleep(self, wait: Sleep) -> None:
-        seconds = max(0.0, wait.seconds)
+    def _suspend(self, suspension: Suspension) -> NoReturn:
         self._attempt.suspend(
-            lambda outputs, position: suspend(
-                self._claimed,
-                outputs=outputs,
-                position=position,
-                waits=self._count,
-                write_wait=lambda _run: True,
-                wake_after=seconds,
-            )
+            lambda outputs, position: suspend(self._claimed, outputs=outputs, position=position, suspension=suspension)
         )
         raise SuspendedError
 
-    def _ask(self, wait: AskPerson) -> None:
-        data = to_json_value(wait.data)
+    def _sleep(self, wait: Sleep) -> NoReturn:
+        self._suspend(Suspension(waits=self._count, write=lambda _run: True, seconds=max(0.0, wait.seconds)))
+
+    def _ask(self, wait: AskPerson) -> NoReturn:
+        data, number = to_json_value(wait.data), self._count - 1
 
         def write(_run: LockedRun) -> bool:
-            ask(self._claimed, wait, wait_number=self._count - 1, data=data)
+            ask(self._claimed, wait, wait_number=number, data=data)
             return True
 
-        self._attempt.suspend(
-            lambda outputs, position: suspend(
-                self._claimed,
-                outputs=outputs,
-                position=position,
-                waits=self._count,
-                write_wait=write,
-                status=Status.REVIEW,
-            )
-        )
-        raise SuspendedError
+        self._suspend(Suspension(waits=self._count, write=write, status=Status.REVIEW))
 
     def _run_graph(self, wait: RunGraph, number: int) -> None:
         """Start the sub-run, or pass on what it has emitted since the last look."""
@@ -101,17 +86,9 @@ class Waits:
             raise BlockError(f"The sub-run {sub_run.id} ended {sub_run.status}: {sub_run.error or 'no reason given'}")
         self._wait_on(sub_run, seen + len(sub_run.outputs))
 
-    def _wait_on(self, sub_run: SubRun, seen: int) -> None:
-        self._attempt.suspend(
-            lambda outputs, position: suspend(
-                self._claimed,
-                outputs=outputs,
-                position=position,
-                waits=self._claimed.waits,
-                write_wait=lambda _run: still_waits_for(sub_run.id, seen=seen),
-            )
-        )
-        raise SuspendedError
+    def _wait_on(self, sub_run: SubRun, seen: int) -> NoReturn:
+        waits = self._claimed.waits
+        self._suspend(Suspension(waits=waits, write=lambda _run: still_waits_for(sub_run.id, seen=seen)))
 
     def _start_sub_run(self, wait: RunGraph, number: int) -> None:
         version_id = _find_version(wait, user_id=self._claimed.user_id)
@@ -121,18 +98,14 @@ class Waits:
         order = self._order(wait, number, version_id)
 
         def write(run: LockedRun) -> bool:
-            run.ready.extend(start_run(order).ready)
-            return True
+            started = start_run(order)
+            run.ready.extend(started.ready)
+            return not started.has_ended
 
         try:
-            self._attempt.suspend(
-                lambda outputs, position: suspend(
-                    self._claimed, outputs=outputs, position=position, waits=self._count, write_wait=write
-                )
-            )
+            self._suspend(Suspension(waits=self._count, write=write))
         except InputsUnknownError as error:
             raise BlockError(str(error)) from error
-        raise SuspendedError
 
     def _order(self, wait: RunGraph, number: int, version_id: UUID) -> Order:
         if self._claimed.depth >= settings.MAX_SUB_RUN_DEPTH:
@@ -161,7 +134,5 @@ class Waits:
 
 
 def _find_version(wait: RunGraph, *, user_id: int) -> UUID | None:
-    versions = GraphVersion.objects.filter(
-        graph_id=wait.graph_id, version=wait.graph_version, graph__owner_id=user_id
-    )
+    versions = GraphVersion.objects.filter(graph_id=wait.graph_id, version=wait.graph_version, graph__owner_id=user_id)
     return versions.values_list("pk", flat=True).first()

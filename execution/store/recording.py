@@ -32,6 +32,20 @@ class End:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Suspension:
+    """A wait that a node execution goes into, for `seconds` or until it is woken.
+
+    `waits` counts its waits, this one included. `write` writes what it waits for, in the same transaction; it returns
+    False if that is there already.
+    """
+
+    waits: int
+    write: Callable[[LockedRun], bool]
+    status: Status = Status.SUSPENDED
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recorded:
     """What a record led to. `accepted` is False where the claim is no longer the recorder's: nothing was written."""
 
@@ -42,9 +56,7 @@ class Recorded:
 REFUSED = Recorded(accepted=False)
 
 
-def record(
-    claimed: Claimed, *, outputs: Sequence[Output], position: int, end: End | None = None
-) -> Recorded:
+def record(claimed: Claimed, *, outputs: Sequence[Output], position: int, end: End | None = None) -> Recorded:
     """Record `outputs`, the first of which has `position`, and the end of the attempt if it has ended.
 
     Nothing is written if another attempt has taken over or the run has ended.
@@ -63,27 +75,17 @@ def record(
     return Recorded(accepted=True, ready=tuple(run.ready))
 
 
-def suspend(
-    claimed: Claimed,
-    *,
-    outputs: Sequence[Output],
-    position: int,
-    waits: int,
-    write_wait: Callable[[LockedRun], bool],
-    status: Status = Status.SUSPENDED,
-    wake_after: float | None = None,
-) -> Recorded:
-    """Record `outputs` and let the node execution wait without a worker, for `wake_after` seconds or to be woken.
+def suspend(claimed: Claimed, *, outputs: Sequence[Output], position: int, suspension: Suspension) -> Recorded:
+    """Record `outputs` and let the node execution wait without a worker.
 
-    `waits` is how many waits it has gone into, this one included. `write_wait` writes what it waits for, in the same transaction; it returns False if that is there already, and
-    then the node execution is queued again instead.
+    If what it waits for is there already, it is queued again instead.
     """
     with transaction.atomic():
         run = lock_run(claimed.execution_id)
         if run is None or run.status not in RUN_GOES_ON:
             return REFUSED
-        has_to_wait = write_wait(run)
-        if not _suspend(claimed, position, len(outputs), status=status, waits=waits, wake_after=wake_after):
+        has_to_wait = suspension.write(run)
+        if not _mark_suspended(claimed, suspension, position=position, count=len(outputs)):
             transaction.set_rollback(True)
             return REFUSED
         if not has_to_wait:
@@ -115,21 +117,27 @@ def _mark(claimed: Claimed, *, position: int, count: int, end: End | None) -> bo
                 position,
             ],
         )
-        return cursor.rowcount == 1
+        return bool(cursor.rowcount == 1)
 
 
-def _suspend(
-    claimed: Claimed, position: int, count: int, *, status: Status, waits: int, wake_after: float | None
-) -> bool:
+def _mark_suspended(claimed: Claimed, suspension: Suspension, *, position: int, count: int) -> bool:
     # A wait is no failed attempt, so the attempt is given back.
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE execution_nodeexecution SET status = %s, output_count = output_count + %s, waits = %s,"
             " attempt = attempt - 1, wake_at = clock_timestamp() + make_interval(secs => %s)"
             " WHERE id = %s AND token = %s AND status = 'RUNNING' AND output_count = %s",
-            [status, count, waits, wake_after, claimed.id, claimed.token, position],
+            [
+                suspension.status,
+                count,
+                suspension.waits,
+                suspension.seconds,
+                claimed.id,
+                claimed.token,
+                position,
+            ],
         )
-        return cursor.rowcount == 1
+        return bool(cursor.rowcount == 1)
 
 
 def _queue_again(claimed: Claimed) -> None:
@@ -158,13 +166,19 @@ def _travelling(run: LockedRun, claimed: Claimed, outputs: Sequence[Output], *, 
     node = run.graph.plan.nodes[claimed.node_id]
     if not node.ordered:
         return list(outputs)
-    where = [claimed.execution_id, claimed.node_id, claimed.ordinal, list(UNFINISHED)]
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT EXISTS(SELECT FROM execution_nodeexecution WHERE execution_id = %s AND node_id = %s"
             "              AND ordinal < %s AND status = ANY(%s)),"
             " (SELECT max(ordinal) FROM execution_nodeexecution WHERE execution_id = %s AND node_id = %s)",
-            [*where, claimed.execution_id, claimed.node_id],
+            [
+                claimed.execution_id,
+                claimed.node_id,
+                claimed.ordinal,
+                list(UNFINISHED),
+                claimed.execution_id,
+                claimed.node_id,
+            ],
         )
         older_unfinished, last = cursor.fetchone()
     if not travels_at_once(node, older_unfinished=older_unfinished):
@@ -193,7 +207,7 @@ def _load_released(claimed: Claimed) -> list[Output]:
             _RELEASED,
             {"execution": claimed.execution_id, "node": claimed.node_id, "ordinal": claimed.ordinal},
         )
-        return cursor.fetchall()
+        return list(cursor.fetchall())
 
 
 def _count_end(run: LockedRun, end: End) -> None:

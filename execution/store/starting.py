@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from execution.engine.dataflow import start
-from execution.engine.statuses import Status
+from execution.engine.statuses import ENDED, Status
 from execution.exceptions import InputsUnknownError
 from execution.models import OnError
 from execution.planning import GraphPlan
@@ -41,6 +41,7 @@ class Started:
 
     execution_id: UUID
     ready: tuple[Ready, ...]
+    has_ended: bool
 
 
 def start_run(order: Order) -> Started:
@@ -54,7 +55,7 @@ def start_run(order: Order) -> Started:
             raise LookupError(f"The run {execution_id} has vanished while it was made.")
         _open_starting_nodes(run, inputs_of)
         save_run(run)
-    return Started(execution_id=execution_id, ready=tuple(run.ready))
+    return Started(execution_id=execution_id, ready=tuple(run.ready), has_ended=run.status in ENDED)
 
 
 def _place_inputs(order: Order) -> dict[UUID, dict[str, Any]]:

@@ -112,4 +112,3 @@ def decide(review_id: UUID, *, user_id: int, decision: Decision) -> UUID | None:
         )
         row = cursor.fetchone()
     return row[0] if row else None
-
