@@ -38,8 +38,8 @@ def require_database() -> None:
             **{**database["OPTIONS"], "connect_timeout": _CONNECT_SECONDS},
         ).close()
     except psycopg.OperationalError as error:
-        reason = str(error).strip().splitlines()[-1].strip()
-        raise ServerUnavailableError(f"PostgreSQL of DATABASE_URL can't be used: {reason}") from error
+        reason = str(error).strip().splitlines()[0].rstrip(".")
+        raise ServerUnavailableError(f"PostgreSQL of DATABASE_URL can't be used: {reason}.") from error
 
 
 def require_broker() -> None:

