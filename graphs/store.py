@@ -17,7 +17,10 @@ BATCH_SIZE = 2_000
 def insert_graphs(
     *, owner: AbstractBaseUser, documents: Sequence[tuple[UUID, GraphDocument]], number: int = 1
 ) -> list[GraphVersion]:
-    """Insert new graphs with these ids, and their first versions, which become the active ones."""
+    """Insert new graphs with these ids, and their first versions, which become the active ones.
+
+    Call it in a transaction: a graph and its active version refer to each other.
+    """
     graphs = [Graph(id=graph_id, owner_id=owner.pk) for graph_id, _ in documents]
     versions = [
         _build_version(graph=graph, number=number, document=document)

@@ -7,7 +7,7 @@ is no Unicode or has NUL characters (PostgreSQL can't store them), and nesting b
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from graphs.exceptions import GraphDocumentError
@@ -45,22 +45,25 @@ def parse_json(text: bytes | str, *, limits: Limits) -> Any:
 
 
 def check_json(value: Any, *, limits: Limits) -> None:
-    """Raise `GraphDocumentError` naming the first places of `value` that can't be kept."""
+    """Raise `GraphDocumentError` naming the first places of `value` that can't be kept, or if there are too many."""
     problems: list[str] = []
-    waiting: list[tuple[Any, Path, int]] = [(value, (), 1)]
-    while waiting:
-        current, path, depth = waiting.pop()
-        told = _explain(current)
-        if told:
-            problems.append(f"{write_path(path)}: {told}")
-            if len(problems) >= limits.max_problems:
-                break
-            continue
-        if isinstance(current, list | dict) and depth > limits.max_depth:
+    count = 0
+    waiting: list[tuple[Any, Path, int]] = [([value], (), 0)]
+    while waiting and len(problems) < limits.max_problems:
+        container, path, depth = waiting.pop()
+        count += len(container)
+        if depth > limits.max_depth:
             raise GraphDocumentError(_explain_depth(limits))
-        waiting.extend((below, (key, path), depth + 1) for key, below in _below(current))
+        if count > limits.max_values:
+            raise GraphDocumentError(f"The document has too many values: at most {limits.max_values:,} are read.")
+        for key, below in container.items() if isinstance(container, dict) else enumerate(container):
+            told = _explain(below)
+            if told:
+                problems.append(f"{write_path((key, path) if depth else ())}: {told}.")
+            elif isinstance(below, list | dict):
+                waiting.append((below, (key, path) if depth else (), depth + 1))
     if problems:
-        raise GraphDocumentError(f"The document can't be kept. {' '.join(f'{problem}.' for problem in problems)}")
+        raise GraphDocumentError(f"The document can't be kept. {' '.join(problems[: limits.max_problems])}")
 
 
 def write_path(path: Path) -> str:
@@ -88,17 +91,20 @@ def _build_integer(digits: str) -> int | float:
 
 def _explain(value: Any) -> str | None:
     """Return what is wrong with one value, not looking at what is in it."""
-    if isinstance(value, str):
-        return _explain_text(value)
-    if isinstance(value, bool) or value is None or isinstance(value, list):
-        return None
-    if isinstance(value, dict):
-        return _explain_object(value)
-    if isinstance(value, int):
-        return None if value.bit_length() <= _MAX_BITS else f"a number has more than {MAX_DIGITS} digits"
-    if isinstance(value, float):
-        return None if math.isfinite(value) else "NaN, Infinity and numbers beyond them are no JSON numbers"
-    return f"{type(value).__name__} is no JSON type"
+    check = _CHECKS.get(type(value))
+    return check(value) if check else f"{type(value).__name__} is no JSON type"
+
+
+def _explain_nothing(_value: Any) -> None:
+    """Return None: such values are always fine."""
+
+
+def _explain_integer(value: int) -> str | None:
+    return None if value.bit_length() <= _MAX_BITS else f"a number has more than {MAX_DIGITS} digits"
+
+
+def _explain_float(value: float) -> str | None:
+    return None if math.isfinite(value) else "NaN, Infinity and numbers beyond them are no JSON numbers"
 
 
 def _explain_object(value: Mapping[Any, Any]) -> str | None:
@@ -125,13 +131,6 @@ def _explain_text(text: str) -> str | None:
     return None
 
 
-def _below(value: Any) -> Iterator[tuple[str | int, Any]]:
-    if isinstance(value, dict):
-        yield from value.items()
-    elif isinstance(value, list):
-        yield from enumerate(value)
-
-
 def _explain_depth(limits: Limits) -> str:
     return f"The document is nested too deeply: at most {limits.max_depth} levels are read."
 
@@ -139,3 +138,15 @@ def _explain_depth(limits: Limits) -> str:
 def _shorten(key: Any) -> str:
     text = str(key).encode("ascii", "backslashreplace").decode() if not str(key).isprintable() else str(key)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+_CHECKS: Final[dict[type, Callable[[Any], str | None]]] = {
+    dict: _explain_object,
+    _Repeated: _explain_object,
+    list: _explain_nothing,
+    str: _explain_text,
+    bool: _explain_nothing,
+    type(None): _explain_nothing,
+    int: _explain_integer,
+    float: _explain_float,
+}

@@ -9,6 +9,7 @@ class Limits:
 
     max_bytes: int = 10 * 1024 * 1024
     max_depth: int = 100
+    max_values: int = 2_000_000
     max_nodes: int = 5_000
     max_links: int = 20_000
     max_problems: int = 20

@@ -53,9 +53,10 @@ def _find_graphs(document: Any, *, limits: Limits) -> list[tuple[dict[str, Any],
         raise GraphDocumentError(f"The document is not a graph: {write_path(path)} has no “nodes”.")
     found = [(document, path)]
     for graph, place in found:  # grows while it is read: sub-graphs may have their own
-        found.extend(_find_below(graph, place))
-        if len(found) > limits.max_nodes:
-            raise GraphDocumentError(f"The graph has more than {limits.max_nodes:,} sub-graphs; no more are read.")
+        for below in _find_below(graph, place):
+            found.append(below)
+            if len(found) > limits.max_nodes:
+                raise GraphDocumentError(f"The graph has more than {limits.max_nodes:,} sub-graphs; no more are read.")
     return found
 
 

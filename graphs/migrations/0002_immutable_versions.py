@@ -5,6 +5,9 @@
   doesn't matter in which order Django deletes, or whether a user's or a graph's deletion began it.
 * No INSERT of a node or a link beyond the counts that the version was made with, and no link without both ends.
 * A graph's active version is one of its own.
+
+PostgreSQL keeps the plan that it made for a function's first call, when the tables may have been empty. So rows are looked
+up by index whatever their number (`enable_seqscan`), and the search for loose links is planned anew each time (`EXECUTE`).
 """
 
 from django.db import migrations
@@ -19,7 +22,8 @@ BEGIN
     RAISE EXCEPTION 'a saved graph version never changes' USING ERRCODE = 'restrict_violation';
 END $$;
 
-CREATE FUNCTION graphs_refuse_version_delete() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION graphs_refuse_version_delete() RETURNS trigger LANGUAGE plpgsql
+SET enable_seqscan = off AS $$
 BEGIN
     IF EXISTS (SELECT FROM graphs_graph WHERE id = OLD.graph_id) THEN
         RAISE EXCEPTION 'a graph version goes only with its graph' USING ERRCODE = 'restrict_violation';
@@ -27,7 +31,8 @@ BEGIN
     RETURN NULL;
 END $$;
 
-CREATE FUNCTION graphs_refuse_part_delete() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION graphs_refuse_part_delete() RETURNS trigger LANGUAGE plpgsql
+SET enable_seqscan = off AS $$
 BEGIN
     IF EXISTS (SELECT FROM graphs_graphversion WHERE id = OLD.version_id) THEN
         RAISE EXCEPTION 'a node or link goes only with its graph' USING ERRCODE = 'restrict_violation';
@@ -35,7 +40,8 @@ BEGIN
     RETURN NULL;
 END $$;
 
-CREATE FUNCTION graphs_check_node_insert() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION graphs_check_node_insert() RETURNS trigger LANGUAGE plpgsql
+SET enable_seqscan = off AS $$
 BEGIN
     IF EXISTS (SELECT FROM added JOIN graphs_graphversion v ON v.id = added.version_id
                WHERE added.position >= v.node_count) THEN
@@ -45,15 +51,20 @@ BEGIN
 END $$;
 
 CREATE FUNCTION graphs_check_link_insert() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    is_loose boolean;
 BEGIN
     IF EXISTS (SELECT FROM added JOIN graphs_graphversion v ON v.id = added.version_id
                WHERE added.position >= v.link_count) THEN
         RAISE EXCEPTION 'a saved graph version takes no more links' USING ERRCODE = 'restrict_violation';
     END IF;
-    IF EXISTS (SELECT FROM added
-               LEFT JOIN graphs_node source ON (source.version_id, source.node_id) = (added.version_id, added.source_id)
-               LEFT JOIN graphs_node sink ON (sink.version_id, sink.node_id) = (added.version_id, added.sink_id)
-               WHERE source.id IS NULL OR sink.id IS NULL) THEN
+    EXECUTE '
+        SELECT EXISTS (
+            SELECT FROM added
+            LEFT JOIN graphs_node source ON (source.version_id, source.node_id) = (added.version_id, added.source_id)
+            LEFT JOIN graphs_node sink ON (sink.version_id, sink.node_id) = (added.version_id, added.sink_id)
+            WHERE source.id IS NULL OR sink.id IS NULL)' INTO is_loose;
+    IF is_loose THEN
         RAISE EXCEPTION 'a link needs both of its nodes' USING ERRCODE = 'foreign_key_violation';
     END IF;
     RETURN NULL;

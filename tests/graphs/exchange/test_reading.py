@@ -90,6 +90,12 @@ def test_a_document_made_in_python_is_looked_at_as_well() -> None:
     assert "more than 1000 digits" in refusal(graph_json(node_json("a", "b", x=10**2_000)))
 
 
+def test_a_document_of_countless_values_is_refused() -> None:
+    limits = Limits(max_values=1_000)
+
+    assert "too many values: at most 1,000" in refusal(with_constants('{"x": [' + "1, " * 1_000 + "1]}"), limits=limits)
+
+
 def test_a_text_too_large_is_refused_before_it_is_read() -> None:
     assert "has 2,000 bytes; at most 1,999" in refusal(b"[" * 2_000, limits=Limits(max_bytes=1_999))
 
