@@ -245,6 +245,10 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Graph execution engine",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "ENUM_NAME_OVERRIDES": {
+        "StatusEnum": "execution.serializers.STATUS_NAMES",
+        "ReviewStatusEnum": "execution.serializers.REVIEW_STATUS_NAMES",
+    },
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
 }
 # A graph can be large, but not without limit (bytes).

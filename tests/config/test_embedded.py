@@ -66,12 +66,12 @@ def test_both_servers_answer_and_keep_what_they_promise(local: Path, holders: li
 
     host, url = addresses(local)
     with psycopg.connect(host=host, user="postgres", dbname="postgres") as connection:
-        asked = "SELECT current_setting('fsync'), current_setting('synchronous_commit'), current_setting('listen_addresses')"
-        settings = connection.execute(asked).fetchone()
+        names = ("fsync", "synchronous_commit", "listen_addresses")
+        settings = [connection.execute("SELECT current_setting(%s)", [name]).fetchone() for name in names]
     with redis.Redis.from_url(url) as valkey:
         config = valkey.config_get("*")
 
-    assert settings == ("on", "on", "")
+    assert settings == [("on",), ("on",), ("",)]
     assert (config["appendonly"], config["appendfsync"], config["maxmemory-policy"]) == (
         "yes",
         "everysec",
