@@ -118,6 +118,7 @@ def test_a_pin_whose_name_only_begins_like_tools_is_an_ordinary_pin() -> None:
         ({"a_$_2": "r"}, "a", [None, None, "r"]),
         ({"a_$_1": "q", "a_$_0": "p"}, "a", ["p", "q"]),
         ({"a_$_0_#_k": 1}, "a", [{"k": 1}]),
+        ({"a_$_0_#_k": 1, "a_$_0_#_j": 2}, "a", [{"k": 1, "j": 2}]),
         ({"a_#_k_$_1": 1}, "a", {"k": [None, 1]}),
         ({"a_$_0": None}, "a", [None]),
         ({"a": {"x": 0, "z": 9}, "a_#_x": 1}, "a", {"x": 1, "z": 9}),

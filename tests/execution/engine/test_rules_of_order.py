@@ -1,30 +1,15 @@
 """Rules 6, 7, 9 and 10: order, streaming, the end, the loop guard; with whole runs in memory."""
 
-from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pytest
 
-from execution.engine.machine import Behaviour, Key, Machine
+from execution.engine.machine import Behaviour, Machine
 from execution.engine.ordering import Held, released, travels_at_once
-from execution.engine.plan import Plan, PlanNode
+from execution.engine.plan import Plan
 from execution.engine.statuses import Status
+from tests.execution.engine.scripts import in_turn, scripted
 from tests.execution.engine.sketches import node_id, sketch
-
-Script = Sequence[tuple[str, Any]]
-
-
-def scripted(**scripts: Mapping[Any, Script]) -> Behaviour:
-    """Let each node emit what its script says for the value on its pin `x`."""
-
-    def behave(node: PlanNode, inputs: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
-        return scripts.get(node.name, {}).get(inputs.get("x"), ())
-
-    return behave
-
-
-def in_turn(runnable: Sequence[Key]) -> Key:
-    return runnable[0]
 
 
 def two_firings(*, ordered: bool = True) -> Machine:

@@ -70,6 +70,20 @@ def test_rule_1_an_input_node_waits_only_for_what_no_link_brings() -> None:
     assert hand.waiting("entry") == [{"value": 7}]
 
 
+def test_rule_1_the_value_of_the_run_is_what_a_required_pin_of_an_input_node_waits_for() -> None:
+    pins = {"value": PlanPin(required=True)}
+    hand = Hand(sketch(given={"is_input": True, "pins": pins}, missing={"is_input": True, "pins": pins}))
+
+    hand.start({"given": {"value": 7}})
+
+    assert hand.fired("given") == [{"value": 7}]
+    assert hand.waiting("missing") == [{}]
+
+
+def test_rule_1_a_start_brings_no_static_values() -> None:
+    assert start(sketch("entry.result => a.x", entry={"is_input": True}), inputs_of={}, masks={}).statics == {}
+
+
 def test_rule_1_the_first_execution_of_a_waiting_start_knows_the_pins_it_was_given() -> None:
     pins = {"value": PlanPin(required=True), "unit": PlanPin(required=True)}
     plan = sketch(entry={"is_input": True, "pins": pins})
@@ -108,6 +122,15 @@ def test_rule_2_emissions_of_one_event_are_carried_in_order() -> None:
         ("c", 1, {"x": 2}),
     ]
     assert deliveries.opened == 4
+
+
+def test_rule_2_a_tool_call_goes_to_the_node_and_pin_that_it_is_for() -> None:
+    hand = Hand(sketch("model.tools -> search.query", "model.tools -> search.limit", "model.tools -> mail.query"))
+
+    hand.emit(f"model.tools_^_{node_id('search')}_~_query", "cats")
+
+    assert hand.waiting("search") == [{"query": "cats"}]
+    assert hand.waiting("mail") == []
 
 
 def test_rule_2_a_link_to_a_node_that_is_not_there_delivers_nothing() -> None:

@@ -70,6 +70,8 @@ def test_samples_end_at_six_levels() -> None:
 def test_alternatives_count_as_no_level() -> None:
     assert make_sample({"anyOf": [nested(6, "array")]}, name="pin") == [[[[[["sample pin"]]]]]]
     assert make_sample({"anyOf": [nested(7, "array")]}, name="pin") == [[[[[[[]]]]]]]
+    inside = {"type": "array", "items": {"anyOf": [nested(6, "array")]}}
+    assert make_sample(inside, name="pin") == [[[[[[[]]]]]]]
 
 
 @pytest.mark.parametrize("kind", ["string", "integer", "number", "boolean", "array", "object"])
