@@ -249,9 +249,7 @@ class ReviewAdmin(LookOnly, admin.ModelAdmin[Review]):
         done, user = 0, cast(AbstractBaseUser, request.user)
         for review in reviews.order_by("id"):
             try:
-                decide_review(
-                    user=cast(AbstractBaseUser, request.user), review=review, approved=approved, data=review.data
-                )
+                decide_review(user=user, review=review, approved=approved, data=review.data)
                 done += 1
             except ReviewDecidedError as error:
                 self.message_user(request, f"{review.name}: {error}", messages.WARNING)

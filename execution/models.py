@@ -88,7 +88,9 @@ class NodeExecution(models.Model):
     """One firing of a node. `ordinal` numbers the firings of one node in the order in which they were opened.
 
     `inputs` is what links delivered when it was opened; what came later is in `NodeInput`. `token` is drawn by the
-    attempt that claimed it: only who holds it may record. `waits` counts the suspensions that it has gone into.
+    attempt that claimed it: only who holds it may record. `waits` counts the suspensions that it has gone into,
+    `losses` the attempts whose worker was lost. `queue` is where its messages go, `worker` who
+    claimed it last, at `claimed_at`; `started_at` is when it was first claimed.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -96,7 +98,10 @@ class NodeExecution(models.Model):
     node_id = models.UUIDField()
     ordinal = models.PositiveIntegerField()
     status = models.CharField(max_length=16, choices=STATUS_CHOICES)
+    queue = models.CharField(max_length=8)
     inputs = OrderedJSONField(default=dict)
+    worker = models.CharField(max_length=200, blank=True, default="", db_default="")
+    losses = models.PositiveSmallIntegerField(default=0, db_default=0)
     attempt = models.PositiveSmallIntegerField(default=0, db_default=0)
     token = models.UUIDField(null=True)
     lease_until = models.DateTimeField(null=True)
@@ -106,6 +111,7 @@ class NodeExecution(models.Model):
     opened_at = models.DateTimeField()
     queued_at = models.DateTimeField(null=True)
     started_at = models.DateTimeField(null=True)
+    claimed_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
     walltime = models.FloatField(default=0.0, db_default=0.0)
     cputime = models.FloatField(default=0.0, db_default=0.0)
@@ -141,6 +147,35 @@ class NodeExecution(models.Model):
     def __str__(self) -> str:
         """Say which firing of which node and how it stands."""
         return f"{self.node_id}#{self.ordinal} {self.status}"
+
+
+class PastAttempt(models.Model):
+    """An attempt that ended without ending its node execution: it failed and is tried again, or was lost.
+
+    The last attempt is told by the node execution itself. `outcome` is a `PastAttempt.Outcome`.
+    """
+
+    class Outcome(models.TextChoices):
+        """Why an attempt was over."""
+
+        FAILED = "FAILED"
+        LOST = "LOST"
+        HANDED_BACK = "HANDED_BACK"
+
+    node_execution = models.ForeignKey(NodeExecution, on_delete=models.CASCADE, related_name="past_attempts")
+    number = models.PositiveSmallIntegerField()
+    outcome = models.CharField(max_length=16, choices=Outcome.choices)
+    worker = models.CharField(max_length=200, blank=True)
+    error = models.TextField(blank=True)
+    began_at = models.DateTimeField()
+    ended_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        """Say which attempt and how it was over."""
+        return f"attempt {self.number}: {self.outcome}"
 
 
 class NodeInput(models.Model):

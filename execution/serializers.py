@@ -20,6 +20,7 @@ from execution.reporting import (
 from graphs.blocks.contract import ERROR_PIN
 
 STATUS_NAMES = [status.value for status in Status if status is not Status.SUSPENDED]
+REVIEW_STATUS_NAMES = ["WAITING", "APPROVED", "REJECTED", "CANCELLED"]
 
 
 class StartSerializer(serializers.Serializer[Any]):
@@ -261,7 +262,7 @@ class ReviewSerializer(serializers.ModelSerializer[Review]):
             "decided_at",
         ]
 
-    @extend_schema_field(serializers.ChoiceField(choices=["WAITING", "APPROVED", "REJECTED", "CANCELLED"]))
+    @extend_schema_field(serializers.ChoiceField(choices=REVIEW_STATUS_NAMES))
     def get_status(self, review: Review) -> str:
         """Return what was decided; CANCELLED where nobody did before the run ended."""
         if review.approved is None:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import generics, status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -81,7 +81,7 @@ class ExecutionsView(generics.ListAPIView[Execution]):
         return reporting.find_runs(user_id=_pk(self.request))
 
 
-@extend_schema(operation_id="v1_graphs_executions_list")
+@extend_schema_view(get=extend_schema(operation_id="v1_graphs_executions_list"))
 class GraphExecutionsView(generics.ListAPIView[Execution]):
     """The runs of a graph, newest first, sub-runs included."""
 

@@ -21,7 +21,7 @@ KINDS: Final = ("cpu", "io")
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _START_SECONDS: Final = 60.0
-_STOP_SECONDS: Final = 10.0
+_GRACE_SECONDS: Final = 10.0
 _POLL_SECONDS: Final = 0.01
 _PR_SET_PDEATHSIG: Final = 1
 
@@ -53,13 +53,19 @@ class WorkerProcesses:
         environment: Mapping[str, str] | None = None,
         log_folder: Path | None = None,
         kinds: Sequence[str] = KINDS,
+        grace_seconds: float = _GRACE_SECONDS,
     ) -> None:
-        """`concurrency`: processes for plain blocks (default: the number of cores). `environment` is added to ours."""
+        """`concurrency`: processes for plain blocks (default: the number of cores). `environment` is added to ours.
+
+        `grace_seconds`: how long they may finish what they run when they are stopped. Little harm is done by too
+        short a time: what was cut off is run again by another worker.
+        """
         self._concurrency = concurrency
         self._environment = {**os.environ, **(environment or {})}
         self._own_folder = None if log_folder else tempfile.TemporaryDirectory(prefix="workers-")
         self._folder = log_folder or Path(self._own_folder.name if self._own_folder else "")
         self._kinds = kinds
+        self._grace_seconds = grace_seconds
         self._started: list[_Started] = []
 
     def __enter__(self) -> "WorkerProcesses":
@@ -86,10 +92,10 @@ class WorkerProcesses:
         return "\n".join(started.log.read_text("utf-8", errors="replace") for started in self._started)
 
     def stop(self) -> None:
-        """Stop the workers: they may finish what they run for a few seconds, then they are killed."""
+        """Stop the workers: they may finish what they run for the grace time, then they are killed."""
         for process in self.processes:
             process.terminate()
-        deadline = time.monotonic() + _STOP_SECONDS
+        deadline = time.monotonic() + self._grace_seconds
         for process in self.processes:
             try:
                 process.wait(max(0.0, deadline - time.monotonic()))

@@ -1,5 +1,7 @@
 """The one way into RUNNING, and the lease that keeps a node execution there."""
 
+import os
+import socket
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -42,7 +44,8 @@ WITH claimed AS (
     UPDATE execution_nodeexecution n
        SET status = 'RUNNING', attempt = n.attempt + 1, token = %(token)s, wake_at = NULL,
            lease_until = clock_timestamp() + make_interval(secs => %(lease)s),
-           started_at = COALESCE(n.started_at, clock_timestamp())
+           started_at = COALESCE(n.started_at, clock_timestamp()), claimed_at = clock_timestamp(),
+           worker = %(worker)s
       FROM execution_execution e
      WHERE n.id = %(id)s AND n.status = 'QUEUED' AND e.id = n.execution_id AND e.status IN ('QUEUED', 'RUNNING')
  RETURNING n.id, n.execution_id, n.node_id, n.ordinal, n.attempt, n.output_count, n.waits, n.inputs,
@@ -58,11 +61,18 @@ SELECT claimed.*,
 """
 
 
+def worker_name() -> str:
+    """Return how rows call this process: its machine and its process id."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
 def claim(node_execution_id: UUID, *, lease_seconds: float) -> Claimed | None:
     """Take a QUEUED node execution for `lease_seconds`; None if there is nothing to take (any more)."""
     token = uuid4()
     with connection.cursor() as cursor:
-        cursor.execute(_CLAIM, {"id": node_execution_id, "token": token, "lease": lease_seconds})
+        cursor.execute(
+            _CLAIM, {"id": node_execution_id, "token": token, "lease": lease_seconds, "worker": worker_name()}
+        )
         row = cursor.fetchone()
     if row is None:
         return None

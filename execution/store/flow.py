@@ -64,16 +64,17 @@ def _open(run: LockedRun, firings: Sequence[Firing]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO execution_nodeexecution"
-            " (id, execution_id, node_id, ordinal, status, inputs, opened_at, queued_at)"
-            " SELECT f.id, %s, f.node_id, f.ordinal, CASE WHEN f.ready THEN 'QUEUED' ELSE 'INCOMPLETE' END,"
+            " (id, execution_id, node_id, ordinal, queue, status, inputs, opened_at, queued_at)"
+            " SELECT f.id, %s, f.node_id, f.ordinal, f.queue, CASE WHEN f.ready THEN 'QUEUED' ELSE 'INCOMPLETE' END,"
             " f.inputs::json, clock_timestamp(), CASE WHEN f.ready THEN clock_timestamp() END"
-            " FROM unnest(%s::uuid[], %s::uuid[], %s::int[], %s::bool[], %s::text[])"
-            " AS f(id, node_id, ordinal, ready, inputs)",
+            " FROM unnest(%s::uuid[], %s::uuid[], %s::int[], %s::text[], %s::bool[], %s::text[])"
+            " AS f(id, node_id, ordinal, queue, ready, inputs)",
             [
                 run.id,
                 ids,
                 [firing.node_id for firing in firings],
                 [firing.ordinal for firing in firings],
+                [run.graph.specs[firing.node_id].queue for firing in firings],
                 [firing.is_ready for firing in firings],
                 [dump(firing.added) for firing in firings],
             ],

@@ -1,0 +1,65 @@
+"""A queue in memory that behaves like the broker and its workers, in this process and in any order."""
+
+import asyncio
+import random
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+from django.db import connections
+
+from execution.planning import IO_QUEUE
+from execution.recovery import sweep
+from execution.runner import begin, run_async, run_plain
+from execution.store.runs import Ready
+from execution.store.waits import seconds_to_next_wake
+
+DEADLINE_SECONDS = 20.0
+
+
+class Drain:
+    """Keeps what is sent until `run` runs it, as workers would. For tests with `django_db(transaction=True)`."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Ready] = []
+
+    def send(self, ready: Sequence[Ready]) -> None:
+        """Take messages, as `execution.tasks.send` does."""
+        self.waiting.extend(ready)
+
+    def run(self, *, order: random.Random | None = None) -> int:
+        """Run what waits and what comes of it, timers included; return how many messages that took.
+
+        First in, first out; with `order`, whichever it picks.
+        """
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        count = 0
+        while self.waiting or seconds_to_next_wake() is not None:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{len(self.waiting)} messages are left after {DEADLINE_SECONDS} seconds.")
+            if self.waiting:
+                self.run_one(self.waiting.pop(order.randrange(len(self.waiting)) if order else 0))
+                count += 1
+            else:
+                time.sleep(sweep(self.send) if not self.waiting else 0.0)
+        return count
+
+    def run_one(self, ready: Ready) -> None:
+        """Run one message, and keep what comes of it."""
+        attempt = begin(ready.id, publish=self.send)
+        if attempt is None:
+            return
+        if ready.queue != IO_QUEUE:
+            run_plain(attempt)
+            return
+        with _database_thread() as executor:
+            asyncio.run(run_async(attempt, executor=executor))
+
+
+@contextmanager
+def _database_thread() -> Iterator[ThreadPoolExecutor]:
+    """A thread for database work that leaves no connection behind."""
+    with ThreadPoolExecutor(max_workers=1) as executor:
+        yield executor
+        executor.submit(connections.close_all).result()

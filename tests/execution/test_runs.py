@@ -1,0 +1,344 @@
+"""Runs from start to end through the store, in this process: the engine's rules as rows."""
+
+import random
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from pytest_django import Settings
+
+from execution.engine.statuses import Status
+from execution.exceptions import InputsUnknownError, ReviewDecidedError
+from execution.models import Execution, NodeExecution, Output, Review, RunOutput
+from execution.planning import load_plan
+from execution.services import decide_review, start_execution
+from graphs.exceptions import GraphInvalidError
+from graphs.services import import_graph
+from tests.execution.drain import Drain
+from tests.execution.random_graphs import make_document
+from tests.execution.reference import outputs_by_name, run_in_memory
+from tests.execution.small_graphs import ASK, CALCULATOR, CONVERTER, INPUT, OUTPUT, STEP, TIMER, draw, node_id
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+AGENT = "e189baac-8c20-45a1-94a7-55177ea42565"
+
+
+def start(user: User, document: dict[str, Any], **asked: Any) -> Execution:
+    version = import_graph(owner=user, document=document).version
+    return start_execution(user=user, version=version, **{"input_data": {}, **asked})
+
+
+def outputs_of(run: Execution) -> dict[str, list[Any]]:
+    return outputs_by_name(RunOutput.objects.filter(execution=run).order_by("position").values_list("name", "value"))
+
+
+def ended(run: Execution) -> Execution:
+    run.refresh_from_db()
+    assert run.ended_at is not None
+    unfinished = [Status.QUEUED, Status.RUNNING, Status.SUSPENDED, Status.REVIEW]
+    assert not NodeExecution.objects.filter(execution=run, status__in=unfinished).exists()
+    assert run.unfinished == 0
+    return run
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_run_ends_as_the_machine_does_in_whatever_order_its_messages_come(
+    user: User, drain: Drain, seed: int
+) -> None:
+    version = import_graph(owner=user, document=make_document(seed)).version
+    machine = run_in_memory(load_plan(version.pk), {})
+
+    run = start_execution(user=user, version=version, input_data={})
+    drain.run(order=random.Random(seed))
+
+    assert ended(run).status == Status.COMPLETED
+    assert outputs_of(run) == outputs_by_name(machine.outputs)
+    assert run.opened == len(machine.steps)
+    assert len(run.warnings) == len(machine.warnings())
+
+
+def test_values_keep_the_order_of_their_keys_and_their_words_for_infinity(user: User, drain: Drain) -> None:
+    document = draw(
+        {
+            "in": (INPUT, {"name": "in"}),
+            "out": (OUTPUT, {"name": "out"}),
+            "divide": (CALCULATOR, {"operation": "Divide", "a": 1, "b": 0}),
+            "endless": (OUTPUT, {"name": "endless"}),
+        },
+        ["in.result -> out.value", "divide.result -> endless.value"],
+    )
+
+    run = start(user, document, input_data={"in": {"zebra": 1, "ant": {"b": 1, "aa": "\u0000 \ud800"}}})
+    drain.run()
+
+    (value,) = outputs_of(run)["out"]
+    assert list(value) == ["zebra", "ant"]
+    assert list(value["ant"]) == ["b", "aa"]
+    assert value["ant"]["aa"] == "\u0000 \ud800"
+    assert outputs_of(run)["endless"] == ["inf"]
+
+
+def test_an_input_that_the_graph_does_not_have_is_refused_and_nothing_is_made(user: User, drain: Drain) -> None:
+    document = draw({"in": (INPUT, {"name": "in"}), "out": (OUTPUT, {"name": "out"})}, ["in.result -> out.value"])
+
+    with pytest.raises(InputsUnknownError, match="no input named other. Its inputs: in"):
+        start(user, document, input_data={"other": 1})
+
+    assert not Execution.objects.exists()
+
+
+def test_a_graph_that_can_not_run_is_refused_with_every_problem(user: User, drain: Drain) -> None:
+    document = draw({"sum": (CALCULATOR, {"operation": "Add"}), "other": (CALCULATOR, {"a": 1, "b": "many"})})
+
+    with pytest.raises(GraphInvalidError) as refusal:
+        start(user, document)
+
+    fields = sorted(sorted(problems) for problems in refusal.value.node_errors.values())
+    assert fields == [["a", "b"], ["b", "operation"]]
+    assert not Execution.objects.exists()
+
+
+def test_a_failed_node_leaves_the_run_going_and_its_error_travels(user: User, drain: Drain) -> None:
+    document = draw(
+        {
+            "in": (INPUT, {"name": "in", "value": "many"}),
+            "sum": (CALCULATOR, {"operation": "Add", "b": 1}),
+            "out": (OUTPUT, {"name": "out"}),
+            "errors": (OUTPUT, {"name": "errors"}),
+        },
+        ["in.result -> sum.a", "sum.result -> out.value", "sum.error -> errors.value"],
+    )
+
+    run = start(user, document)
+    drain.run()
+
+    assert ended(run).status == Status.COMPLETED
+    assert run.node_error_count == 1
+    (error,) = outputs_of(run)["errors"]
+    assert error.startswith("Invalid inputs: a:")
+    assert "out" not in outputs_of(run)
+
+
+def test_a_failed_node_fails_the_run_where_the_graph_asks_for_it(user: User, drain: Drain) -> None:
+    document = draw(
+        {
+            "in": (INPUT, {"name": "in", "value": "many"}),
+            "sum": (CALCULATOR, {"operation": "Add", "b": 1}),
+            "slow": (TIMER, {"seconds": 600}),
+        },
+        ["in.result -> sum.a"],
+        on_error="fail_run",
+    )
+
+    run = start(user, document)
+    drain.waiting.reverse()
+    drain.run()
+
+    assert ended(run).status == Status.FAILED
+    assert "“sum” failed: Invalid inputs: a" in run.error
+    assert set(NodeExecution.objects.values_list("status", flat=True)) == {
+        Status.COMPLETED,
+        Status.FAILED,
+        Status.TERMINATED,
+    }
+
+
+def test_an_endless_loop_fails_the_run_and_names_the_limit_and_the_busiest_node(user: User, drain: Drain) -> None:
+    document = draw(
+        {"start": (CONVERTER, {"type": "number", "value": "1"}), "round": (CALCULATOR, {"operation": "Add", "b": 1})},
+        ["start.value -> round.a", "round.result -> round.a"],
+        max_node_executions=50,
+    )
+
+    run = start(user, document)
+    drain.run()
+
+    assert ended(run).status == Status.FAILED
+    assert "more than 50 node executions" in run.error
+    assert "“round”" in run.error
+    assert run.opened == 51
+
+
+def test_what_never_fired_is_listed_with_the_pins_that_it_lacked(user: User, drain: Drain) -> None:
+    document = draw(
+        {
+            "a": (INPUT, {"name": "a", "value": 1}),
+            "b": (INPUT, {"name": "b"}),
+            "sum": (CALCULATOR, {"operation": "Add"}),
+        },
+        ["a.result -> sum.a", "b.result -> sum.b"],
+    )
+
+    run = start(user, document)
+    drain.run()
+
+    assert ended(run).status == Status.COMPLETED
+    (warning,) = run.warnings
+    assert warning["lacking_pins"] == ["b"]
+    assert NodeExecution.objects.get(pk=warning["node_execution_id"]).status == Status.INCOMPLETE
+
+
+def test_a_mask_replaces_what_links_and_constants_give(user: User, drain: Drain) -> None:
+    document = draw(
+        {
+            "in": (INPUT, {"name": "in", "value": 1}),
+            "sum": (CALCULATOR, {"operation": "Add", "b": 1}),
+            "out": (OUTPUT, {"name": "out"}),
+        },
+        ["in.result -> sum.a", "sum.result -> out.value"],
+    )
+    version = import_graph(owner=user, document=document).version
+    node = next(node for node in version.nodes.all() if node.metadata["customized_name"] == "sum")
+
+    run = start_execution(
+        user=user, version=version, input_data={}, nodes_input_masks={str(node.node_id): {"a": 10, "b": 20}}
+    )
+    drain.run()
+
+    assert outputs_of(ended(run)) == {"out": [30.0]}
+
+
+def test_a_timer_emits_each_time_it_wakes_and_is_no_failed_attempt(user: User, drain: Drain) -> None:
+    document = draw(
+        {
+            "timer": (TIMER, {"seconds": "1", "repeat": 2, "input_message": "tick"}),
+            "out": (OUTPUT, {"name": "out"}),
+        },
+        ["timer.output_message -> out.value"],
+    )
+
+    run = start(user, document)
+    drain.run()
+
+    timer = NodeExecution.objects.order_by("opened_at")[0]
+    assert outputs_of(ended(run)) == {"out": ["tick"] * 2}
+    assert (timer.waits, timer.attempt) == (2, 1)
+    assert list(Output.objects.filter(node_execution=timer).values_list("position", flat=True)) == [0, 1]
+
+
+@pytest.mark.parametrize(("approved", "expected"), [(True, {"yes": ["better"]}), (False, {"no": ["better"]})])
+def test_a_person_decides_how_a_run_goes_on(
+    user: User, drain: Drain, approved: bool, expected: dict[str, Any]
+) -> None:
+    document = draw(
+        {
+            "in": (INPUT, {"name": "in", "value": "good"}),
+            "ask": (ASK, {"name": "Is it good?"}),
+            "yes": (OUTPUT, {"name": "yes"}),
+            "no": (OUTPUT, {"name": "no"}),
+        },
+        ["in.result -> ask.data", "ask.approved_data -> yes.value", "ask.rejected_data -> no.value"],
+    )
+    run = start(user, document)
+    drain.run()
+    review = Review.objects.get()
+    assert review.node_execution.status == Status.REVIEW
+
+    decide_review(user=user, review=review, approved=approved, data="better")
+    drain.run()
+
+    assert outputs_of(ended(run)) == expected
+    with pytest.raises(ReviewDecidedError):
+        decide_review(user=user, review=review, approved=approved, data="best")
+
+
+def make_family(*, depth_input: str = "n", sub_nodes: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return a graph that runs another one for each of three numbers; that one adds 1."""
+    sub = draw(
+        {
+            "n": (INPUT, {"name": depth_input}),
+            "add": (CALCULATOR, {"operation": "Add", "b": 1}),
+            "m": (OUTPUT, {"name": "m"}),
+            **(sub_nodes or {}),
+        },
+        ["n.result -> add.a", "add.result -> m.value"],
+    )
+    sub["id"] = node_id("sub")
+    schema = {"input_schema": {"properties": {"n": {}}}, "output_schema": {"properties": {"m": {}}}}
+    agent = {"graph_id": sub["id"], "graph_version": 1, "inputs": {}, **schema}
+    document = draw(
+        {
+            "in": (INPUT, {"name": "in", "value": [1, 2, 3]}),
+            "each": (STEP, {}),
+            "agent": (AGENT, agent),
+            "out": (OUTPUT, {"name": "out"}),
+            "errors": (OUTPUT, {"name": "errors"}),
+        },
+        ["in.result -> each.items", "each.item -> agent.n", "agent.m -> out.value", "agent.error -> errors.value"],
+    )
+    return {**document, "sub_graphs": [sub]}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_sub_graph_runs_as_a_run_of_its_own_and_its_outputs_come_in_order(
+    user: User, drain: Drain, seed: int
+) -> None:
+    run = start(user, make_family())
+    drain.run(order=random.Random(seed))
+
+    assert outputs_of(ended(run)) == {"out": [2.0, 3.0, 4.0]}
+    children = Execution.objects.filter(root=run)
+    assert {child.status for child in children} == {Status.COMPLETED}
+    assert {child.depth for child in children} == {1}
+
+
+def test_a_sub_run_that_fails_fails_the_node_that_waits_for_it(user: User, drain: Drain) -> None:
+    document = make_family()
+    document["sub_graphs"][0]["settings"] = {"max_node_executions": 2}
+
+    run = start(user, document)
+    drain.run()
+
+    assert ended(run).status == Status.COMPLETED
+    assert run.node_error_count == 3
+    assert all("more than 2 node executions" in error for error in outputs_of(run)["errors"])
+
+
+def test_what_a_sub_run_emits_travels_while_it_still_runs(user: User, drain: Drain) -> None:
+    document = make_family(sub_nodes={"late": (ASK, {"name": "wait", "data": 1})})
+    run = start(user, document)
+    drain.run()
+
+    assert outputs_of(run) == {"out": [2.0]}  # only the first travels: the others stand behind it
+    for review in Review.objects.order_by("created_at"):
+        decide_review(user=user, review=review, approved=True, data=1)
+    drain.run()
+
+    assert outputs_of(ended(run)) == {"out": [2.0, 3.0, 4.0]}
+
+
+def test_sub_graphs_nested_too_deeply_are_an_error_of_the_node(user: User, drain: Drain, settings: Settings) -> None:
+    settings.MAX_SUB_RUN_DEPTH = 0
+
+    run = start(user, make_family())
+    drain.run()
+
+    assert ended(run).status == Status.COMPLETED
+    assert outputs_of(run)["errors"] == ["Sub-graphs are nested more than 0 deep: does a graph run itself?"] * 3
+
+
+def test_a_graph_that_runs_itself_is_refused(user: User, drain: Drain) -> None:
+    document = make_family()
+    document["nodes"][2]["input_default"]["graph_id"] = document["id"]
+
+    with pytest.raises(GraphInvalidError):
+        start(user, document)
+
+
+def test_simulated_runs_make_up_what_blocks_can_not_do(user: User, drain: Drain) -> None:
+    document = draw(
+        {
+            "unknown": ("11111111-2222-4333-8444-555555555555", {}),
+            "model": ("1f292d4a-41a4-4977-9684-7c8d560b9f91", {}),
+            "out": (OUTPUT, {"name": "out"}),
+            "mocked": (CALCULATOR, {}),
+            "sum": (OUTPUT, {"name": "sum"}),
+        },
+        ["unknown.answer -> model.prompt", "model.response -> out.value", "mocked.result -> sum.value"],
+    )
+
+    run = start(user, document, simulate=True, mocks={CALCULATOR: [["result", 1], ["result", 2]]})
+    drain.run()
+
+    assert outputs_of(ended(run)) == {"out": ["sample response"], "sum": [1, 2]}
