@@ -78,6 +78,8 @@ if _broker_url:
     check_broker_url("BROKER_URL", _broker_url, schemes=("amqp", "amqps", "pyamqp", "redis", "rediss"))
 CELERY_BROKER_URL = _broker_url or broker_url_of(str(REDIS_URL))
 _broker_is_redis = CELERY_BROKER_URL.startswith("redis")
+if _broker_url and _broker_is_redis and os.environ.get("REDIS_DATABASE"):
+    CELERY_BROKER_URL = with_database(_broker_url, os.environ["REDIS_DATABASE"])
 
 CELERY_BROKER_TRANSPORT_OPTIONS = (
     {
