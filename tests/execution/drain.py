@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from django.db import connections
 
+from execution.attempts import Attempt, Keeper
 from execution.planning import IO_QUEUE
 from execution.recovery import sweep
 from execution.runner import begin, run_async, run_plain
@@ -55,6 +56,19 @@ class Drain:
             return
         with _database_thread() as executor:
             asyncio.run(run_async(attempt, executor=executor))
+
+
+class KeeperWithoutThread(Keeper):
+    """Looks after nothing: it would need a database session that outlives the test."""
+
+    def hold(self, attempt: Attempt) -> None:
+        """Leave the lease as it is: it is longer than a test."""
+
+    def let_go(self, attempt: Attempt) -> None:
+        """Have nothing to let go of."""
+
+    def expect(self, moment: float) -> None:
+        """Leave it to the attempt to flush what it has gathered."""
 
 
 @contextmanager
