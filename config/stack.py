@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from signal import SIGQUIT
+from signal import SIGKILL
 from typing import Final
 
 from config.demo_account import NAME, read_demo_password
@@ -98,7 +98,7 @@ def list_programs(addresses: Addresses, *, concurrency: int | None) -> list[Prog
                 name=kind,
                 command=worker_command(kind, concurrency=concurrency if kind == "cpu" else None),
                 environment={READY_FILE_VARIABLE: str(_ready_file(kind))},
-                last_signal=SIGQUIT,  # doesn't wait for what runs: another worker will do it again
+                last_signal=SIGKILL,  # what it runs will be run again
             )
             for kind in KINDS
         ),

@@ -141,7 +141,7 @@ def worker_command(kind: str, *, concurrency: int | None = None) -> list[str]:
     return command if concurrency is None else [*command, "--concurrency", str(concurrency)]
 
 
-def die_with_parent(death_signal: signal.Signals = signal.SIGQUIT) -> None:
+def die_with_parent(death_signal: signal.Signals = signal.SIGKILL) -> None:
     """Ask the kernel to send this process the signal when the thread that started it ends (Linux only)."""
     if sys.platform == "linux":
         _libc.prctl(_PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)

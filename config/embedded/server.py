@@ -31,6 +31,7 @@ class Server(ABC):
         self.data = open_folder(self.name)
         self.log = open_folder("log") / f"{self.name}.log"
         self.account = find_account(self.data)
+        self._log_begins = 0
 
     @abstractmethod
     def program(self) -> Path:
@@ -59,6 +60,7 @@ class Server(ABC):
     def start(self, *, lock: int) -> subprocess.Popen[bytes]:
         """Start the program. It inherits `lock`, which is thus held until its last process has gone."""
         with self.log.open("ab") as log:
+            self._log_begins = log.tell()
             return subprocess.Popen(  # noqa: S603 - a program of our own packages
                 [str(self.program()), *self.command()],
                 stdin=subprocess.DEVNULL,
@@ -88,9 +90,10 @@ class Server(ABC):
             raise ServerError(f"{self.title} can't be set up: {_complaint(done.stderr or done.stdout)}.")
 
     def last_words(self) -> str:
-        """Return the line at the end of the log that tells best why the program ended."""
-        text = self.log.read_text("utf-8", errors="replace") if self.log.exists() else ""
-        return _complaint("\n".join(text.splitlines()[-30:]))
+        """Return the line of the log that tells best why the program, as it was last started, ended."""
+        with self.log.open("rb") as log:
+            log.seek(self._log_begins)
+            return _complaint(log.read().decode(errors="replace"))
 
     def _prepare_socket_folder(self) -> None:
         folder = socket_folder()
@@ -124,7 +127,7 @@ def _complaint(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()] or ["it does not say why"]
     marks = ("FATAL:", "PANIC:", "error:", "Can't", "Fatal", "Bad file", "could not")
     telling = [line for line in lines if any(mark in line for mark in marks)]
-    found = (telling or lines)[-1]
+    found = telling[0] if telling else lines[-1]
     for severity in ("FATAL:", "PANIC:"):  # what stands before is the time and the process
         found = found.partition(severity)[2].strip() or found
     return found.rstrip(".")

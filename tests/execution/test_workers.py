@@ -9,8 +9,9 @@ import pytest
 from kombu import Connection
 
 from config.celery import app
+from config.local import BASE_DIR
 from execution.workers import WorkerProcesses, WorkersNotReadyError
-from tests.config.processes import BASE_DIR, wait_until
+from tests.config.processes import wait_until
 from tests.conftest import worker_environment
 
 STARTER = """

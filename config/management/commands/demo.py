@@ -2,7 +2,7 @@
 
 from argparse import ArgumentParser
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
@@ -15,7 +15,7 @@ DEFAULT = EXAMPLES / "triangles.json"
 class Command(BaseCommand):
     """What `make demo` runs. Exit code 0 only if the run was COMPLETED."""
 
-    requires_system_checks: ClassVar[list[str]] = []
+    requires_system_checks = ()
     help = "Import an example graph, run it through real workers and print its outputs."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

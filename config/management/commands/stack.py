@@ -4,7 +4,7 @@ import signal
 import threading
 from argparse import ArgumentParser
 from types import FrameType
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
@@ -29,7 +29,7 @@ _GRACE_SECONDS: Final = 10.0
 class Command(BaseCommand):
     """Ctrl-C or SIGTERM ends it all; a second one doesn't wait for what still runs."""
 
-    requires_system_checks: ClassVar[list[str]] = []
+    requires_system_checks = ()
     help = "Run web, workers, beat and Flower in the foreground."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
