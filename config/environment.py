@@ -29,6 +29,15 @@ def read_int(name: str, *, default: int) -> int:
         raise ImproperlyConfigured(f"{name} must be a whole number, not {text!r}.") from error
 
 
+def read_float(name: str, *, default: float) -> float:
+    """Return a number."""
+    text = os.environ.get(name)
+    try:
+        return default if text is None else float(text)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} must be a number, not {text!r}.") from error
+
+
 def read_list(name: str, *, default: tuple[str, ...] = ()) -> list[str]:
     """Return a comma-separated variable's parts."""
     text = os.environ.get(name)

@@ -17,6 +17,7 @@ from config.environment import (
     check_broker_url,
     parse_database_url,
     read_bool,
+    read_float,
     read_int,
     read_list,
     with_database,
@@ -136,9 +137,19 @@ CELERY_TIMEZONE = "UTC"
 
 BLOCK_MODULES = ["graphs.blocks"]
 MAX_NODE_EXECUTIONS_PER_RUN = read_int("MAX_NODE_EXECUTIONS_PER_RUN", default=10_000)
-MAX_SUB_RUN_DEPTH = 10
-LEASE_SECONDS = read_int("LEASE_SECONDS", default=10)
 MAX_SUB_RUN_DEPTH = read_int("MAX_SUB_RUN_DEPTH", default=10)
+
+# Who runs a node execution says so again three times per lease. When it has not for this long (seconds), it is lost.
+LEASE_SECONDS = read_float("LEASE_SECONDS", default=10)
+# A node execution that has lost so many workers is not given another one.
+MAX_LOSSES = read_int("MAX_LOSSES", default=3)
+# A message that is so old (seconds) is looked for with a probe; while there is a reason, a probe is sent so often.
+MESSAGE_PATIENCE_SECONDS = read_float("MESSAGE_PATIENCE_SECONDS", default=3)
+PROBE_SECONDS = read_float("PROBE_SECONDS", default=5)
+# How long (seconds) a worker tries to record what it has done while the database is away.
+RECORD_PATIENCE_SECONDS = read_float("RECORD_PATIENCE_SECONDS", default=60)
+# How long (seconds) a worker that is told to stop lets blocks run on before it hands them back.
+SHUTDOWN_GRACE_SECONDS = read_float("SHUTDOWN_GRACE_SECONDS", default=20)
 
 # --- Web -------------------------------------------------------------------------------------------------------------
 

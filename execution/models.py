@@ -28,6 +28,7 @@ class Execution(models.Model):
     `unfinished` counts its node executions that are queued, running or suspended: at 0 the run has ended.
     `opened` counts all that were ever opened; `event_number` goes up with everything that is recorded.
     `mocks` (simulated runs) maps a node id or block id to what it emits: {pin: value or [values]}.
+    `max_duration` (seconds from the first claim) and `idle_limit` (seconds since something was last recorded) end it.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -40,6 +41,8 @@ class Execution(models.Model):
     mocks = OrderedJSONField(default=dict)
     on_error = models.CharField(max_length=16, choices=OnError.choices, default=OnError.CONTINUE)
     max_node_executions = models.PositiveIntegerField()
+    max_duration = models.FloatField(null=True)
+    idle_limit = models.FloatField(null=True)
 
     # A sub-run: the node execution that waits for it, which of its waits it is, and the run at the top of the tree.
     parent = models.ForeignKey("NodeExecution", on_delete=models.CASCADE, null=True, related_name="children")
@@ -58,6 +61,7 @@ class Execution(models.Model):
 
     created_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True)
+    recorded_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
     error = models.TextField(blank=True)
     warnings = OrderedJSONField(default=list)
@@ -67,6 +71,12 @@ class Execution(models.Model):
         indexes = [
             models.Index(fields=["user", "-id"], name="execution_list_of_user"),
             models.Index(fields=["graph_version", "-id"], name="execution_list_of_version"),
+            # Recovery: runs that may have to be ended for their time.
+            models.Index(
+                fields=["id"],
+                condition=Q(status__in=["QUEUED", "RUNNING"]) & (Q(max_duration__gt=0) | Q(idle_limit__gt=0)),
+                name="execution_with_time_limits",
+            ),
         ]
         constraints = [
             models.UniqueConstraint(
@@ -176,6 +186,23 @@ class PastAttempt(models.Model):
     def __str__(self) -> str:
         """Say which attempt and how it was over."""
         return f"attempt {self.number}: {self.outcome}"
+
+
+class QueueProbe(models.Model):
+    """What is known of a queue by probes: messages that travel it, first in, first out, like all others.
+
+    A probe was last sent at `sent_at`. Of those that have come out, the newest was sent at `passed`; that became known
+    at `passed_at`. So every message that was sent before `passed` has come out too, or is lost.
+    """
+
+    queue = models.CharField(max_length=8, primary_key=True)
+    sent_at = models.DateTimeField(null=True)
+    passed = models.DateTimeField(null=True)
+    passed_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        """Name the queue."""
+        return self.queue
 
 
 class NodeInput(models.Model):

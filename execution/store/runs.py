@@ -95,7 +95,7 @@ def save_run(run: LockedRun, *, failure: str = "") -> None:
             "UPDATE execution_execution SET unfinished = %s, opened = %s, output_count = %s,"
             " node_count = node_count + %s, node_error_count = node_error_count + %s,"
             " nodes_walltime = nodes_walltime + %s, nodes_cputime = nodes_cputime + %s,"
-            " event_number = event_number + 1 WHERE id = %s",
+            " event_number = event_number + 1, recorded_at = clock_timestamp() WHERE id = %s",
             [run.unfinished, run.opened, run.output_count, run.ended, run.errors, run.walltime, run.cputime, run.id],
         )
     if failure:

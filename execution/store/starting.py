@@ -21,7 +21,10 @@ from graphs.models import new_id
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """What somebody wants to be run. `masks` maps node ids to {pin: value}; see `Execution` for the rest."""
+    """What somebody wants to be run. `masks` maps node ids to {pin: value}; see `Execution` for the rest.
+
+    `max_duration` (seconds) is for this run instead of what its graph asks.
+    """
 
     user_id: int
     graph: GraphPlan
@@ -33,6 +36,7 @@ class Order:
     parent_wait: int = 0
     root_id: UUID | None = None
     depth: int = 0
+    max_duration: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,11 +77,11 @@ def _insert(order: Order, execution_id: UUID) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO execution_execution (id, user_id, graph_version_id, status, input_data, nodes_input_masks,"
-            " simulate, mocks, on_error, max_node_executions, parent_id, parent_wait, root_id, depth, unfinished,"
-            " opened, node_count, node_error_count, output_count, event_number, nodes_walltime, nodes_cputime,"
-            " created_at, error, warnings)"
-            " VALUES (%s, %s, %s, %s, %s::json, %s::json, %s, %s::json, %s, %s, %s, %s, %s, %s, 0, 0, 0, 0, 0, 0, 0, 0,"
-            " clock_timestamp(), '', '[]')",
+            " simulate, mocks, on_error, max_node_executions, max_duration, idle_limit, parent_id, parent_wait, root_id,"
+            " depth, unfinished, opened, node_count, node_error_count, output_count, event_number, nodes_walltime,"
+            " nodes_cputime, created_at, error, warnings)"
+            " VALUES (%s, %s, %s, %s, %s::json, %s::json, %s, %s::json, %s, %s, %s, %s, %s, %s, %s, %s,"
+            " 0, 0, 0, 0, 0, 0, 0, 0, clock_timestamp(), '', '[]')",
             [
                 execution_id,
                 order.user_id,
@@ -89,12 +93,20 @@ def _insert(order: Order, execution_id: UUID) -> None:
                 dump(order.mocks),
                 asked.get("on_error") or OnError.CONTINUE,
                 limit,
+                order.max_duration or _read_seconds(asked.get("max_duration")),
+                _read_seconds(asked.get("idle_limit")),
                 order.parent_id,
                 order.parent_wait,
                 order.root_id,
                 order.depth,
             ],
         )
+
+
+def _read_seconds(asked: Any) -> float | None:
+    """Return a graph's setting if it is a number of seconds; graphs come from anywhere."""
+    is_number = isinstance(asked, int | float) and not isinstance(asked, bool)
+    return float(asked) if is_number and asked > 0 else None
 
 
 def _open_starting_nodes(run: LockedRun, inputs_of: Mapping[UUID, Mapping[str, Any]]) -> None:
