@@ -112,14 +112,14 @@ class ExecutionAdmin(LookOnly, admin.ModelAdmin[Execution]):
         """Show its first node executions, and lead to the list of all."""
         nodes = describe_version(run).plan.nodes
         rows = run.node_executions.order_by("id").only("node_id", "ordinal", "status", "walltime")[:MAX_SHOWN]
-        shown = format_html_join(
-            SafeString("<br>"),
-            "{} #{} {} {:.3f} s",
+        lines = (
             (
-                (link_to(NodeExecution, row.pk, name_node(nodes, row.node_id)), row.ordinal, row.status, row.walltime)
-                for row in rows
-            ),
+                link_to(NodeExecution, row.pk, name_node(nodes, row.node_id)),
+                f"#{row.ordinal} {row.status} {row.walltime:.3f} s",
+            )
+            for row in rows
         )
+        shown = format_html_join(SafeString("<br>"), "{} {}", lines)
         address = f"{reverse('admin:execution_nodeexecution_changelist')}?execution__id__exact={run.pk}"
         return shown + format_html('<p><a href="{}">All {}</a></p>', address, run.opened)
 
@@ -144,7 +144,8 @@ class NodeExecutionAdmin(LookOnly, admin.ModelAdmin[NodeExecution]):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[NodeExecution]:
         """Return the rows with the block of each one's node."""
-        nodes = Node.objects.filter(version=OuterRef("execution__graph_version"), node_id=OuterRef("node_id"))
+        # Through the version's runs, so that a count of the rows needs no join.
+        nodes = Node.objects.filter(version__execution=OuterRef("execution_id"), node_id=OuterRef("node_id"))
         return super().get_queryset(request).annotate(block_id=Subquery(nodes.values("block_id")[:1]))
 
     def get_search_results(
