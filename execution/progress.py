@@ -14,8 +14,8 @@ from psycopg import Connection
 from execution.engine.statuses import ENDED, Status
 from execution.models import Execution, NodeExecution, Output
 from execution.planning import load_plan
-from execution.store.runs import ENDED_CHANNEL
 from execution.store.sessions import open_session
+from execution.store.trees import ENDED_CHANNEL
 from graphs.blocks.contract import ERROR_PIN
 
 # An end gets its time before it is committed: so much later it may still appear.

@@ -9,11 +9,10 @@ from uuid import UUID
 from django.db import connection
 
 from execution.engine.dataflow import Masks, lacking_pins
-from execution.engine.statuses import ENDED, UNFINISHED, Status
+from execution.engine.statuses import Status
 from execution.planning import CPU_QUEUE, GraphPlan, load_plan
+from execution.store.trees import ENDED_CHANNEL, terminate_below
 from execution.values import dump
-
-ENDED_CHANNEL = "execution_ended"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,9 +108,10 @@ def save_run(run: LockedRun, *, failure: str = "") -> None:
 def end_run(run: LockedRun, status: Status, *, error: str = "") -> None:
     """End a locked run, what is unfinished in it, and the runs below it; wake the node execution that waits for it."""
     warnings = _list_warnings(run) if status is Status.COMPLETED else []
+    if status is not Status.COMPLETED:
+        terminate_below(run.id, error="The run that started it has ended.")
+        run.ready.clear()
     with connection.cursor() as cursor:
-        if status is not Status.COMPLETED:
-            _terminate_nodes(run)
         cursor.execute(
             "UPDATE execution_execution SET status = %s, error = %s, warnings = %s::json, unfinished = 0,"
             " started_at = COALESCE(started_at, clock_timestamp()), ended_at = clock_timestamp()"
@@ -120,9 +120,6 @@ def end_run(run: LockedRun, status: Status, *, error: str = "") -> None:
         )
         cursor.execute("SELECT pg_notify(%s, %s)", [ENDED_CHANNEL, str(run.id)])
     run.status = status
-    if status is not Status.COMPLETED:
-        run.ready.clear()
-        _terminate_children(run)
     run.ready.extend(wake([run.parent_id] if run.parent_id else []))
 
 
@@ -149,29 +146,6 @@ def describe_ready(rows: Sequence[tuple[UUID, UUID, UUID]]) -> list[Ready]:
         spec = load_plan(version_id).specs.get(node_id)
         ready.append(Ready(id=key, queue=spec.queue if spec else CPU_QUEUE, name=spec.name if spec else "unknown"))
     return ready
-
-
-def _terminate_nodes(run: LockedRun) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE execution_nodeexecution SET status = %s, ended_at = clock_timestamp(), wake_at = NULL"
-            " WHERE execution_id = %s AND status = ANY(%s)",
-            [Status.TERMINATED, run.id, [Status.INCOMPLETE, *UNFINISHED]],
-        )
-
-
-def _terminate_children(run: LockedRun) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT c.id FROM execution_execution c JOIN execution_nodeexecution n ON n.id = c.parent_id"
-            " WHERE n.execution_id = %s AND c.status <> ALL(%s) ORDER BY c.id",
-            [run.id, list(ENDED)],
-        )
-        children = [key for (key,) in cursor.fetchall()]
-    for child_id in children:
-        child = lock_run(child_id)
-        if child is not None and child.status not in ENDED:
-            end_run(child, Status.TERMINATED, error="The run that started it has ended.")
 
 
 def _explain_limit(run: LockedRun) -> str:
