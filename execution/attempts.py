@@ -16,16 +16,26 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import close_old_connections
 
+from execution.database_patience import DATABASE_AWAY, DatabaseAwayError, patiently
+from execution.engine.statuses import Status
 from execution.store.claims import Claimed, renew_leases
-from execution.store.recording import End, Output, Recorded, record
+from execution.store.losses import hand_back
+from execution.store.recording import End, Output, Recorded, find_standing, record
 from execution.store.runs import Ready
 from execution.time_limits import alarm_held_back
 
 Publish = Callable[[Sequence[Ready]], None]
+Write = Callable[[Sequence[Output], int], Recorded]
 
 FLUSH_AFTER: Final = 0.02
 FLUSH_COUNT: Final = 200
+FLUSH_RETRY: Final = 1.0
 RENEWALS_PER_LEASE: Final = 3
+
+# How a node execution that nobody has claimed since may stand after its attempt's own record.
+COMMITTED_STATUSES: Final = frozenset(
+    {Status.RUNNING, Status.SUSPENDED, Status.REVIEW, Status.COMPLETED, Status.FAILED}
+)
 
 logger = structlog.get_logger(__name__)
 
@@ -37,7 +47,8 @@ class ClaimLostError(Exception):
 class Attempt:
     """What a claimed node execution emits. Thread-safe; every record goes through `_record`, one at a time.
 
-    The outputs that earlier attempts have recorded are skipped: a block emits the same again.
+    The outputs that earlier attempts have recorded are skipped: a block emits the same again. While the database is
+    away, whoever records waits, for `RECORD_PATIENCE_SECONDS`; after that the claim counts as lost.
     """
 
     def __init__(self, claimed: Claimed, publish: Publish) -> None:
@@ -49,6 +60,8 @@ class Attempt:
         self._position = claimed.output_count
         self._buffer: list[Output] = []
         self._waiting_since = 0.0
+        # Whether the last record may have been committed although it failed: its connection broke.
+        self._is_in_doubt = False
         self._buffer_lock = threading.Lock()
         self._record_lock = threading.Lock()
 
@@ -81,26 +94,53 @@ class Attempt:
 
     def flush(self) -> None:
         """Record what has been gathered. Raises `ClaimLostError`."""
-        self._record(lambda outputs, position: record(self.claimed, outputs=outputs, position=position))
+        self._record_patiently(self._write_outputs)
+
+    def flush_now(self) -> None:
+        """Record what has been gathered if that is possible at once. Raises `ClaimLostError` and database errors."""
+        self._record(self._write_outputs)
 
     def end(self, end: End) -> None:
         """Record the rest and the end. Raises `ClaimLostError`."""
-        self._record(lambda outputs, position: record(self.claimed, outputs=outputs, position=position, end=end))
+        self._record_patiently(
+            lambda outputs, position: record(self.claimed, outputs=outputs, position=position, end=end)
+        )
 
     def suspend(self, write: Callable[[Sequence[Output], int], Recorded]) -> None:
         """Record the rest and a suspension, with `write(outputs, position)`. Raises `ClaimLostError`."""
-        self._record(write)
+        self._record_patiently(write)
 
-    def _record(self, write: Callable[[Sequence[Output], int], Recorded]) -> None:
+    def hand_back(self) -> None:
+        """Let another worker run it, from what has been recorded on; what this attempt does no longer counts."""
+        self.is_lost = True
+        if ready := hand_back(self.claimed):
+            self._publish(ready)
+
+    def _write_outputs(self, outputs: Sequence[Output], position: int) -> Recorded:
+        return record(self.claimed, outputs=outputs, position=position)
+
+    def _record_patiently(self, write: Write) -> None:
+        try:
+            with alarm_held_back():
+                patiently(lambda: self._record(write), seconds=settings.RECORD_PATIENCE_SECONDS)
+        except DatabaseAwayError:
+            logger.warning("gave up recording; recovery will run it again", node_execution=str(self.claimed.id))
+            self.is_lost = True
+            raise ClaimLostError from None
+
+    def _record(self, write: Write) -> None:
         with self._record_lock:
             if self.is_lost:
                 raise ClaimLostError
+            if self._is_in_doubt and self._was_committed():
+                return
             with self._buffer_lock:
                 outputs, self._buffer = self._buffer, []
             try:
                 with alarm_held_back():
                     recorded = write(outputs, self._position)
-            except BaseException:
+            except BaseException as error:
+                self._is_in_doubt = isinstance(error, DATABASE_AWAY)
                 with self._buffer_lock:
                     self._buffer = outputs + self._buffer
                 raise
@@ -110,6 +150,21 @@ class Attempt:
             raise ClaimLostError
         if recorded.ready:
             self._publish(recorded.ready)
+
+    def _was_committed(self) -> bool:
+        """Find out what became of a record whose connection broke; return whether the attempt's end was recorded.
+
+        What it made ready was not sent: recovery sends it.
+        """
+        standing = find_standing(self.claimed)
+        self._is_in_doubt = False
+        if not standing.is_ours or standing.status not in COMMITTED_STATUSES:
+            self.is_lost = True
+            raise ClaimLostError
+        with self._buffer_lock:
+            del self._buffer[: standing.output_count - self._position]
+        self._position = standing.output_count
+        return standing.status is not Status.RUNNING
 
 
 class Keeper:
@@ -167,18 +222,17 @@ class Keeper:
     def _look_after(self, attempts: Sequence[Attempt], renewed_at: float) -> float:
         """Do what is due and say when to look again; return when leases were last renewed."""
         now = time.monotonic()
-        for attempt in attempts:
-            due_at = attempt.flush_due_at
-            if due_at is not None and due_at <= now:
-                _flush_quietly(attempt)
-            elif due_at is not None:
-                self.expect(due_at)
-        if not attempts:
-            return renewed_at
-        if now >= renewed_at + _renewal_interval():
+        if attempts and now >= renewed_at + _renewal_interval():
             _renew(attempts)
             renewed_at = now
-        self.expect(renewed_at + _renewal_interval())
+        for attempt in attempts:
+            due_at = attempt.flush_due_at
+            if due_at is not None and due_at <= now and not _flush_quietly(attempt):
+                self.expect(now + FLUSH_RETRY)
+            elif due_at is not None and due_at > now:
+                self.expect(due_at)
+        if attempts:
+            self.expect(renewed_at + _renewal_interval())
         return renewed_at
 
 
@@ -186,11 +240,21 @@ def _renewal_interval() -> float:
     return float(settings.LEASE_SECONDS) / RENEWALS_PER_LEASE
 
 
-def _flush_quietly(attempt: Attempt) -> None:
+def _flush_quietly(attempt: Attempt) -> bool:
+    """Record what has waited; False if that has to be tried again."""
     try:
-        attempt.flush()
+        # Without patience: when the database is back, the leases must be renewed first.
+        attempt.flush_now()
     except ClaimLostError:
         logger.info("claim lost", node_execution=str(attempt.claimed.id))
+    except DATABASE_AWAY as error:
+        logger.warning("keeper can't record", error=str(error).strip())
+        close_old_connections()
+        return False
+    except Exception:  # the attempt itself will meet it, and fail; the others must not go down with it
+        logger.exception("keeper can't record", node_execution=str(attempt.claimed.id))
+        return False
+    return True
 
 
 def _renew(attempts: Sequence[Attempt]) -> None:

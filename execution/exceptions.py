@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from graphs.exceptions import BlockError
+
 
 class ExecutionError(Exception):
     """Anything that this app refuses; its text is meant for the user."""
@@ -33,3 +35,7 @@ class ExecutionNotFoundError(ExecutionError):
 
 class ReviewNotFoundError(ExecutionError):
     """There is no such question, or it was asked by somebody else's run."""
+
+
+class InputsRefusedError(BlockError):
+    """A node execution's inputs don't fit its block: trying again changes nothing."""

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 from execution.engine.plan import Plan, PlanLink, PlanNode, PlanPin
-from graphs.blocks.contract import Block, Kind, Need
+from execution.retries import RetryRule, read_rule, read_time_limit
+from graphs.blocks.contract import DEFAULT_TIME_LIMIT, Block, Kind, Need, RetryPolicy
 from graphs.blocks.interfaces import InputPin, Interface
 from graphs.blocks.registry import find_block, find_interface
 from graphs.document import GraphDocument, LinkDocument, NodeDocument
@@ -20,11 +22,16 @@ PLANS_KEPT = 256
 
 @dataclass(frozen=True, kw_only=True)
 class NodeSpec:
-    """What a worker needs to know of a node: its block, if we have it, and the pins that it has anyway."""
+    """What a worker needs to know of a node: its block, if we have it, and the pins that it has anyway.
+
+    `retry` and `time_limit` are the block's, with what the node's metadata say instead.
+    """
 
     plan: PlanNode
     block: Block[Any] | None
     interface: Interface | None
+    retry: RetryRule = RetryRule(policy=RetryPolicy())
+    time_limit: timedelta = DEFAULT_TIME_LIMIT
     constants: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -130,10 +137,14 @@ def _specify(
         is_note=kind is Kind.NOTE,
         ordered=node.metadata.get("ordered") is not False,
     )
+    block = find_block(node.block_id)
     return NodeSpec(
         plan=plan,
-        block=find_block(node.block_id),
+        block=block,
         interface=interface,
+        # A sub-run is not started twice for one node execution, so to try again would change nothing.
+        retry=read_rule(block.retry if block else RetryPolicy(), {} if is_agent else node.metadata),
+        time_limit=read_time_limit(block.time_limit if block else DEFAULT_TIME_LIMIT, node.metadata),
         constants=node.input_default if is_agent else {},
     )
 

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from execution.engine.exceptions import InputsInvalidError
 from execution.engine.inputs import resolve_inputs
 from execution.engine.pins import TOOL_PREFIX, base_pin
-from execution.exceptions import ValueNotStorableError
+from execution.exceptions import InputsRefusedError, ValueNotStorableError
 from execution.planning import GraphPlan, NodeSpec, load_plan
 from execution.simulation import Output, fill_missing, find_mock, made_up_outputs
 from execution.store.claims import Claimed
@@ -40,7 +40,7 @@ def prepare(claimed: Claimed) -> Prepared:
         if made_up is not None:
             return Prepared(graph=graph, spec=spec, made_up=made_up)
     if spec.block is None:
-        raise BlockError(f"We have no block “{spec.name}”, so the node can't run.")
+        raise InputsRefusedError(f"We have no block “{spec.name}”, so the node can't run.")
     return Prepared(graph=graph, spec=spec, block=spec.block, inputs=_validate_inputs(claimed, spec, spec.block))
 
 
@@ -53,10 +53,10 @@ def _validate_inputs(claimed: Claimed, spec: NodeSpec, block: Block[Any]) -> Blo
             inputs = {**spec.constants, "user_id": str(claimed.user_id), "inputs": inputs}
         return block.Inputs.model_validate(inputs)
     except InputsInvalidError as error:
-        raise BlockError(_explain_inputs(error.problems)) from error
+        raise InputsRefusedError(_explain_inputs(error.problems)) from error
     except ValidationError as error:
         problems = {".".join(str(part) for part in each["loc"]): each["msg"] for each in error.errors()}
-        raise BlockError(_explain_inputs(problems)) from error
+        raise InputsRefusedError(_explain_inputs(problems)) from error
 
 
 def _explain_inputs(problems: dict[str, str]) -> str:

@@ -13,20 +13,30 @@ from execution.engine.statuses import Status
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claimed:
-    """A node execution that this process may run now, with all that it needs for it.
+class Hold:
+    """The right to record what becomes of a node execution: `token` proves it.
 
-    `token` proves the claim when its results are recorded. `output_count` is how many outputs earlier attempts have
-    recorded, `waits` how many suspensions it has gone through. `inputs` is what links delivered.
+    `output_count` is how many outputs had been recorded when the right was given.
     """
 
     id: UUID
     execution_id: UUID
     node_id: UUID
     ordinal: int
-    attempt: int
     token: UUID
     output_count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claimed(Hold):
+    """A node execution that this process may run now, with all that it needs for it.
+
+    `attempt` counts from 1; `losses` of the attempts before lost their worker. `waits` is how many suspensions it has
+    gone through, `inputs` what links delivered.
+    """
+
+    attempt: int
+    losses: int
     waits: int
     inputs: dict[str, Any]
     graph_version_id: UUID
@@ -38,22 +48,28 @@ class Claimed:
     root_id: UUID | None
 
 
-# Whose message comes late, twice, or after the run has ended gets no row, and does nothing.
+# Whose message comes late, twice, or after the run has ended gets no row, and does nothing. Who doesn't know whether
+# an earlier try was committed asks again with the same token.
 _CLAIM = """
 WITH claimed AS (
     UPDATE execution_nodeexecution n
-       SET status = 'RUNNING', attempt = n.attempt + 1, token = %(token)s, wake_at = NULL,
+       SET status = 'RUNNING', attempt = n.attempt + (n.status = 'QUEUED')::int, token = %(token)s, wake_at = NULL,
            lease_until = clock_timestamp() + make_interval(secs => %(lease)s),
            started_at = COALESCE(n.started_at, clock_timestamp()), claimed_at = clock_timestamp(),
            worker = %(worker)s
       FROM execution_execution e
-     WHERE n.id = %(id)s AND n.status = 'QUEUED' AND e.id = n.execution_id AND e.status IN ('QUEUED', 'RUNNING')
- RETURNING n.id, n.execution_id, n.node_id, n.ordinal, n.attempt, n.output_count, n.waits, n.inputs,
+     WHERE n.id = %(id)s AND (n.status = 'QUEUED' OR n.status = 'RUNNING' AND n.token = %(token)s)
+       AND e.id = n.execution_id AND e.status IN ('QUEUED', 'RUNNING')
+ RETURNING n.id, n.execution_id, n.node_id, n.ordinal, n.attempt, n.losses, n.output_count, n.waits, n.inputs,
            e.graph_version_id, e.user_id, e.nodes_input_masks -> n.node_id::text AS mask, e.simulate,
            e.mocks, e.depth, e.root_id
+), first AS (
+    -- A run's row is locked before its node executions' everywhere but here, so whoever holds it is not waited for.
+    SELECT e.id FROM execution_execution e JOIN claimed ON e.id = claimed.execution_id
+     WHERE e.status = 'QUEUED' FOR NO KEY UPDATE OF e SKIP LOCKED
 ), started AS (
     UPDATE execution_execution e SET status = 'RUNNING', started_at = clock_timestamp()
-      FROM claimed WHERE e.id = claimed.execution_id AND e.status = 'QUEUED'
+      FROM first WHERE e.id = first.id
 )
 SELECT claimed.*,
        (SELECT json_object_agg(pin, value) FROM execution_nodeinput i WHERE i.node_execution_id = claimed.id) AS later
@@ -66,9 +82,12 @@ def worker_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def claim(node_execution_id: UUID, *, lease_seconds: float) -> Claimed | None:
-    """Take a QUEUED node execution for `lease_seconds`; None if there is nothing to take (any more)."""
-    token = uuid4()
+def claim(node_execution_id: UUID, *, lease_seconds: float, token: UUID | None = None) -> Claimed | None:
+    """Take a QUEUED node execution for `lease_seconds`; None if there is nothing to take (any more).
+
+    After an error that leaves open whether it was taken, call it again with the same `token`.
+    """
+    token = token or uuid4()
     with connection.cursor() as cursor:
         cursor.execute(
             _CLAIM, {"id": node_execution_id, "token": token, "lease": lease_seconds, "worker": worker_name()}
@@ -76,7 +95,7 @@ def claim(node_execution_id: UUID, *, lease_seconds: float) -> Claimed | None:
         row = cursor.fetchone()
     if row is None:
         return None
-    (key, execution_id, node_id, ordinal, attempt, output_count, waits, inputs, version_id, *rest) = row
+    (key, execution_id, node_id, ordinal, attempt, losses, output_count, waits, inputs, version_id, *rest) = row
     user_id, mask, simulate, mocks, depth, root_id, later = rest
     return Claimed(
         id=key,
@@ -84,6 +103,7 @@ def claim(node_execution_id: UUID, *, lease_seconds: float) -> Claimed | None:
         node_id=node_id,
         ordinal=ordinal,
         attempt=attempt,
+        losses=losses,
         token=token,
         output_count=output_count,
         waits=waits,

@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from execution.engine.ordering import travels_at_once
 from execution.engine.statuses import UNFINISHED, Status
 from execution.models import OnError
-from execution.store.claims import Claimed
+from execution.store.claims import Claimed, Hold
 from execution.store.flow import travel
 from execution.store.runs import LockedRun, Ready, lock_run, save_run
 from execution.values import dump
@@ -31,18 +31,24 @@ class End:
     log: str = ""
 
 
+NOTHING_SPENT = End(status=Status.SUSPENDED)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Suspension:
     """A wait that a node execution goes into, for `seconds` or until it is woken.
 
     `waits` counts its waits, this one included. `write` writes what it waits for, in the same transaction; it returns
-    False if that is there already.
+    False if that is there already. `failure` is why the attempt failed, if it did and waits to be tried again; then
+    `spent` is what it took.
     """
 
     waits: int
-    write: Callable[[LockedRun], bool]
+    write: Callable[[LockedRun], bool] = lambda _run: True
     status: Status = Status.SUSPENDED
     seconds: float | None = None
+    failure: str | None = None
+    spent: End = NOTHING_SPENT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,10 +59,19 @@ class Recorded:
     ready: tuple[Ready, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """What has been recorded of a node execution. `is_ours`: nobody has claimed it since."""
+
+    is_ours: bool
+    status: Status = Status.RUNNING
+    output_count: int = 0
+
+
 REFUSED = Recorded(accepted=False)
 
 
-def record(claimed: Claimed, *, outputs: Sequence[Output], position: int, end: End | None = None) -> Recorded:
+def record(claimed: Hold, *, outputs: Sequence[Output], position: int, end: End | None = None) -> Recorded:
     """Record `outputs`, the first of which has `position`, and the end of the attempt if it has ended.
 
     Nothing is written if another attempt has taken over or the run has ended.
@@ -97,7 +112,7 @@ def suspend(claimed: Claimed, *, outputs: Sequence[Output], position: int, suspe
     return Recorded(accepted=True, ready=tuple(run.ready))
 
 
-def _mark(claimed: Claimed, *, position: int, count: int, end: End | None) -> bool:
+def _mark(claimed: Hold, *, position: int, count: int, end: End | None) -> bool:
     """Move the node execution on, if the claim still holds: the fence that keeps late attempts out."""
     status = end.status if end else Status.RUNNING
     with connection.cursor() as cursor:
@@ -120,24 +135,54 @@ def _mark(claimed: Claimed, *, position: int, count: int, end: End | None) -> bo
         return bool(cursor.rowcount == 1)
 
 
+_KEEP_FAILED = """
+INSERT INTO execution_pastattempt (node_execution_id, number, outcome, worker, error, began_at, ended_at)
+SELECT id, attempt, 'FAILED', worker, %s, claimed_at, clock_timestamp() FROM execution_nodeexecution
+ WHERE id = %s AND token = %s AND status = 'RUNNING'
+"""
+
+
 def _mark_suspended(claimed: Claimed, suspension: Suspension, *, position: int, count: int) -> bool:
-    # A wait is no failed attempt, so the attempt is given back.
+    spent = suspension.spent
     with connection.cursor() as cursor:
+        if suspension.failure is not None:
+            cursor.execute(_KEEP_FAILED, [suspension.failure, claimed.id, claimed.token])
         cursor.execute(
             "UPDATE execution_nodeexecution SET status = %s, output_count = output_count + %s, waits = %s,"
-            " attempt = attempt - 1, wake_at = clock_timestamp() + make_interval(secs => %s)"
+            " attempt = attempt - %s, wake_at = clock_timestamp() + make_interval(secs => %s),"
+            " walltime = walltime + %s, cputime = cputime + %s, log = log || %s"
             " WHERE id = %s AND token = %s AND status = 'RUNNING' AND output_count = %s",
             [
                 suspension.status,
                 count,
                 suspension.waits,
+                # A wait is no failed attempt, so the attempt is given back.
+                0 if suspension.failure is not None else 1,
                 suspension.seconds,
+                spent.walltime,
+                spent.cputime,
+                spent.log,
                 claimed.id,
                 claimed.token,
                 position,
             ],
         )
         return bool(cursor.rowcount == 1)
+
+
+def find_standing(hold: Hold) -> Standing:
+    """Say how a node execution stands, for who doesn't know whether a record was committed.
+
+    Waits for a commit that is still under way.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT token, status, output_count FROM execution_nodeexecution WHERE id = %s FOR UPDATE", [hold.id]
+        )
+        row = cursor.fetchone()
+    if row is None or row[0] != hold.token:
+        return Standing(is_ours=False)
+    return Standing(is_ours=True, status=Status(row[1]), output_count=row[2])
 
 
 def _queue_again(claimed: Claimed) -> None:
@@ -161,7 +206,7 @@ def _write_outputs(node_execution_id: UUID, outputs: Sequence[Output], position:
         )
 
 
-def _travelling(run: LockedRun, claimed: Claimed, outputs: Sequence[Output], *, has_ended: bool) -> list[Output]:
+def _travelling(run: LockedRun, claimed: Hold, outputs: Sequence[Output], *, has_ended: bool) -> list[Output]:
     """Return what travels now (rule 6): nothing if an older execution is unfinished; at the end, what was held too."""
     node = run.graph.plan.nodes[claimed.node_id]
     if not node.ordered:
@@ -201,7 +246,7 @@ SELECT o.pin, o.value
 """
 
 
-def _load_released(claimed: Claimed) -> list[Output]:
+def _load_released(claimed: Hold) -> list[Output]:
     with connection.cursor() as cursor:
         cursor.execute(
             _RELEASED,
@@ -218,7 +263,7 @@ def _count_end(run: LockedRun, end: End) -> None:
     run.cputime += end.cputime
 
 
-def _explain_failure(run: LockedRun, claimed: Claimed, end: End | None) -> str:
+def _explain_failure(run: LockedRun, claimed: Hold, end: End | None) -> str:
     """Return why the whole run fails with this node execution; nothing if it doesn't."""
     if end is None or end.status is not Status.FAILED or run.on_error != OnError.FAIL_RUN:
         return ""

@@ -77,9 +77,9 @@ def _insert(order: Order, execution_id: UUID) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO execution_execution (id, user_id, graph_version_id, status, input_data, nodes_input_masks,"
-            " simulate, mocks, on_error, max_node_executions, max_duration, idle_limit, parent_id, parent_wait, root_id,"
-            " depth, unfinished, opened, node_count, node_error_count, output_count, event_number, nodes_walltime,"
-            " nodes_cputime, created_at, error, warnings)"
+            " simulate, mocks, on_error, max_node_executions, max_duration, idle_limit, parent_id, parent_wait,"
+            " root_id, depth, unfinished, opened, node_count, node_error_count, output_count, event_number,"
+            " nodes_walltime, nodes_cputime, created_at, error, warnings)"
             " VALUES (%s, %s, %s, %s, %s::json, %s::json, %s, %s::json, %s, %s, %s, %s, %s, %s, %s, %s,"
             " 0, 0, 0, 0, 0, 0, 0, 0, clock_timestamp(), '', '[]')",
             [

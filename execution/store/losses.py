@@ -1,0 +1,127 @@
+"""Node executions whose worker is gone: lost, or told to stop."""
+
+from uuid import uuid4
+
+from django.db import connection
+
+from execution.models import PastAttempt
+from execution.store.claims import Hold
+from execution.store.runs import Ready, describe_ready
+
+# After PostgreSQL was away, whoever lives gets the time to say so before anybody is thought dead. `session` is how old
+# the asking session is: it ended if the database was away.
+_EXPIRED = """
+    SELECT n.id FROM execution_nodeexecution n
+     WHERE n.status = 'RUNNING' AND n.lease_until < clock_timestamp() AND n.losses + 1 {comparison} %(most)s
+       AND (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())
+           <= clock_timestamp() - make_interval(secs => %(patience)s)
+     LIMIT %(limit)s FOR UPDATE OF n SKIP LOCKED
+"""
+
+_KEEP_ATTEMPTS = """
+    INSERT INTO execution_pastattempt (node_execution_id, number, outcome, worker, error, began_at, ended_at)
+    SELECT id, attempt, %(outcome)s, worker, %(error)s, claimed_at, clock_timestamp() FROM {taken}
+"""
+
+_QUEUE_AGAIN = f"""
+WITH expired AS ({_EXPIRED.format(comparison="<")}), taken AS (
+    UPDATE execution_nodeexecution n
+       SET status = 'QUEUED', queued_at = clock_timestamp(), losses = n.losses + 1
+      FROM execution_execution e
+     WHERE n.id IN (SELECT id FROM expired) AND e.id = n.execution_id
+ RETURNING n.id, n.node_id, n.attempt, n.worker, n.claimed_at, e.graph_version_id
+), kept AS ({_KEEP_ATTEMPTS.format(taken="taken")})
+SELECT id, node_id, graph_version_id FROM taken
+"""  # noqa: S608 - made of constants
+
+_TAKE_OVER = f"""
+WITH expired AS ({_EXPIRED.format(comparison=">=")}), taken AS (
+    UPDATE execution_nodeexecution n
+       SET token = %(token)s, losses = n.losses + 1,
+           lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
+     WHERE n.id IN (SELECT id FROM expired)
+ RETURNING n.id, n.execution_id, n.node_id, n.ordinal, n.output_count, n.attempt, n.worker, n.claimed_at
+), kept AS ({_KEEP_ATTEMPTS.format(taken="taken")})
+SELECT id, execution_id, node_id, ordinal, output_count FROM taken
+"""  # noqa: S608 - made of constants
+
+_HAND_BACK = f"""
+WITH taken AS (
+    UPDATE execution_nodeexecution n
+       SET status = 'QUEUED', queued_at = clock_timestamp(), attempt = n.attempt - 1
+      FROM execution_execution e
+     WHERE n.id = %(id)s AND n.token = %(token)s AND n.status = 'RUNNING' AND e.id = n.execution_id
+ RETURNING n.id, n.node_id, n.attempt + 1 AS attempt, n.worker, n.claimed_at, e.graph_version_id
+), kept AS ({_KEEP_ATTEMPTS.format(taken="taken")})
+SELECT id, node_id, graph_version_id FROM taken
+"""  # noqa: S608 - made of constants
+
+
+def queue_lost_again(*, most_losses: int, patience: float, limit: int) -> list[Ready]:
+    """Queue node executions whose lease has run out, unless they have lost as many workers as they may.
+
+    `patience`: how long (seconds) this database session must have lasted before it calls anybody lost.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _QUEUE_AGAIN,
+            {
+                "most": most_losses,
+                "patience": patience,
+                "limit": limit,
+                "outcome": PastAttempt.Outcome.LOST,
+                "error": "Its worker was lost.",
+            },
+        )
+        return describe_ready(cursor.fetchall())
+
+
+def take_over_hopeless(*, most_losses: int, patience: float, lease_seconds: float) -> Hold | None:
+    """Take a node execution that has now lost as many workers as it may, in order to end it; None if there is none."""
+    token = uuid4()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _TAKE_OVER,
+            {
+                "most": most_losses,
+                "patience": patience,
+                "limit": 1,
+                "token": token,
+                "lease": lease_seconds,
+                "outcome": PastAttempt.Outcome.LOST,
+                "error": "Its worker was lost.",
+            },
+        )
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    key, execution_id, node_id, ordinal, output_count = row
+    return Hold(
+        id=key, execution_id=execution_id, node_id=node_id, ordinal=ordinal, token=token, output_count=output_count
+    )
+
+
+def hand_back(hold: Hold) -> list[Ready]:
+    """Queue a node execution that this worker can't finish: no loss, no attempt is counted. Empty if it isn't ours."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _HAND_BACK,
+            {
+                "id": hold.id,
+                "token": hold.token,
+                "outcome": PastAttempt.Outcome.HANDED_BACK,
+                "error": "Its worker was told to stop.",
+            },
+        )
+        return describe_ready(cursor.fetchall())
+
+
+def correct_leases(*, lease_seconds: float) -> int:
+    """Shorten leases that end later than any can: the database's clock was set back. Return how many."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE execution_nodeexecution SET lease_until = clock_timestamp() + make_interval(secs => %(lease)s)"
+            " WHERE status = 'RUNNING' AND lease_until > clock_timestamp() + make_interval(secs => 2 * %(lease)s)",
+            {"lease": lease_seconds},
+        )
+        return int(cursor.rowcount)

@@ -1,0 +1,87 @@
+"""Which messages are lost: what is QUEUED although everything that was sent so long ago has come out of its queue."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from django.db import connection
+
+from execution.planning import load_plan
+from execution.store.runs import Ready
+
+# A queue is probed if something has waited in it for a while and no probe was sent just now.
+_DUE_PROBES = """
+WITH waiting AS (
+    SELECT q.queue FROM unnest(%(queues)s::text[]) AS q(queue)
+     WHERE EXISTS (SELECT FROM execution_nodeexecution n
+                    WHERE n.status = 'QUEUED' AND n.queue = q.queue
+                      AND n.queued_at < clock_timestamp() - make_interval(secs => %(patience)s))
+)
+INSERT INTO execution_queueprobe AS p (queue, sent_at) SELECT queue, clock_timestamp() FROM waiting
+    ON CONFLICT (queue) DO UPDATE SET sent_at = EXCLUDED.sent_at
+ WHERE p.sent_at IS NULL OR p.sent_at > clock_timestamp()
+    OR p.sent_at < clock_timestamp() - make_interval(secs => %(interval)s)
+RETURNING queue, sent_at
+"""
+
+_NOTE_PASSED = """
+INSERT INTO execution_queueprobe AS p (queue, passed, passed_at)
+SELECT q.queue, LEAST(COALESCE(%(sent_at)s, clock_timestamp()), clock_timestamp()), clock_timestamp()
+  FROM unnest(%(queues)s::text[]) AS q(queue)
+    ON CONFLICT (queue) DO UPDATE SET passed = EXCLUDED.passed, passed_at = EXCLUDED.passed_at
+ WHERE p.passed IS NULL OR p.passed < EXCLUDED.passed OR p.passed > clock_timestamp()
+"""
+
+# The patience covers the time from a row's change to its message, and from a message's arrival to the claim.
+_TAKE_LOST = """
+UPDATE execution_nodeexecution n SET queued_at = clock_timestamp()
+  FROM execution_execution e
+ WHERE e.id = n.execution_id AND n.status = 'QUEUED' AND n.id IN (
+       SELECT w.id FROM execution_queueprobe p JOIN execution_nodeexecution w ON w.queue = p.queue
+        WHERE w.status = 'QUEUED' AND w.queued_at < p.passed - make_interval(secs => %(patience)s)
+          AND p.passed_at < clock_timestamp() - make_interval(secs => %(patience)s / 3)
+        ORDER BY w.queued_at LIMIT %(limit)s FOR UPDATE OF w SKIP LOCKED)
+RETURNING n.id, n.queue, n.node_id, e.graph_version_id
+"""
+
+
+def due_probes(queues: Collection[str], *, patience: float, interval: float) -> list[tuple[str, datetime]]:
+    """Return the queues to send a probe to, with the time that it must carry.
+
+    One goes to a queue in which something has waited for `patience` seconds, and no sooner than `interval` seconds
+    after the last one.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_DUE_PROBES, {"queues": sorted(queues), "patience": patience, "interval": interval})
+        return [(queue, sent_at) for queue, sent_at in cursor.fetchall()]
+
+
+def note_passed(queues: Collection[str], *, sent_at: datetime | None = None) -> None:
+    """Write down that all messages sent to these queues before `sent_at` (now, if not given) have come out."""
+    with connection.cursor() as cursor:
+        cursor.execute(_NOTE_PASSED, {"queues": sorted(queues), "sent_at": sent_at})
+
+
+def take_lost(*, patience: float, limit: int) -> list[Ready]:
+    """Return node executions whose message is lost, the oldest first, and count them as sent now."""
+    with connection.cursor() as cursor:
+        cursor.execute(_TAKE_LOST, {"patience": patience, "limit": limit})
+        return _describe(cursor.fetchall())
+
+
+def correct_queue_times() -> int:
+    """Let what was queued later than now have been queued now: the database's clock was set back. Return how many."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE execution_nodeexecution SET queued_at = clock_timestamp()"
+            " WHERE status = 'QUEUED' AND queued_at > clock_timestamp() + interval '5 seconds'"
+        )
+        return int(cursor.rowcount)
+
+
+def _describe(rows: Sequence[tuple[UUID, str, UUID, UUID]]) -> list[Ready]:
+    described = []
+    for key, queue, node_id, version_id in rows:
+        spec = load_plan(version_id).specs.get(node_id)
+        described.append(Ready(id=key, queue=queue, name=spec.name if spec else "unknown"))
+    return described
