@@ -8,6 +8,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from config.demo_account import EXAMPLES
+from config.schema import bring_schema_up_to_date
 
 DEFAULT = EXAMPLES / "triangles.json"
 
@@ -28,5 +29,5 @@ class Command(BaseCommand):
         file: Path = options["file"]
         if not file.is_file():
             raise CommandError(f"There is no file {file}.")
-        call_command("migrate", verbosity=0, interactive=False)
+        bring_schema_up_to_date()
         call_command("run_graph", str(file))

@@ -6,11 +6,11 @@ from argparse import ArgumentParser
 from types import FrameType
 from typing import Any, Final
 
-from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 
 from config.demo_account import DemoAccount, ensure_demo_account, load_examples
+from config.schema import bring_schema_up_to_date
 from config.stack import (
     Addresses,
     StackRunsError,
@@ -52,7 +52,7 @@ class Command(BaseCommand):
 
     def _run(self, addresses: Addresses, *, concurrency: int | None) -> None:
         stopping, hurry = _listen_to_signals()
-        call_command("migrate", verbosity=0, interactive=False)
+        bring_schema_up_to_date()
         account = ensure_demo_account()
         for problem in load_examples(account.user):
             print_line(problem)
