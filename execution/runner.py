@@ -9,18 +9,20 @@ import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import Executor
 from typing import Any, TypeVar, cast
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import structlog
 from django.conf import settings
 
 from execution.attempts import Attempt, ClaimLostError, Publish, keeper
 from execution.context import build_context
+from execution.database_patience import DatabaseAwayError, patiently
 from execution.engine.outputs import ERROR_PIN
 from execution.engine.statuses import Status
+from execution.planning import load_plan
 from execution.preparation import Prepared, check_output, prepare
-from execution.store.claims import claim
-from execution.store.recording import End
+from execution.store.claims import Claimed, claim
+from execution.store.recording import End, Suspension, suspend
 from execution.time_limits import TimeLimitError, alarm_after
 from execution.waiting import SuspendedError, Waits
 from graphs.blocks.contract import Block, Yielded
@@ -33,7 +35,15 @@ T = TypeVar("T")
 
 def begin(node_execution_id: UUID, *, publish: Publish) -> Attempt | None:
     """Claim a node execution; None if there is nothing to do: it was claimed before, or its run has ended."""
-    claimed = claim(node_execution_id, lease_seconds=settings.LEASE_SECONDS)
+    token = uuid4()
+    try:
+        claimed = patiently(
+            lambda: claim(node_execution_id, lease_seconds=settings.LEASE_SECONDS, token=token),
+            seconds=settings.RECORD_PATIENCE_SECONDS,
+        )
+    except DatabaseAwayError:
+        logger.warning("gave up claiming; recovery will send it again", node_execution=str(node_execution_id))
+        return None
     if claimed is None:
         logger.debug("nothing to claim", node_execution=str(node_execution_id))
         return None
@@ -74,14 +84,14 @@ def _outcome(attempt: Attempt, times: "_Times") -> End | None:
         if prepared.made_up is not None:
             _emit_made_up(attempt, prepared)
         else:
-            with alarm_after(_block(prepared).time_limit):
+            with alarm_after(prepared.spec.time_limit):
                 _pull(attempt, prepared)
     except SuspendedError:
         return None
     except ClaimLostError:
         raise
     except Exception as error:  # noqa: BLE001 - a block is anybody's code; what it raises is its node's failure
-        return _fail(attempt, times, error)
+        return _end_or_retry(attempt, _fail(attempt, times, error), error)
     return _complete(attempt, times)
 
 
@@ -97,7 +107,8 @@ async def _outcome_async(attempt: Attempt, times: "_Times", executor: Executor) 
     except ClaimLostError:
         raise
     except Exception as error:  # noqa: BLE001 - a block is anybody's code; what it raises is its node's failure
-        return _fail(attempt, times, error)
+        end = _fail(attempt, times, error)
+        return await _in_thread(executor, lambda failed=error: _end_or_retry(attempt, end, failed))  # type: ignore[misc]
     return _complete(attempt, times)
 
 
@@ -125,7 +136,7 @@ async def _pull_async(attempt: Attempt, prepared: Prepared, executor: Executor) 
     items = cast(AsyncGenerator[Yielded, Any], block.run(_inputs(prepared), _context(attempt, prepared)))
     answer = None
     try:
-        async with asyncio.timeout(block.time_limit.total_seconds()) as timer:
+        async with asyncio.timeout(prepared.spec.time_limit.total_seconds()) as timer:
             while True:
                 item = await items.asend(answer)
                 if isinstance(item, tuple):
@@ -138,7 +149,7 @@ async def _pull_async(attempt: Attempt, prepared: Prepared, executor: Executor) 
         return
     except TimeoutError:
         if timer.expired():
-            raise TimeLimitError(block.time_limit) from None
+            raise TimeLimitError(prepared.spec.time_limit) from None
         raise
     finally:
         await items.aclose()
@@ -174,12 +185,36 @@ def _complete(attempt: Attempt, times: "_Times") -> End:
 
 
 def _fail(attempt: Attempt, times: "_Times", error: Exception) -> End:
-    """Turn what went wrong into the `error` output and the end of the attempt."""
+    """Turn what went wrong into the end of the attempt."""
     text = str(error) if isinstance(error, BlockError | TimeLimitError) else f"{type(error).__name__}: {error}"
     if not isinstance(error, BlockError | TimeLimitError):
         logger.exception("block raised", node_execution=str(attempt.claimed.id))
-    attempt.emit(ERROR_PIN, text)
     return End(status=Status.FAILED, error=text, log=_log_text(attempt), walltime=times.wall, cputime=times.cpu)
+
+
+def _end_or_retry(attempt: Attempt, end: End, error: Exception) -> End | None:
+    """Emit the `error` output and return the end; or let the node execution wait for another attempt, and None."""
+    delay = _delay_of_retry(attempt.claimed, error)
+    if delay is None:
+        # What earlier attempts emitted and this one didn't get to is no reason to swallow the error.
+        attempt.skip_recorded()
+        attempt.emit(ERROR_PIN, end.error)
+        return end
+    waiting = Suspension(waits=attempt.claimed.waits, seconds=delay, failure=end.error, spent=end)
+    attempt.suspend(
+        lambda outputs, position: suspend(attempt.claimed, outputs=outputs, position=position, suspension=waiting)
+    )
+    return None
+
+
+def _delay_of_retry(claimed: Claimed, error: Exception) -> float | None:
+    """Return how long to wait before the next attempt; None if this was the last one."""
+    try:
+        graph = patiently(lambda: load_plan(claimed.graph_version_id), seconds=settings.RECORD_PATIENCE_SECONDS)
+    except DatabaseAwayError:
+        raise ClaimLostError from None
+    tries = claimed.attempt - claimed.losses
+    return graph.specs[claimed.node_id].retry.next_delay(error, tries=tries, seed=str(claimed.id))
 
 
 def _log_text(attempt: Attempt) -> str:
