@@ -10,7 +10,7 @@ from uuid import UUID
 from hypothesis import strategies as st
 
 from execution.engine.inputs import resolve_inputs
-from execution.engine.machine import Behaviour, Key, Machine
+from execution.engine.machine import Key, Machine
 from execution.engine.plan import Plan, PlanNode
 from tests.execution.engine.sketches import sketch
 
@@ -40,10 +40,10 @@ class Drawn:
         masks = {names[key]: dict(mask) for key, mask in self.masks.items()}
         return f"Drawn({links=}, {entries=}, {loose=}, {masks=})"
 
-    def run(self, schedule: bytes, *, limit: int = LIMIT, behave: Behaviour | None = None) -> Machine:
+    def run(self, schedule: bytes) -> Machine:
         """Run it to its end; each byte of `schedule` chooses who takes the next step."""
         masked = {key: frozenset(mask) for key, mask in self.masks.items()}
-        machine = Machine(self.plan, behave=behave or self.behave, masks=masked, limit=limit)
+        machine = Machine(self.plan, behave=self.behave, masks=masked, limit=LIMIT)
         machine.run(choose_by(schedule))
         return machine
 

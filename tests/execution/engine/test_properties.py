@@ -1,12 +1,13 @@
 """Random graphs under random interleavings: what must hold whoever takes the next step."""
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 from hypothesis import HealthCheck, assume, given, settings
 
-from execution.engine.machine import Machine
+from execution.engine.machine import Key, Machine
 from execution.engine.pins import NOTHING, select
 from execution.engine.plan import Plan
 from execution.engine.statuses import ENDED, Status
@@ -14,6 +15,7 @@ from tests.execution.engine.queues import Queues
 from tests.execution.engine.random_plans import (
     Drawn,
     arbitrary_plans,
+    choose_by,
     deterministic_plans,
     emit_once,
     endless_plans,
@@ -22,7 +24,7 @@ from tests.execution.engine.random_plans import (
 )
 
 settings.register_profile(
-    "engine", max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    "engine", max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 thorough = settings.get_profile("engine")
 
@@ -100,6 +102,24 @@ def test_no_value_is_lost_or_doubled(drawn: Drawn, schedule: bytes) -> None:
 
 @thorough
 @given(drawn=arbitrary_plans(), schedule=schedules)
+def test_a_node_that_waits_for_one_pin_fires_with_each_arrival_be_it_static_or_not(
+    drawn: Drawn, schedule: bytes
+) -> None:
+    machine = drawn.run(schedule)
+    assume(machine.status is Status.COMPLETED)
+    arrived = arrivals(drawn.plan, machine, with_static=True)
+
+    for node in drawn.plan.nodes.values():
+        awaited = [pin for pin in node.connected if not is_masked(pin, drawn.masks.get(node.id, {}))]
+        if len(awaited) == 1:
+            steps = steps_of(machine, node.id)[node.is_input :]
+            assert [repr(step.inputs[awaited[0]]) for step in steps] == arrived.get((node.id, awaited[0]), []), (
+                node.name
+            )
+
+
+@thorough
+@given(drawn=arbitrary_plans(), schedule=schedules)
 def test_a_node_fires_as_often_as_its_pins_allow(drawn: Drawn, schedule: bytes) -> None:
     machine = drawn.run(schedule)
     assume(machine.status is Status.COMPLETED)
@@ -165,19 +185,25 @@ def test_executions_of_a_node_become_ready_in_the_order_in_which_they_were_opene
 @thorough
 @given(plan=endless_plans(), schedule=schedules)
 def test_the_loop_guard_stops_every_endless_graph(plan: Plan, schedule: bytes) -> None:
-    machine = Drawn(plan=plan).run(schedule, limit=60, behave=emit_once)
+    choose_next, opened = choose_by(schedule), []
+    machine = Machine(plan, behave=emit_once, limit=60)
 
-    assert machine.status is Status.FAILED
-    longest = max(len(node.outgoing) for node in plan.nodes.values())
-    assert 60 < len(machine.steps) <= 60 + len(machine.travelled) * longest
+    def choose(runnable: Sequence[Key]) -> Key:
+        opened.append(len(machine.steps))
+        return choose_next(runnable)
+
+    machine.run(choose)
+
+    assert machine.status is Status.FAILED and len(machine.steps) > 60
+    assert max(opened) <= 60, "a step was taken after the limit had been passed"
 
 
 def steps_of(machine: Machine, key: UUID) -> list[Any]:
     return sorted((s for k, s in machine.steps.items() if k[0] == key), key=lambda step: step.firing.ordinal)
 
 
-def arrivals(plan: Plan, machine: Machine) -> Arrivals:
-    """What the stream links brought to each pin, in order, worked out from the history of the run."""
+def arrivals(plan: Plan, machine: Machine, *, with_static: bool = False) -> Arrivals:
+    """What stream links (and static ones) brought to each pin, in order, worked out from the history of the run."""
     arrived: Arrivals = defaultdict(list)
     for each in machine.travelled:
         for link in plan.nodes[each.node_id].outgoing:
@@ -188,6 +214,6 @@ def arrivals(plan: Plan, machine: Machine) -> Arrivals:
                 sink_id=str(link.sink_id),
                 sink_name=link.sink_name,
             )
-            if value is not NOTHING and not link.is_static:
+            if value is not NOTHING and (with_static or not link.is_static):
                 arrived[link.sink_id, link.sink_name].append(repr(value))
     return arrived
