@@ -13,9 +13,11 @@ from uuid import UUID, uuid4
 
 import structlog
 from django.conf import settings
+from django.db import connection
 
 from execution.attempts import Attempt, ClaimLostError, Publish, keeper
 from execution.context import build_context
+from execution.coroutines import Leash, coroutines
 from execution.database_patience import DatabaseAwayError, patiently
 from execution.engine.outputs import ERROR_PIN
 from execution.engine.statuses import Status
@@ -25,6 +27,7 @@ from execution.store.claims import Claimed, claim
 from execution.store.recording import End, Suspension, suspend
 from execution.time_limits import TimeLimitError, alarm_after
 from execution.waiting import SuspendedError, Waits
+from graphs.blocks.confinement import start_over
 from graphs.blocks.contract import Block, Yielded
 from graphs.exceptions import BlockError
 
@@ -56,11 +59,14 @@ def run_plain(attempt: Attempt) -> None:
     """Run a claimed node execution to its end, or to where it waits. Blocks the thread."""
     times = _Times()
     try:
-        end = _outcome(attempt, times)
+        with stoppable(_running(attempt)):
+            end = _outcome(attempt, times)
         if end is not None:
             attempt.end(end)
     except ClaimLostError:
         _log_lost(attempt)
+    except AttemptStoppedError:
+        _clear_up(attempt)
     finally:
         keeper.let_go(attempt)
 
@@ -69,10 +75,14 @@ async def run_async(attempt: Attempt, *, executor: Executor) -> None:
     """Run a claimed node execution whose block is a coroutine; `executor` gives threads for the database."""
     times = _Times()
     try:
-        end = await _outcome_async(attempt, times, executor)
+        with coroutines.stoppable(_running(attempt)) as leash:
+            end = await _outcome_async(attempt, times, executor, leash)
         if end is not None:
             await _in_thread(executor, lambda: attempt.end(end))
     except ClaimLostError:
+        _log_lost(attempt)
+    except asyncio.CancelledError:
+        attempt.is_lost = True
         _log_lost(attempt)
     finally:
         keeper.let_go(attempt)
@@ -95,13 +105,13 @@ def _outcome(attempt: Attempt, times: "_Times") -> End | None:
     return _complete(attempt, times)
 
 
-async def _outcome_async(attempt: Attempt, times: "_Times", executor: Executor) -> End | None:
+async def _outcome_async(attempt: Attempt, times: "_Times", executor: Executor, leash: Leash) -> End | None:
     try:
         prepared = await _in_thread(executor, lambda: prepare(attempt.claimed))
         if prepared.made_up is not None:
             _emit_made_up(attempt, prepared)
         else:
-            await _pull_async(attempt, prepared, executor)
+            await _pull_async(attempt, prepared, executor, leash)
     except SuspendedError:
         return None
     except ClaimLostError:
@@ -118,7 +128,7 @@ def _pull(attempt: Attempt, prepared: Prepared) -> None:
     answer = None
     try:
         while True:
-            item = items.send(answer)
+            item = run_open(items.send, answer)
             if isinstance(item, tuple):
                 answer = None
                 if attempt.emit(item[0], check_output(block, *item)):
@@ -128,17 +138,17 @@ def _pull(attempt: Attempt, prepared: Prepared) -> None:
     except StopIteration:
         return
     finally:
-        items.close()
+        run_open(items.close)
 
 
-async def _pull_async(attempt: Attempt, prepared: Prepared, executor: Executor) -> None:
+async def _pull_async(attempt: Attempt, prepared: Prepared, executor: Executor, leash: Leash) -> None:
     block, waits = _block(prepared), Waits(attempt, prepared)
     items = cast(AsyncGenerator[Yielded, Any], block.run(_inputs(prepared), _context(attempt, prepared)))
     answer = None
     try:
         async with asyncio.timeout(prepared.spec.time_limit.total_seconds()) as timer:
             while True:
-                item = await items.asend(answer)
+                item = await leash.hold(items.asend(answer))
                 if isinstance(item, tuple):
                     answer = None
                     if attempt.emit(item[0], check_output(block, *item)):
@@ -152,7 +162,9 @@ async def _pull_async(attempt: Attempt, prepared: Prepared, executor: Executor) 
             raise TimeLimitError(prepared.spec.time_limit) from None
         raise
     finally:
-        await items.aclose()
+        leash.keep(items)
+        if not leash.is_cut:
+            await leash.hold(items.aclose())
 
 
 async def _in_thread(executor: Executor, function: Callable[[], T]) -> T:
@@ -164,6 +176,19 @@ def _emit_made_up(attempt: Attempt, prepared: Prepared) -> None:
         if pin == ERROR_PIN:
             raise BlockError(str(value))
         attempt.emit(pin, value)
+
+
+def _running(attempt: Attempt) -> Running:
+    claimed = attempt.claimed
+    return Running(node_execution_id=claimed.id, execution_id=claimed.execution_id, token=claimed.token)
+
+
+def _clear_up(attempt: Attempt) -> None:
+    """Throw away what a block was cut off in the middle of: a query of its own, a call to a confined process."""
+    attempt.is_lost = True
+    connection.close()
+    start_over()
+    _log_lost(attempt)
 
 
 def _block(prepared: Prepared) -> Block[Any]:

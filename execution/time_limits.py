@@ -7,6 +7,9 @@ from contextlib import contextmanager
 from datetime import timedelta
 from types import FrameType
 
+from execution.interruptions import forget_interruption, interrupt
+from execution.places import STOP_SIGNAL, spared
+
 
 class TimeLimitError(Exception):
     """A block took longer than it may; the text says how long."""
@@ -17,7 +20,7 @@ class TimeLimitError(Exception):
 
 @contextmanager
 def alarm_after(limit: timedelta) -> Iterator[None]:
-    """Raise `TimeLimitError` in this block of code once `limit` has passed.
+    """Raise `TimeLimitError` in the block that runs inside once `limit` has passed.
 
     Works in the main thread of a process, which is where a pool's child runs its tasks; elsewhere nobody interrupts.
     """
@@ -26,7 +29,7 @@ def alarm_after(limit: timedelta) -> Iterator[None]:
         return
 
     def ring(_number: int, _frame: FrameType | None) -> None:
-        raise TimeLimitError(limit)
+        interrupt(TimeLimitError(limit))
 
     previous = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, limit.total_seconds())
@@ -35,13 +38,15 @@ def alarm_after(limit: timedelta) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
+        forget_interruption()
 
 
 @contextmanager
 def alarm_held_back() -> Iterator[None]:
-    """Let the alarm wait until this block of code is done: a transaction must not be torn apart."""
-    previous = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
+    """Let nobody interrupt or kill this block of code: a transaction must not be torn apart, nor what is sent after."""
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM, STOP_SIGNAL})
     try:
-        yield
+        with spared():
+            yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, previous)

@@ -4,6 +4,7 @@ from typing import Any
 
 from celery.signals import worker_ready, worker_shutdown
 
+from execution.broker import BrokerWatch
 from execution.presence import Presence
 from execution.recovery import Sweeper
 from execution.tasks import send
@@ -14,7 +15,8 @@ _beside: list[Sweeper | Presence] = []
 @worker_ready.connect
 def start_beside(sender: Any, **_options: Any) -> None:
     """Take part in recovery (of all workers, one sweeps at a time), and let others know that somebody listens."""
-    for each in (Sweeper(send), Presence(sender.app.amqp.queues.consume_from)):
+    watch = BrokerWatch(sender.app)
+    for each in (Sweeper(send, also=[watch.look]), Presence(sender.app.amqp.queues.consume_from)):
         _beside.append(each)
         each.start()
 

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
@@ -125,5 +125,15 @@ def renew_leases(tokens: Collection[UUID], *, lease_seconds: float) -> set[UUID]
             "UPDATE execution_nodeexecution SET lease_until = clock_timestamp() + make_interval(secs => %s)"
             " WHERE status = %s AND token = ANY(%s) RETURNING token",
             [lease_seconds, Status.RUNNING, list(tokens)],
+        )
+        return {token for (token,) in cursor.fetchall()}
+
+
+def find_held(claims: Mapping[UUID, UUID]) -> set[UUID]:
+    """Return the tokens that still hold their claims. `claims` maps node executions to tokens."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT token FROM execution_nodeexecution WHERE id = ANY(%s) AND token = ANY(%s) AND status = %s",
+            [list(claims), list(claims.values()), Status.RUNNING],
         )
         return {token for (token,) in cursor.fetchall()}

@@ -136,6 +136,11 @@ class Confined:
         for process in processes:
             process.stop()
 
+    def start_over(self) -> None:
+        """Stop the processes, and forget who waits for one: callers that were cut off don't say goodbye."""
+        self.close()
+        self._reset()
+
     def forget(self) -> None:
         """Let go of processes that are our parent's: called in a fork.
 
@@ -212,6 +217,12 @@ def close_all() -> None:
     """Stop every confined process of this process."""
     for one in list(_ALL):
         one.close()
+
+
+def start_over() -> None:
+    """Begin anew after a caller was cut off at any point. Nobody else may be calling."""
+    for one in list(_ALL):
+        one.start_over()
 
 
 os.register_at_fork(after_in_child=_forget_all)

@@ -1,0 +1,105 @@
+"""The attempts that run on the event loop of this process, and how they are stopped: cancelled at their next await."""
+
+import asyncio
+from collections.abc import Awaitable, Generator, Iterator
+from contextlib import contextmanager
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+from execution.places import Running
+
+T = TypeVar("T")
+
+
+class Leash:
+    """Holds the coroutine of a block. One that is cancelled and goes on all the same is let go of: it never runs again.
+
+    What it was waiting for may still happen, but nobody tells the block.
+    """
+
+    def __init__(self) -> None:
+        self.is_cut = False
+        self._kept: list[Any] = []
+
+    async def hold(self, step: Awaitable[T]) -> T:
+        """Await a step of the block."""
+        return await _Held(self, step)
+
+    def keep(self, coroutine: Any) -> None:
+        """Keep what is left of a block that was let go of: collected as garbage, it would run again."""
+        self._kept.append(coroutine)
+
+
+class _Held(Generic[T]):
+    def __init__(self, leash: Leash, step: Awaitable[T]) -> None:
+        self._leash = leash
+        self._step = step
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        step = self._step.__await__()
+        try:
+            awaited = next(step)
+            while not self._leash.is_cut:
+                try:
+                    answer = yield awaited
+                except BaseException as error:  # noqa: BLE001 - whatever it is, it is for the block
+                    awaited = step.throw(error)
+                else:
+                    awaited = step.send(answer)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        self._leash.keep(step)
+        raise asyncio.CancelledError
+
+
+class Coroutines:
+    """The attempts on the loop, by their tokens."""
+
+    def __init__(self) -> None:
+        self._entries: dict[UUID, tuple[Running, asyncio.Task[Any], Leash]] = {}
+        self._cut: list[Leash] = []
+
+    @contextmanager
+    def stoppable(self, running: Running) -> Iterator[Leash]:
+        """Let the current task be cancelled while the block of code lasts."""
+        task, leash = asyncio.current_task(), Leash()
+        if task is None:
+            raise RuntimeError("An attempt on the event loop is a task.")
+        self._entries[running.token] = (running, task, leash)
+        try:
+            yield leash
+        finally:
+            del self._entries[running.token]
+            if leash.is_cut:
+                self._cut.append(leash)
+
+    def find_running(self) -> dict[UUID, Running]:
+        """Return what runs, by token."""
+        return {token: running for token, (running, _task, _leash) in self._entries.copy().items()}
+
+    def interrupt(self, token: UUID) -> None:
+        """Cancel an attempt at its next await."""
+        self._cancel(token, cut=False)
+
+    def kill(self, token: UUID) -> bool:
+        """Cancel an attempt, and let go of its block if that goes on all the same."""
+        return self._cancel(token, cut=True)
+
+    def _cancel(self, token: UUID, *, cut: bool) -> bool:
+        entry = self._entries.get(token)
+        if entry is None:
+            return False
+        _running, task, leash = entry
+
+        def cancel() -> None:
+            # On the loop: between looking and cancelling, the attempt can't go on.
+            if self._entries.get(token) is entry:
+                leash.is_cut = leash.is_cut or cut
+                task.cancel()
+
+        task.get_loop().call_soon_threadsafe(cancel)
+        return True
+
+
+coroutines = Coroutines()

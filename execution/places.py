@@ -1,0 +1,220 @@
+"""Who runs what in a worker's pool of processes: a table in shared memory that the worker reads and its children write.
+
+Each child has a place and writes into it which attempt it runs. It does so under a lock, and the worker decides under
+the same lock whether to interrupt or to kill the child: what it decides about is what the child runs at that moment.
+The lock is the kernel's: it is let go when its holder dies.
+"""
+
+import fcntl
+import mmap
+import os
+import signal
+import struct
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from types import FrameType
+from typing import Final
+from uuid import UUID
+
+from execution.interruptions import AttemptStoppedError, forget_interruption, interrupt
+
+# Ignored by a process that doesn't expect it.
+STOP_SIGNAL: Final = signal.SIGURG
+MAX_PLACES: Final = 1024
+
+# The child's process id, how often it asked to be spared, and the ids of what it runs and of what it should stop.
+_PLACE: Final = struct.Struct("=iI16s16s16s16s")
+_NOTHING: Final = UUID(int=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """An attempt that runs in this worker, as its claim knows it."""
+
+    node_execution_id: UUID
+    execution_id: UUID
+    token: UUID
+
+
+@dataclass(kw_only=True)
+class _Content:
+    pid: int = 0
+    spared: int = 0
+    running: Running | None = None
+    to_stop: UUID = _NOTHING
+
+
+class Places:
+    """The table. Made by the worker before it starts its children, which inherit it."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the table
+        self._file.truncate(MAX_PLACES * _PLACE.size)
+        self._memory = mmap.mmap(self._file.fileno(), MAX_PLACES * _PLACE.size)
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self._memory.close()
+        self._file.close()
+
+    @contextmanager
+    def lock(self, number: int) -> Iterator[None]:
+        """Hold the lock of a place against other processes."""
+        fcntl.lockf(self._file, fcntl.LOCK_EX, 1, number)
+        try:
+            yield
+        finally:
+            fcntl.lockf(self._file, fcntl.LOCK_UN, 1, number)
+
+    def read(self, number: int) -> _Content:
+        """Return what stands in a place. Hold its lock."""
+        pid, spared_, node_execution, execution, token, to_stop = _PLACE.unpack_from(self._memory, number * _PLACE.size)
+        running = None
+        if any(token):
+            running = Running(
+                node_execution_id=UUID(bytes=node_execution),
+                execution_id=UUID(bytes=execution),
+                token=UUID(bytes=token),
+            )
+        return _Content(pid=pid, spared=spared_, running=running, to_stop=UUID(bytes=to_stop))
+
+    def write(self, number: int, content: _Content) -> None:
+        """Write a place. Hold its lock."""
+        running = content.running or Running(node_execution_id=_NOTHING, execution_id=_NOTHING, token=_NOTHING)
+        _PLACE.pack_into(
+            self._memory,
+            number * _PLACE.size,
+            content.pid,
+            content.spared,
+            running.node_execution_id.bytes,
+            running.execution_id.bytes,
+            running.token.bytes,
+            content.to_stop.bytes,
+        )
+
+    def find_running(self) -> dict[UUID, Running]:
+        """Return what the children run, by token."""
+        found = {}
+        for number in self._taken():
+            with self.lock(number):
+                running = self.read(number).running
+            if running is not None:
+                found[running.token] = running
+        return found
+
+    def interrupt(self, token: UUID) -> None:
+        """Have the child that runs the attempt raise `AttemptStoppedError` in it."""
+        with self._holder(token) as number:
+            if number is not None:
+                content = self.read(number)
+                content.to_stop = token
+                self.write(number, content)
+                with suppress(ProcessLookupError):
+                    os.kill(content.pid, STOP_SIGNAL)
+
+    def kill(self, token: UUID) -> bool:
+        """Kill the child that runs the attempt, unless it has asked to be spared; return whether that was done."""
+        with self._holder(token) as number:
+            if number is None:
+                return False
+            content = self.read(number)
+            if content.spared:
+                return False
+            with suppress(ProcessLookupError):
+                os.kill(content.pid, signal.SIGKILL)
+            self.write(number, _Content(pid=content.pid))
+            return True
+
+    @contextmanager
+    def _holder(self, token: UUID) -> Iterator[int | None]:
+        """Find the place of an attempt, and keep its child from going on to another one."""
+        for number in self._taken():
+            with self.lock(number):
+                running = self.read(number).running
+                if running is not None and running.token == token:
+                    yield number
+                    return
+        yield None
+
+    def _taken(self) -> Iterator[int]:
+        """Yield the places that children have: they are given away from the first one on."""
+        for number in range(MAX_PLACES):
+            (pid,) = struct.unpack_from("=i", self._memory, number * _PLACE.size)
+            if not pid:
+                return
+            yield number
+
+
+class _Seat:
+    """The place of this process, if it is a pool's child."""
+
+    def __init__(self) -> None:
+        self.places: Places | None = None
+        self.number = -1
+        self.token = _NOTHING
+
+
+_seat = _Seat()
+
+
+def take_place(places: Places, number: int) -> None:
+    """Begin to use a place, and to listen to what the worker says."""
+    if number >= MAX_PLACES:
+        return
+    _seat.places, _seat.number = places, number
+    with places.lock(number):
+        places.write(number, _Content(pid=os.getpid()))
+    signal.signal(STOP_SIGNAL, _hear)
+
+
+@contextmanager
+def stoppable(running: Running) -> Iterator[None]:
+    """Let the worker interrupt or kill this process while the block of code lasts."""
+    if _seat.places is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _write_seat(running)
+    try:
+        yield
+    finally:
+        _write_seat(None)
+        forget_interruption()
+
+
+@contextmanager
+def spared() -> Iterator[None]:
+    """Keep the worker from killing this process while the block of code lasts."""
+    if _seat.token == _NOTHING or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _spare(1)
+    try:
+        yield
+    finally:
+        _spare(-1)
+
+
+def _write_seat(running: Running | None) -> None:
+    if _seat.places is not None:
+        with _seat.places.lock(_seat.number):
+            _seat.places.write(_seat.number, _Content(pid=os.getpid(), running=running))
+            _seat.token = running.token if running else _NOTHING
+
+
+def _spare(change: int) -> None:
+    if _seat.places is not None:
+        with _seat.places.lock(_seat.number):
+            content = _seat.places.read(_seat.number)
+            content.spared += change
+            _seat.places.write(_seat.number, content)
+
+
+def _hear(_number: int, _frame: FrameType | None) -> None:
+    """Stop if what runs now is what should be stopped: the signal may have been on its way for long."""
+    if _seat.places is None or _seat.token == _NOTHING:
+        return
+    if _seat.places.read(_seat.number).to_stop == _seat.token:
+        interrupt(AttemptStoppedError())

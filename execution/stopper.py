@@ -1,0 +1,118 @@
+"""Ending blocks whose attempts no longer count: their run has ended, or another worker has the node execution.
+
+The rows have stopped them already: what they record is refused. This only makes their code end soon. The database says
+when a run ends (a hint); whether an attempt still holds its claim is read from its row (the truth). Now and then all
+attempts are looked at, so a hint that is lost costs seconds.
+"""
+
+import selectors
+import socket
+import threading
+import time
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import closing
+from typing import Any, Final, Protocol
+from uuid import UUID
+
+import structlog
+from django.db import DEFAULT_DB_ALIAS, close_old_connections, connections
+from django.db import Error as DjangoDatabaseError
+from psycopg import Connection
+from psycopg import Error as DatabaseError
+
+from execution.places import Running
+from execution.store.claims import find_held
+from execution.store.sessions import open_session
+from execution.store.trees import ENDED_CHANNEL
+
+# A block gets this long (seconds) to end by itself once it was interrupted.
+KILL_AFTER: Final = 0.4
+LOOK_SECONDS: Final = 0.05
+CHECK_SECONDS: Final = 3.0
+RETRY_SECONDS: Final = 1.0
+
+logger = structlog.get_logger(__name__)
+
+
+class Workplace(Protocol):
+    """Where attempts of this worker run. All three may be called from any thread."""
+
+    def find_running(self) -> dict[UUID, Running]:
+        """Return the attempts that run, by token."""
+
+    def interrupt(self, token: UUID) -> None:
+        """Ask an attempt to end; nothing happens if it has ended."""
+
+    def kill(self, token: UUID) -> bool:
+        """End an attempt that goes on all the same; return whether that was done (now)."""
+
+
+class Stopper:
+    """A thread that ends what should not run any more."""
+
+    def __init__(self, workplaces: Sequence[Workplace]) -> None:
+        self._workplaces = workplaces
+        self._told: dict[UUID, float] = {}
+        self._checked_at = float("-inf")
+        self._stopping = threading.Event()
+        self._bell, self._waker = socket.socketpair()
+        self._thread = threading.Thread(target=self._loop, name="stopper", daemon=True)
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Listen no more."""
+        self._stopping.set()
+        self._waker.send(b"!")
+        self._thread.join(timeout=5)
+        self._waker.close()
+
+    def _loop(self) -> None:
+        with closing(self._bell):
+            while not self._stopping.is_set():
+                try:
+                    with closing(open_session()) as session:
+                        self._watch(session)
+                except (DatabaseError, DjangoDatabaseError) as error:
+                    logger.warning("stopper can't reach the database", error=str(error))
+                    self._stopping.wait(RETRY_SECONDS)
+        connections[DEFAULT_DB_ALIAS].close()
+
+    def _watch(self, session: "Connection[Any]") -> None:
+        session.execute(f"LISTEN {ENDED_CHANNEL}")
+        # Whatever ended while nobody listened is found by looking at everything.
+        self._checked_at = float("-inf")
+        with selectors.DefaultSelector() as selector:
+            selector.register(session.fileno(), selectors.EVENT_READ)
+            selector.register(self._bell, selectors.EVENT_READ)
+            while not self._stopping.is_set():
+                self._look(ended={notice.payload for notice in session.notifies(timeout=0)})
+                close_old_connections()
+                selector.select(LOOK_SECONDS if self._told else CHECK_SECONDS)
+
+    def _look(self, *, ended: Collection[str]) -> None:
+        """End what no longer counts. `ended` are the ids of runs that have ended since the last look."""
+        found = [(place, place.find_running()) for place in self._workplaces]
+        places = {token: place for place, attempts in found for token in attempts}
+        running = {token: each for _place, attempts in found for token, each in attempts.items()}
+        now = time.monotonic()
+        if now >= self._checked_at + CHECK_SECONDS:
+            self._checked_at = now
+            suspects = running
+        else:
+            suspects = {token: each for token, each in running.items() if str(each.execution_id) in ended}
+        for token in self._find_lost(suspects) - self._told.keys():
+            logger.info("stopping a block", node_execution=str(running[token].node_execution_id))
+            self._told[token] = now
+            places[token].interrupt(token)
+        self._told = {token: at for token, at in self._told.items() if token in running}
+        for token, at in self._told.items():
+            if now >= at + KILL_AFTER and places[token].kill(token):
+                logger.warning("killed a block", node_execution=str(running[token].node_execution_id))
+
+    def _find_lost(self, suspects: Mapping[UUID, Running]) -> set[UUID]:
+        if not suspects:
+            return set()
+        return suspects.keys() - find_held({each.node_execution_id: token for token, each in suspects.items()})
