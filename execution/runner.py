@@ -21,6 +21,8 @@ from execution.coroutines import Leash, coroutines
 from execution.database_patience import DatabaseAwayError, patiently
 from execution.engine.outputs import ERROR_PIN
 from execution.engine.statuses import Status
+from execution.interruptions import AttemptStoppedError, run_open
+from execution.places import Running, stoppable
 from execution.planning import load_plan
 from execution.preparation import Prepared, check_output, prepare
 from execution.store.claims import Claimed, claim

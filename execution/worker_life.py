@@ -2,21 +2,39 @@
 
 from typing import Any
 
-from celery.signals import worker_ready, worker_shutdown
+from billiard.process import current_process
+from celery.signals import worker_init, worker_process_init, worker_ready, worker_shutdown
 
 from execution.broker import BrokerWatch
+from execution.coroutines import coroutines
+from execution.places import Places, take_place
 from execution.presence import Presence
 from execution.recovery import Sweeper
+from execution.stopper import Stopper
 from execution.tasks import send
 
-_beside: list[Sweeper | Presence] = []
+_beside: list[Sweeper | Presence | Stopper] = []
+_places: list[Places] = []
+
+
+@worker_init.connect
+def lay_places(**_options: Any) -> None:
+    """Make the table in which the pool's processes say what they run, before there are any."""
+    _places.append(Places())
+
+
+@worker_process_init.connect
+def take_own_place(**_options: Any) -> None:
+    """Let the worker know what this process of its pool runs, and end it."""
+    take_place(_places[0], current_process().index)
 
 
 @worker_ready.connect
 def start_beside(sender: Any, **_options: Any) -> None:
-    """Take part in recovery (of all workers, one sweeps at a time), and let others know that somebody listens."""
+    """Take part in recovery (of all workers, one sweeps at a time), say that somebody listens, and stop blocks."""
     watch = BrokerWatch(sender.app)
-    for each in (Sweeper(send, also=[watch.look]), Presence(sender.app.amqp.queues.consume_from)):
+    queues = sender.app.amqp.queues.consume_from
+    for each in (Sweeper(send, also=[watch.look]), Presence(queues), Stopper([*_places, coroutines])):
         _beside.append(each)
         each.start()
 
