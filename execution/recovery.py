@@ -1,6 +1,7 @@
 """Going on with what waits: timers that are due and promises whose worker or message is lost.
 
-Any process may do it; one at a time does, by a lock that the database gives back when its holder dies.
+Any process may do it; one at a time does, by a lock that the database gives back when its holder dies. Nothing here
+relies on being alone: each change is one guarded statement, so two at once merely share the work.
 """
 
 import threading
@@ -8,17 +9,28 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
+from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import close_old_connections, connection
 
+from execution.engine.outputs import ERROR_PIN
+from execution.engine.statuses import Status
+from execution.store.losses import correct_leases, queue_lost_again, take_over_hopeless
+from execution.store.messages import correct_queue_times, take_lost
+from execution.store.recording import End, record
+from execution.store.run_limits import end_overdue, find_overdue
 from execution.store.runs import Ready
 from execution.store.waits import seconds_to_next_wake, wake_due
 
 Send = Callable[[Sequence[Ready]], None]
+Step = Callable[[], None]
 
 LEADER_LOCK: Final = 0x0C3A_11ED
 LONGEST_PAUSE: Final = 1.0
 SHORTEST_PAUSE: Final = 0.01
+BATCH: Final = 500
+# How much of a lease whoever lives gets to renew it after the database was away.
+PATIENCE_OF_LEASE: Final = 0.5
 
 logger = structlog.get_logger(__name__)
 
@@ -26,8 +38,10 @@ logger = structlog.get_logger(__name__)
 class Sweeper:
     """A thread that sweeps while it is the leader, and waits to become it while it is not."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, *, also: Sequence[Step] = ()) -> None:
+        """`also`: what to do in each sweep beside `sweep` itself."""
         self._send = send
+        self._also = also
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="sweeper", daemon=True)
 
@@ -44,7 +58,7 @@ class Sweeper:
         pause = 0.0
         while not self._stopping.wait(pause):
             try:
-                pause = sweep(self._send) if lead() else LONGEST_PAUSE
+                pause = sweep(self._send, also=self._also) if lead() else LONGEST_PAUSE
             except DatabaseError as error:
                 logger.warning("sweeper can't reach the database", error=str(error))
                 pause = LONGEST_PAUSE
@@ -65,11 +79,76 @@ def lead() -> bool:
     return bool(leads)
 
 
-def sweep(send: Send) -> float:
-    """Wake what is due; return how many seconds the next sweep may wait."""
-    while ready := wake_due():
-        send(ready)
+def sweep(send: Send, *, also: Sequence[Step] = ()) -> float:
+    """Go on with whatever waits for no good reason; return how many seconds the next sweep may wait."""
+    steps: list[Step] = [
+        lambda: _wake(send),
+        lambda: _take_back(send),
+        lambda: _give_up(send),
+        lambda: _end_overdue(send),
+        *also,
+        lambda: _send_again(send),
+        _correct_times,
+    ]
+    for step in steps:
+        try:
+            step()
+        except Exception:  # what one step meets, or one poor row, must not keep the others from going on
+            logger.exception("a step of recovery failed")
+            close_old_connections()
     until_next = seconds_to_next_wake()
     if until_next is None:
         return LONGEST_PAUSE
     return min(LONGEST_PAUSE, max(SHORTEST_PAUSE, until_next))
+
+
+def _wake(send: Send) -> None:
+    while ready := wake_due(limit=BATCH):
+        send(ready)
+
+
+def _take_back(send: Send) -> None:
+    """Queue again what a lost worker ran."""
+    ready = queue_lost_again(most_losses=settings.MAX_LOSSES, patience=_patience(), limit=BATCH)
+    if ready:
+        logger.warning("workers lost", node_executions=[str(each.id) for each in ready])
+        send(ready)
+
+
+def _give_up(send: Send) -> None:
+    """End what has lost too many workers: the node fails, the run goes on by its rules."""
+    while hopeless := take_over_hopeless(
+        most_losses=settings.MAX_LOSSES, patience=_patience(), lease_seconds=settings.LEASE_SECONDS
+    ):
+        error = f"Its worker died {settings.MAX_LOSSES} times while the node ran: does it take too much memory?"
+        logger.error("gave up on a node execution", node_execution=str(hopeless.id), error=error)
+        recorded = record(
+            hopeless,
+            outputs=[(ERROR_PIN, error)],
+            position=hopeless.output_count,
+            end=End(status=Status.FAILED, error=error),
+        )
+        send(recorded.ready)
+
+
+def _end_overdue(send: Send) -> None:
+    for execution_id in find_overdue():
+        send(end_overdue(execution_id))
+
+
+def _send_again(send: Send) -> None:
+    """Send again what was lost on its way, not too much at once."""
+    ready = take_lost(patience=settings.MESSAGE_PATIENCE_SECONDS, limit=BATCH)
+    if ready:
+        logger.warning("messages lost", count=len(ready))
+        send(ready)
+
+
+def _correct_times() -> None:
+    corrected = correct_leases(lease_seconds=settings.LEASE_SECONDS) + correct_queue_times()
+    if corrected:
+        logger.warning("the database's clock was set back", corrected=corrected)
+
+
+def _patience() -> float:
+    return float(settings.LEASE_SECONDS) * PATIENCE_OF_LEASE

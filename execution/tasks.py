@@ -1,16 +1,23 @@
-"""What is sent: one message per node execution, with its id and nothing else."""
+"""What is sent: one message per node execution, with its id and nothing else; and probes of the queues."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 import structlog
 from celery import shared_task
-from kombu.exceptions import OperationalError
+from django.db import Error as DatabaseError
+from kombu.exceptions import KombuError
+from redis.exceptions import RedisError
 
 from execution.async_loop import run_in_background
 from execution.planning import IO_QUEUE
 from execution.runner import begin, run_async, run_plain
+from execution.store.messages import note_passed
 from execution.store.runs import Ready
+
+# What the client libraries raise while the broker is away.
+BROKER_AWAY = (KombuError, RedisError, OSError)
 
 logger = structlog.get_logger(__name__)
 
@@ -31,6 +38,20 @@ def execute_node_async(node_execution_id: str) -> None:
         run_in_background(lambda executor: run_async(attempt, executor=executor))
 
 
+@shared_task(name="execution.probe")
+def probe(queue: str, sent_at: str) -> None:
+    """Note that this message has come out of its queue, so all that were sent before it have, too."""
+    try:
+        note_passed([queue], sent_at=datetime.fromisoformat(sent_at))
+    except DatabaseError as error:
+        logger.warning("a probe was in vain", queue=queue, error=str(error).strip())
+
+
+def send_probe(queue: str, *, sent_at: datetime) -> None:
+    """Send a probe through a queue. Raises what `BROKER_AWAY` lists."""
+    probe.apply_async(args=(queue, sent_at.isoformat()), queue=queue)
+
+
 def send(ready: Sequence[Ready]) -> None:
     """Send a message for each node execution that became QUEUED. Call it after the commit.
 
@@ -41,5 +62,5 @@ def send(ready: Sequence[Ready]) -> None:
             task = execute_node_async if each.queue == IO_QUEUE else execute_node
             # The shadow name is what logs and Flower show: the block.
             task.apply_async(args=(str(each.id),), queue=each.queue, shadow=each.name)
-    except OperationalError as error:
+    except BROKER_AWAY as error:
         logger.warning("broker can't be reached; recovery will send", count=len(ready), error=str(error))
