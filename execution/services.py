@@ -7,11 +7,12 @@ from uuid import UUID
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 
-from execution.exceptions import MasksInvalidError, ReviewDecidedError
+from execution.exceptions import ExecutionNotFoundError, MasksInvalidError, ReviewDecidedError
 from execution.models import Execution, Review
 from execution.planning import load_plan
 from execution.store.runs import wake
 from execution.store.starting import Order, start_run
+from execution.store.stopping import Receipt, stop_run
 from execution.store.waits import decide
 from execution.tasks import send
 from execution.values import to_json_value
@@ -57,6 +58,19 @@ def _masked_pins(masks: Masks) -> dict[UUID, set[str]]:
         return {UUID(node_id): set(pins) for node_id, pins in masks.items()}
     except (ValueError, AttributeError, TypeError):
         raise MasksInvalidError("nodes_input_masks must be {node id: {pin: value}}.") from None
+
+
+def stop_execution(*, execution_id: UUID) -> Receipt:
+    """Stop a run and every run below it, for good: when this returns, nothing of them starts or is recorded any more.
+
+    Blocks that are running end soon after. A run that has ended stays as it is; the receipt says so. Raises
+    `ExecutionNotFoundError`.
+    """
+    receipt = stop_run(execution_id)
+    if receipt is None:
+        raise ExecutionNotFoundError(f"There is no execution {execution_id}.")
+    transaction.on_commit(lambda: send(receipt.ready))
+    return receipt
 
 
 def decide_review(*, user: AbstractBaseUser, review: Review, approved: bool, data: Any, message: str = "") -> Review:

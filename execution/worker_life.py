@@ -7,7 +7,7 @@ from celery.signals import worker_init, worker_process_init, worker_ready, worke
 
 from execution.broker import BrokerWatch
 from execution.coroutines import coroutines
-from execution.places import Places, take_place
+from execution.places import MAX_PLACES, Places, take_place
 from execution.presence import Presence
 from execution.recovery import Sweeper
 from execution.stopper import Stopper
@@ -26,7 +26,7 @@ def lay_places(**_options: Any) -> None:
 @worker_process_init.connect
 def take_own_place(**_options: Any) -> None:
     """Let the worker know what this process of its pool runs, and end it."""
-    take_place(_places[0], current_process().index)
+    take_place(_places[0], getattr(current_process(), "index", MAX_PLACES))
 
 
 @worker_ready.connect

@@ -1,10 +1,14 @@
 """Blocks that only tests need: they take their time, or misbehave."""
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 
+import httpx
 from pydantic import Field
 
 from graphs.blocks.contract import Block, BlockContext, BlockInputs, BlockOutputs, Example, Yielded
@@ -72,3 +76,84 @@ class TooSlowAsyncBlock(AsyncPauseBlock):
     id = "5a2f0a52-2c6e-4f0b-9a55-4a8d3a9d2b04"
     name = "TooSlowAsyncBlock"
     time_limit = timedelta(seconds=0.5)
+
+
+class EndlessInputs(BlockInputs):
+    """What to do until somebody stops it."""
+
+    how: str = Field(description="sleep, loop, c_call, stubborn; async: wait, http, stubborn.")
+    mark: str = Field(description="The file into which the process id is written at the start.")
+    address: str = Field(default="", description="Of a server that doesn't answer.")
+
+
+class EndlessOutputs(BlockOutputs):
+    """Nothing."""
+
+
+class EndlessBlock(Block[EndlessInputs]):
+    """Never ends by itself."""
+
+    id = "5a2f0a52-2c6e-4f0b-9a55-4a8d3a9d2b05"
+    name = "EndlessBlock"
+    description = "Keeps a worker busy for ever, in a way to choose."
+    Inputs = EndlessInputs
+    Outputs = EndlessOutputs
+    examples = ()
+
+    def run(self, inputs: EndlessInputs, context: BlockContext) -> Iterator[Yielded]:
+        """Mark the start, and don't end."""
+        yield from ()
+        Path(inputs.mark).write_text(str(os.getpid()))
+        getattr(self, f"_{inputs.how}")()
+
+    def _sleep(self) -> None:
+        time.sleep(1000)
+
+    def _loop(self) -> None:
+        count = 0
+        while True:
+            count += 1
+
+    def _c_call(self) -> None:
+        sum(range(10**13))
+
+    def _stubborn(self) -> None:
+        while True:
+            with suppress(BaseException):
+                time.sleep(1000)
+
+
+class EndlessAsyncBlock(Block[EndlessInputs]):
+    """The same as a coroutine, which also marks its end."""
+
+    id = "5a2f0a52-2c6e-4f0b-9a55-4a8d3a9d2b06"
+    name = "EndlessAsyncBlock"
+    description = "Waits for ever, in a way to choose."
+    Inputs = EndlessInputs
+    Outputs = EndlessOutputs
+    examples = ()
+
+    async def run(self, inputs: EndlessInputs, context: BlockContext) -> AsyncIterator[Yielded]:
+        """Mark the start, and don't end."""
+        for item in ():
+            yield item
+        Path(inputs.mark).write_text(str(os.getpid()))
+        try:
+            await getattr(self, f"_{inputs.how}")(inputs)
+        finally:
+            Path(f"{inputs.mark}.ended").touch()
+
+    async def _wait(self, inputs: EndlessInputs) -> None:
+        await asyncio.sleep(1000)
+
+    async def _http(self, inputs: EndlessInputs) -> None:
+        async with httpx.AsyncClient(timeout=1000) as client:
+            await client.get(inputs.address)
+
+    async def _stubborn(self, inputs: EndlessInputs) -> None:
+        with Path(f"{inputs.mark}.beats").open("a") as beats:
+            while True:
+                with suppress(BaseException):
+                    await asyncio.sleep(0.05)
+                beats.write("x")
+                beats.flush()
