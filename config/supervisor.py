@@ -10,7 +10,6 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 from config.local import BASE_DIR, open_folder
@@ -143,11 +142,6 @@ def print_line(line: str) -> None:
         sys.stdout.flush()
     except (OSError, ValueError):
         pass
-
-
-def log_file(name: str) -> Path:
-    """Return where a program's lines are also written."""
-    return open_folder("log") / f"{name}.log"
 
 
 def _label(name: str, *, width: int, index: int) -> str:
