@@ -1,5 +1,6 @@
 """Logs carry ids and no secrets."""
 
+import io
 import json
 import logging
 import logging.config
@@ -13,22 +14,23 @@ from config.logs import logging_settings
 
 
 @pytest.fixture
-def json_logs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[None]:
+def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    """What is logged as JSON."""
+    stream = io.StringIO()
     monkeypatch.setenv("LOG_FORMAT", "json")
-    logging.config.dictConfig(logging_settings(level="INFO"))
-    yield
-    monkeypatch.undo()
+    wanted = logging_settings(level="INFO")
+    wanted["handlers"]["console"]["stream"] = stream
+    logging.config.dictConfig(wanted)
+    yield stream
     logging.config.dictConfig(settings.LOGGING)
 
 
-@pytest.mark.usefixtures("json_logs")
-def test_ids_that_are_bound_are_in_every_line_and_secrets_in_none(capsys: pytest.CaptureFixture[str]) -> None:
+def test_ids_that_are_bound_are_in_every_line_and_secrets_in_none(lines: io.StringIO) -> None:
     with structlog.contextvars.bound_contextvars(execution_id="run-1", node_execution_id="node-1"):
         structlog.get_logger("test").info("ours", api_key="sesame", password="sesame", tries=3)
         logging.getLogger("another.library").warning("theirs: %s", 7)
 
-    lines = capsys.readouterr().err.splitlines()
-    ours, theirs = (json.loads(line) for line in lines)
+    ours, theirs = (json.loads(line) for line in lines.getvalue().splitlines())
     assert (ours["execution_id"], ours["node_execution_id"], ours["tries"]) == ("run-1", "node-1", 3)
     assert (theirs["event"], theirs["execution_id"]) == ("theirs: 7", "run-1")
-    assert "sesame" not in str(ours)
+    assert "sesame" not in lines.getvalue()
