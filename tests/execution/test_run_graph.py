@@ -335,12 +335,21 @@ def alone() -> Iterator[dict[str, str]]:
         os.close(lock)
 
 
-def begin(environment: dict[str, str], *arguments: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "manage.py", "run_graph", *arguments]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe, text=True, start_new_session=True
-    )
+@pytest.fixture
+def begin(alone: dict[str, str]) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
+    """Start the command as a process where nobody listens; what a failed test leaves is killed."""
+    begun: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: str) -> "subprocess.Popen[str]":
+        command = [sys.executable, "manage.py", "run_graph", *arguments]
+        pipe = subprocess.PIPE
+        begun.append(subprocess.Popen(command, cwd=ROOT, env=alone, stdout=pipe, stderr=pipe, text=True))
+        return begun[-1]
+
+    yield start
+    for process in begun:
+        process.kill()
+        process.communicate()
 
 
 def find_workers(command: "subprocess.Popen[str]") -> set[int]:
@@ -362,9 +371,9 @@ def are_gone(processes: set[int]) -> bool:
 
 
 def test_without_workers_the_command_has_its_own_and_leaves_none(
-    alone: dict[str, str], save: Callable[..., str]
+    begin: Callable[..., "subprocess.Popen[str]"], save: Callable[..., str]
 ) -> None:
-    command = begin(alone, save(ADDING), "--input", "Number=7", "--json")
+    command = begin(save(ADDING), "--input", "Number=7", "--json")
     workers: set[int] = set()
     while command.poll() is None:
         workers |= find_workers(command)
@@ -379,9 +388,9 @@ def test_without_workers_the_command_has_its_own_and_leaves_none(
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_command_stops_its_workers_and_says_how_the_run_stands(
-    alone: dict[str, str], save: Callable[..., str], sent: signal.Signals
+    begin: Callable[..., "subprocess.Popen[str]"], save: Callable[..., str], sent: signal.Signals
 ) -> None:
-    command = begin(alone, save(ASKING), "--json")
+    command = begin(save(ASKING), "--json")
     wait_until(lambda: Review.objects.exists() or command.poll() is not None)
     workers = find_workers(command)
 
