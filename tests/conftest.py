@@ -46,7 +46,7 @@ def broker(broker_server: str) -> Iterator[Connection]:
         yield connection
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def workers(
     django_db_setup: None, broker_server: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[WorkerProcesses]:

@@ -8,7 +8,7 @@ from celery.signals import after_task_publish
 from config.settings import *  # noqa: F403
 from config.settings import BLOCK_MODULES
 
-BLOCK_MODULES = [*BLOCK_MODULES, "tests.execution.blocks"]
+BLOCK_MODULES = [*BLOCK_MODULES, "tests.execution.blocks", "tests.execution.failing_blocks"]
 
 
 @after_task_publish.connect

@@ -1,0 +1,135 @@
+"""Blocks for tests of recovery: they fail, kill their own process, or wait until they are let go."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+from pydantic import Field
+
+from graphs.blocks.contract import Block, BlockContext, BlockInputs, BlockOutputs, RetryPolicy, Yielded
+from graphs.exceptions import BlockError
+
+FLAKY = "7c1e8a34-0b57-4a0c-9d65-3f1a5b7c9e01"
+DEADLY = "7c1e8a34-0b57-4a0c-9d65-3f1a5b7c9e02"
+GATE = "7c1e8a34-0b57-4a0c-9d65-3f1a5b7c9e03"
+ASYNC_GATE = "7c1e8a34-0b57-4a0c-9d65-3f1a5b7c9e04"
+SLOW_ONCE = "7c1e8a34-0b57-4a0c-9d65-3f1a5b7c9e05"
+
+MODULES = ["graphs.blocks", "tests.execution.failing_blocks"]
+
+
+class FlakyInputs(BlockInputs):
+    """How often to fail, and how."""
+
+    value: int = Field(default=0, description="What is passed on.")
+    failures: int = Field(default=2, description="How many attempts fail, or kill their process.")
+    refuses: bool = Field(default=False, description="Whether it fails with a BlockError.")
+
+
+class ValueOutputs(BlockOutputs):
+    """What comes before the trouble and after it."""
+
+    before: int = Field(description="The value, at once.")
+    after: int = Field(description="The value, after the trouble.")
+
+
+class FlakyBlock(Block[FlakyInputs]):
+    """Emits, then fails in its first attempts."""
+
+    id = FLAKY
+    name = "FlakyBlock"
+    Inputs = FlakyInputs
+    Outputs = ValueOutputs
+    retry = RetryPolicy(max_attempts=3, first_delay=0.02, max_delay=0.05)
+
+    def run(self, inputs: FlakyInputs, context: BlockContext) -> Iterator[Yielded]:
+        """Emit, fail, emit."""
+        context.log(f"attempt {context.attempt}")
+        yield "before", inputs.value
+        if context.attempt <= inputs.failures:
+            raise BlockError("I won't.") if inputs.refuses else RuntimeError(f"failure {context.attempt}")
+        yield "after", inputs.value
+
+
+class DeadlyBlock(Block[FlakyInputs]):
+    """Emits, then kills its process in its first attempts."""
+
+    id = DEADLY
+    name = "DeadlyBlock"
+    Inputs = FlakyInputs
+    Outputs = ValueOutputs
+
+    def run(self, inputs: FlakyInputs, context: BlockContext) -> Iterator[Yielded]:
+        """Emit, die, emit."""
+        yield "before", inputs.value
+        if context.attempt <= inputs.failures:
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield "after", inputs.value
+
+
+class SlowOnceBlock(Block[FlakyInputs]):
+    """Takes too long in its first attempt."""
+
+    id = SLOW_ONCE
+    name = "SlowOnceBlock"
+    Inputs = FlakyInputs
+    Outputs = ValueOutputs
+    retry = RetryPolicy(max_attempts=2, first_delay=0.02, max_delay=0.05)
+    time_limit = timedelta(seconds=60)
+
+    def run(self, inputs: FlakyInputs, context: BlockContext) -> Iterator[Yielded]:
+        """Wait longer than any test, the first time."""
+        if context.attempt == 1:
+            time.sleep(60)
+        yield "after", inputs.value
+
+
+class GateInputs(BlockInputs):
+    """Where to say that it runs, and what to wait for."""
+
+    value: int = Field(default=0, description="What is passed on.")
+    mark: str = Field(description="A file to which each attempt adds its process id and its number.")
+    gate: str = Field(description="A file for which it waits.")
+
+
+class GateBlock(Block[GateInputs]):
+    """Emits, waits for a file, and emits again."""
+
+    id = GATE
+    name = "GateBlock"
+    Inputs = GateInputs
+    Outputs = ValueOutputs
+
+    def run(self, inputs: GateInputs, context: BlockContext) -> Iterator[Yielded]:
+        """Emit, say so, wait, emit."""
+        yield "before", inputs.value
+        _mark(inputs, context)
+        while not Path(inputs.gate).exists():
+            time.sleep(0.01)
+        yield "after", inputs.value
+
+
+class AsyncGateBlock(Block[GateInputs]):
+    """The same as a coroutine."""
+
+    id = ASYNC_GATE
+    name = "AsyncGateBlock"
+    Inputs = GateInputs
+    Outputs = ValueOutputs
+
+    async def run(self, inputs: GateInputs, context: BlockContext) -> AsyncIterator[Yielded]:
+        """Emit, say so, wait, emit."""
+        yield "before", inputs.value
+        _mark(inputs, context)
+        while not Path(inputs.gate).exists():
+            await asyncio.sleep(0.01)
+        yield "after", inputs.value
+
+
+def _mark(inputs: GateInputs, context: BlockContext) -> None:
+    with Path(inputs.mark).open("a") as mark:
+        mark.write(f"{os.getpid()} {context.attempt}\n")
