@@ -101,12 +101,12 @@ def _write_privately(path: Path, text: str) -> None:
         raise LocalFolderError(f"The file {path} can't be written: {explain(error)}.") from error
 
 
-def socket_folder() -> Path:
-    """Return the (short) folder of the servers' sockets.
+def socket_folder(server: str) -> Path:
+    """Return the (short) folder of a server's socket.
 
     A Unix socket's path is limited to about 100 bytes, a checkout's is not: so it lies in the temporary folder, under a
-    name that follows from the checkout's. Its owner is checked when it is used.
+    name that follows from the checkout's and the server's. Its owner is checked when it is used.
     """
     place = "/tmp" if os.access("/tmp", os.W_OK) else tempfile.gettempdir()  # noqa: S108 - owner and mode are checked
     digest = hashlib.sha256(os.fsencode(LOCAL_DIR.resolve())).hexdigest()[:12]
-    return Path(place, f"graph-engine-{digest}")
+    return Path(place, f"graph-engine-{digest}-{server}")

@@ -33,7 +33,7 @@ _keepers: list[subprocess.Popen[bytes]] = []
 
 def database_settings() -> dict[str, str]:
     """Return Django's connection settings for the embedded PostgreSQL, whether it runs or not."""
-    return {"NAME": DATABASE, "USER": USER, "PASSWORD": "", "HOST": str(socket_folder()), "PORT": "5432"}
+    return {"NAME": DATABASE, "USER": USER, "PASSWORD": "", "HOST": str(socket_folder(POSTGRES)), "PORT": "5432"}
 
 
 def valkey_url(*, database: int = 0) -> str:

@@ -65,6 +65,7 @@ class Keeper:
                 self._restart()
         if self._process is not None:
             self._stop(self._process)
+        self._server.clean_up()
 
     def _restart(self) -> None:
         try:

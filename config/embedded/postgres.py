@@ -37,7 +37,7 @@ class PostgresServer(Server):
 
     def command(self) -> list[str]:
         """Give all settings as arguments: there is no file of settings to keep in step."""
-        settings = {**_SETTINGS, "unix_socket_directories": str(socket_folder())}
+        settings = {**_SETTINGS, "unix_socket_directories": str(socket_folder(self.name))}
         return [
             "-D",
             str(self._cluster),

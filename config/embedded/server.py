@@ -95,8 +95,12 @@ class Server(ABC):
             log.seek(self._log_begins)
             return _complaint(log.read().decode(errors="replace"))
 
+    def clean_up(self) -> None:
+        """Remove what nobody needs while the server doesn't run."""
+        remove_folder(socket_folder(self.name))
+
     def _prepare_socket_folder(self) -> None:
-        folder = socket_folder()
+        folder = socket_folder(self.name)
         owners = {os.geteuid(), self.account.uid if self.account else os.geteuid()}
         folder.mkdir(mode=0o700, exist_ok=True)
         if folder.is_symlink() or folder.stat().st_uid not in owners:

@@ -60,4 +60,4 @@ class ValkeyServer(Server):
 
 def socket_path() -> Path:
     """Return where Valkey's socket is."""
-    return socket_folder() / "valkey.sock"
+    return socket_folder(ValkeyServer.name) / "valkey.sock"
