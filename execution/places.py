@@ -12,7 +12,8 @@ import signal
 import struct
 import tempfile
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
@@ -24,6 +25,7 @@ from execution.interruptions import AttemptStoppedError, forget_interruption, in
 # Ignored by a process that doesn't expect it.
 STOP_SIGNAL: Final = signal.SIGURG
 MAX_PLACES: Final = 1024
+DEATH_SECONDS: Final = 1.0
 
 # The child's process id, how often it asked to be spared, and the ids of what it runs and of what it should stop.
 _PLACE: Final = struct.Struct("=iI16s16s16s16s")
@@ -48,9 +50,13 @@ class _Content:
 
 
 class Places:
-    """The table. Made by the worker before it starts its children, which inherit it."""
+    """The table. Made by the worker before it starts its children, which inherit it.
 
-    def __init__(self) -> None:
+    `replace_dead` has the pool look for children that have died.
+    """
+
+    def __init__(self, replace_dead: Callable[[], object]) -> None:
+        self._replace_dead = replace_dead
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the table
         self._file.truncate(MAX_PLACES * _PLACE.size)
         self._memory = mmap.mmap(self._file.fileno(), MAX_PLACES * _PLACE.size)
@@ -126,7 +132,9 @@ class Places:
             with suppress(ProcessLookupError):
                 os.kill(content.pid, signal.SIGKILL)
             self.write(number, _Content(pid=content.pid))
-            return True
+        _await_death(content.pid)
+        self._replace_dead()
+        return True
 
     @contextmanager
     def _holder(self, token: UUID) -> Iterator[int | None]:
@@ -195,6 +203,17 @@ def spared() -> Iterator[None]:
         yield
     finally:
         _spare(-1)
+
+
+def _await_death(pid: int) -> None:
+    """Wait until a killed child can be reaped, but leave that to the pool.
+
+    The pool hears of a child's end a moment before that, doesn't find it dead, and would look again seconds later.
+    """
+    deadline = time.monotonic() + DEATH_SECONDS
+    with suppress(ChildProcessError):
+        while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None and time.monotonic() < deadline:
+            time.sleep(0.001)
 
 
 def _write_seat(running: Running | None) -> None:

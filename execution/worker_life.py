@@ -18,9 +18,9 @@ _places: list[Places] = []
 
 
 @worker_init.connect
-def lay_places(**_options: Any) -> None:
+def lay_places(sender: Any, **_options: Any) -> None:
     """Make the table in which the pool's processes say what they run, before there are any."""
-    _places.append(Places())
+    _places.append(Places(replace_dead=lambda: sender.hub.call_soon(sender.pool.maintain_pool)))
 
 
 @worker_process_init.connect
