@@ -31,10 +31,12 @@ def start_execution(
     nodes_input_masks: Masks | None = None,
     simulate: bool = False,
     mocks: Mapping[str, Any] | None = None,
+    max_duration: float | None = None,
 ) -> Execution:
     """Accept a run: check the graph, write the run and its first node executions, and send them.
 
     `nodes_input_masks` is {node id: {pin: value}}; for `mocks` see `execution.simulation.find_mock`.
+    `max_duration` (seconds) is for this run instead of what its graph asks.
     Raises `GraphInvalidError` with every problem, `InputsUnknownError` and `MasksInvalidError`.
     """
     masks = nodes_input_masks or {}
@@ -46,6 +48,7 @@ def start_execution(
         masks=to_json_value(masks),
         simulate=simulate,
         mocks=to_json_value(mocks or {}),
+        max_duration=max_duration,
     )
     started = start_run(order)
     transaction.on_commit(lambda: send(started.ready))

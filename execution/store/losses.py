@@ -24,7 +24,7 @@ _KEEP_ATTEMPTS = """
 """
 
 _QUEUE_AGAIN = f"""
-WITH expired AS ({_EXPIRED.format(comparison="<")}), taken AS (
+WITH expired AS MATERIALIZED ({_EXPIRED.format(comparison="<")}), taken AS (
     UPDATE execution_nodeexecution n
        SET status = 'QUEUED', queued_at = clock_timestamp(), losses = n.losses + 1
       FROM execution_execution e
@@ -35,7 +35,7 @@ SELECT id, node_id, graph_version_id FROM taken
 """  # noqa: S608 - made of constants
 
 _TAKE_OVER = f"""
-WITH expired AS ({_EXPIRED.format(comparison=">=")}), taken AS (
+WITH expired AS MATERIALIZED ({_EXPIRED.format(comparison=">=")}), taken AS (
     UPDATE execution_nodeexecution n
        SET token = %(token)s, losses = n.losses + 1,
            lease_until = clock_timestamp() + make_interval(secs => %(lease)s)

@@ -34,13 +34,15 @@ SELECT q.queue, LEAST(COALESCE(%(sent_at)s, clock_timestamp()), clock_timestamp(
 
 # The patience covers the time from a row's change to its message, and from a message's arrival to the claim.
 _TAKE_LOST = """
+WITH lost AS MATERIALIZED (
+    SELECT w.id FROM execution_queueprobe p JOIN execution_nodeexecution w ON w.queue = p.queue
+     WHERE w.status = 'QUEUED' AND w.queued_at < p.passed - make_interval(secs => %(patience)s)
+       AND p.passed_at < clock_timestamp() - make_interval(secs => %(patience)s / 3)
+     ORDER BY w.queued_at LIMIT %(limit)s FOR UPDATE OF w SKIP LOCKED
+)
 UPDATE execution_nodeexecution n SET queued_at = clock_timestamp()
-  FROM execution_execution e
- WHERE e.id = n.execution_id AND n.status = 'QUEUED' AND n.id IN (
-       SELECT w.id FROM execution_queueprobe p JOIN execution_nodeexecution w ON w.queue = p.queue
-        WHERE w.status = 'QUEUED' AND w.queued_at < p.passed - make_interval(secs => %(patience)s)
-          AND p.passed_at < clock_timestamp() - make_interval(secs => %(patience)s / 3)
-        ORDER BY w.queued_at LIMIT %(limit)s FOR UPDATE OF w SKIP LOCKED)
+  FROM lost, execution_execution e
+ WHERE n.id = lost.id AND e.id = n.execution_id
 RETURNING n.id, n.queue, n.node_id, e.graph_version_id
 """
 
