@@ -97,7 +97,7 @@ class Execution(models.Model):
 class NodeExecution(models.Model):
     """One firing of a node. `ordinal` numbers the firings of one node in the order in which they were opened.
 
-    `inputs` is what links delivered when it was opened; what came later is in `NodeInput`. `token` is drawn by the
+    `inputs` is what it was opened with, if that made it ready; what else links delivered is in `NodeInput`. `token` is drawn by the
     attempt that claimed it: only who holds it may record. `waits` counts the suspensions that it has gone into,
     `losses` the attempts whose worker was lost. `queue` is where its messages go, `worker` who
     claimed it last, at `claimed_at`; `started_at` is when it was first claimed.
@@ -206,7 +206,7 @@ class QueueProbe(models.Model):
 
 
 class NodeInput(models.Model):
-    """A value that a link delivered to a node execution after it was opened."""
+    """A value that a link delivered to a node execution that waits for more, or waited."""
 
     pk = models.CompositePrimaryKey("node_execution_id", "pin")
     node_execution = models.ForeignKey(NodeExecution, on_delete=models.CASCADE, related_name="later_inputs")

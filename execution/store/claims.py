@@ -48,6 +48,8 @@ class Claimed(Hold):
     root_id: UUID | None
 
 
+# Values are never looked into here: PostgreSQL can't take `json` with \u0000 apart.
+#
 # Whose message comes late, twice, or after the run has ended gets no row, and does nothing. Who doesn't know whether
 # an earlier try was committed asks again with the same token.
 _CLAIM = """
@@ -61,7 +63,7 @@ WITH claimed AS (
      WHERE n.id = %(id)s AND (n.status = 'QUEUED' OR n.status = 'RUNNING' AND n.token = %(token)s)
        AND e.id = n.execution_id AND e.status IN ('QUEUED', 'RUNNING')
  RETURNING n.id, n.execution_id, n.node_id, n.ordinal, n.attempt, n.losses, n.output_count, n.waits, n.inputs,
-           e.graph_version_id, e.user_id, e.nodes_input_masks -> n.node_id::text AS mask, e.simulate,
+           e.graph_version_id, e.user_id, e.nodes_input_masks, e.simulate,
            e.mocks, e.depth, e.root_id
 ), first AS (
     -- A run's row is locked before its node executions' everywhere but here, so whoever holds it is not waited for.
@@ -96,7 +98,7 @@ def claim(node_execution_id: UUID, *, lease_seconds: float, token: UUID | None =
     if row is None:
         return None
     (key, execution_id, node_id, ordinal, attempt, losses, output_count, waits, inputs, version_id, *rest) = row
-    user_id, mask, simulate, mocks, depth, root_id, later = rest
+    user_id, masks, simulate, mocks, depth, root_id, later = rest
     return Claimed(
         id=key,
         execution_id=execution_id,
@@ -110,7 +112,7 @@ def claim(node_execution_id: UUID, *, lease_seconds: float, token: UUID | None =
         inputs={**inputs, **(later or {})},
         graph_version_id=version_id,
         user_id=user_id,
-        mask=mask or {},
+        mask=masks.get(str(node_id), {}),
         simulate=simulate,
         mocks=mocks or {},
         depth=depth,

@@ -76,9 +76,10 @@ def _open(run: LockedRun, firings: Sequence[Firing]) -> None:
                 [firing.ordinal for firing in firings],
                 [run.graph.specs[firing.node_id].queue for firing in firings],
                 [firing.is_ready for firing in firings],
-                [dump(firing.added) for firing in firings],
+                [dump(firing.added if firing.is_ready else {}) for firing in firings],
             ],
         )
+    _add_inputs([(key, firing) for key, firing in zip(ids, firings, strict=True) if not firing.is_ready])
     for key, firing in zip(ids, firings, strict=True):
         if firing.is_ready:
             run.announce(key, firing.node_id)
@@ -87,21 +88,10 @@ def _open(run: LockedRun, firings: Sequence[Firing]) -> None:
 def _fill(run: LockedRun, firings: Sequence[Firing], ids: Mapping[tuple[UUID, int], UUID]) -> None:
     if not firings:
         return
-    added = [
-        (ids[firing.node_id, firing.ordinal], pin, dump(value))
-        for firing in firings
-        for pin, value in firing.added.items()
-    ]
+    _add_inputs([(ids[firing.node_id, firing.ordinal], firing) for firing in firings])
     ready = [firing for firing in firings if firing.is_ready]
-    with connection.cursor() as cursor:
-        if added:
-            cursor.execute(
-                "INSERT INTO execution_nodeinput (node_execution_id, pin, value)"
-                " SELECT a.id, a.pin, a.value::json FROM unnest(%s::uuid[], %s::text[], %s::text[])"
-                " AS a(id, pin, value)",
-                [list(column) for column in zip(*added, strict=True)],
-            )
-        if ready:
+    if ready:
+        with connection.cursor() as cursor:
             cursor.execute(
                 "UPDATE execution_nodeexecution SET status = %s, queued_at = clock_timestamp()"
                 " WHERE id = ANY(%s) AND status = %s",
@@ -109,6 +99,18 @@ def _fill(run: LockedRun, firings: Sequence[Firing], ids: Mapping[tuple[UUID, in
             )
     for firing in ready:
         run.announce(ids[firing.node_id, firing.ordinal], firing.node_id)
+
+
+def _add_inputs(firings: Sequence[tuple[UUID, Firing]]) -> None:
+    added = [(key, pin, dump(value)) for key, firing in firings for pin, value in firing.added.items()]
+    if not added:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO execution_nodeinput (node_execution_id, pin, value)"
+            " SELECT a.id, a.pin, a.value::json FROM unnest(%s::uuid[], %s::text[], %s::text[]) AS a(id, pin, value)",
+            [list(column) for column in zip(*added, strict=True)],
+        )
 
 
 def _remember(run: LockedRun, statics: Mapping[tuple[UUID, str], Any]) -> None:
@@ -143,14 +145,13 @@ def _load_sinks(run: LockedRun, node_ids: Collection[UUID]) -> tuple[dict[UUID, 
         for node_id, opened in cursor.fetchall():
             sinks[node_id].opened = opened
         cursor.execute(
-            "SELECT n.id, n.node_id, n.ordinal, ARRAY(SELECT json_object_keys(n.inputs)),"
-            " ARRAY(SELECT pin FROM execution_nodeinput i WHERE i.node_execution_id = n.id)"
+            "SELECT n.id, n.node_id, n.ordinal, ARRAY(SELECT pin FROM execution_nodeinput i WHERE i.node_execution_id = n.id)"
             " FROM execution_nodeexecution n"
             " WHERE n.execution_id = %s AND n.node_id = ANY(%s) AND n.status = 'INCOMPLETE' ORDER BY n.ordinal",
             [run.id, keys],
         )
-        for key, node_id, ordinal, pins, later in cursor.fetchall():
-            sinks[node_id].waiting.append(Firing(node_id=node_id, ordinal=ordinal, pins={*pins, *later}))
+        for key, node_id, ordinal, pins in cursor.fetchall():
+            sinks[node_id].waiting.append(Firing(node_id=node_id, ordinal=ordinal, pins=set(pins)))
             waiting_ids[node_id, ordinal] = key
         if any(run.graph.plan.nodes[node_id].static for node_id in node_ids):
             cursor.execute(

@@ -167,7 +167,7 @@ def _list_warnings(run: LockedRun) -> list[dict[str, Any]]:
     """Say what never fired, and which pins it lacked (rule 9)."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT n.id, n.node_id, n.inputs,"
+            "SELECT n.id, n.node_id,"
             " ARRAY(SELECT pin FROM execution_nodeinput i WHERE i.node_execution_id = n.id),"
             " ARRAY(SELECT pin FROM execution_staticvalue s WHERE s.execution_id = n.execution_id"
             "       AND s.node_id = n.node_id)"
@@ -175,10 +175,10 @@ def _list_warnings(run: LockedRun) -> list[dict[str, Any]]:
             [run.id, Status.INCOMPLETE],
         )
         rows = cursor.fetchall()
-    return [_warn(run, key, node_id, {*inputs, *later}, statics) for key, node_id, inputs, later, statics in rows]
+    return [_warn(run, key, node_id, delivered, statics) for key, node_id, delivered, statics in rows]
 
 
-def _warn(run: LockedRun, key: UUID, node_id: UUID, delivered: set[str], statics: Sequence[str]) -> dict[str, Any]:
+def _warn(run: LockedRun, key: UUID, node_id: UUID, delivered: Sequence[str], statics: Sequence[str]) -> dict[str, Any]:
     node = run.graph.plan.nodes[node_id]
     masked = run.masks.get(node_id, frozenset())
     lacking = sorted(lacking_pins(node, delivered=delivered, statics=statics, masked=masked))

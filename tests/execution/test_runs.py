@@ -63,10 +63,16 @@ def test_values_keep_the_order_of_their_keys_and_their_words_for_infinity(user: 
         {
             "in": (INPUT, {"name": "in"}),
             "out": (OUTPUT, {"name": "out"}),
+            "join": (OUTPUT, {"name": "join"}),
             "divide": (CALCULATOR, {"operation": "Divide", "a": 1, "b": 0}),
             "endless": (OUTPUT, {"name": "endless"}),
         },
-        ["in.result -> out.value", "divide.result -> endless.value"],
+        [
+            "in.result -> out.value",
+            "out.output -> join.value_#_a",
+            "out.name -> join.value_#_b",
+            "divide.result -> endless.value",
+        ],
     )
 
     run = start(user, document, input_data={"in": {"zebra": 1, "ant": {"b": 1, "aa": "\u0000 \ud800"}}})
@@ -77,6 +83,7 @@ def test_values_keep_the_order_of_their_keys_and_their_words_for_infinity(user: 
     assert list(value["ant"]) == ["b", "aa"]
     assert value["ant"]["aa"] == "\u0000 \ud800"
     assert outputs_of(run)["endless"] == ["inf"]
+    assert outputs_of(run)["join"] == [{"a": value, "b": "out"}]
 
 
 def test_an_input_that_the_graph_does_not_have_is_refused_and_nothing_is_made(user: User, drain: Drain) -> None:
@@ -218,9 +225,7 @@ def test_a_timer_emits_each_time_it_wakes_and_is_no_failed_attempt(user: User, d
 
 
 @pytest.mark.parametrize(("approved", "expected"), [(True, {"yes": ["better"]}), (False, {"no": ["better"]})])
-def test_a_person_decides_how_a_run_goes_on(
-    user: User, drain: Drain, approved: bool, expected: dict[str, Any]
-) -> None:
+def test_a_person_decides_how_a_run_goes_on(user: User, drain: Drain, approved: bool, expected: dict[str, Any]) -> None:
     document = draw(
         {
             "in": (INPUT, {"name": "in", "value": "good"}),
@@ -255,7 +260,7 @@ def make_family(*, depth_input: str = "n", sub_nodes: dict[str, Any] | None = No
         ["n.result -> add.a", "add.result -> m.value"],
     )
     sub["id"] = node_id("sub")
-    schema = {"input_schema": {"properties": {"n": {}}}, "output_schema": {"properties": {"m": {}}}}
+    schema: dict[str, Any] = {"input_schema": {"properties": {"n": {}}}, "output_schema": {"properties": {"m": {}}}}
     agent = {"graph_id": sub["id"], "graph_version": 1, "inputs": {}, **schema}
     document = draw(
         {
