@@ -7,15 +7,17 @@ until the coroutine is done, so prefetching, `inspect active` and Flower's run t
 import os
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, Final
 
 from celery.concurrency.base import BasePool
+from django.conf import settings
 from kombu.asynchronous import Hub
 
 from execution.async_loop import take_handed_over
 
 CLAIMING_THREADS: Final = 4
+LAST_WORDS_SECONDS: Final = 3.0
 
 
 class TaskPool(BasePool):
@@ -29,14 +31,16 @@ class TaskPool(BasePool):
         super().__init__(*args, **kwargs)
         self._threads = ThreadPoolExecutor(max_workers=CLAIMING_THREADS, thread_name_prefix="claim")
         self._hub: Hub | None = None
+        self._left_behind: set[Future[None]] = set()
 
     def register_with_event_loop(self, hub: Hub) -> None:
         """Keep the worker's own loop: callbacks are run there, which also wakes it to take more messages."""
         self._hub = hub
 
     def on_stop(self) -> None:
-        """Take no more tasks."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """Take no more tasks, and wait for those that run: they end within the grace period, or are cancelled then."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        wait(self._left_behind.copy(), timeout=settings.SHUTDOWN_GRACE_SECONDS + LAST_WORDS_SECONDS)
 
     def on_apply(self, *task: Any, **callbacks: Any) -> None:
         """Run a task (its function, arguments and keyword arguments) in a thread, and follow what it leaves behind."""
@@ -50,12 +54,15 @@ class TaskPool(BasePool):
         failed, result, _runtime = target(*arguments, **keyword_arguments)
         left_behind = take_handed_over()
 
-        def finish(_future: "Future[None] | None" = None) -> None:
+        def finish(future: "Future[None] | None" = None) -> None:
+            if future is not None:
+                self._left_behind.discard(future)
             self._call_soon(callbacks["callback"], (failed, result, time.monotonic() - began))
 
         if left_behind is None:
             finish()
         else:
+            self._left_behind.add(left_behind)
             left_behind.add_done_callback(finish)
 
     def _call_soon(self, function: Callable[..., Any], *args: Any) -> None:

@@ -19,7 +19,6 @@ from django.db import close_old_connections
 from execution.database_patience import DATABASE_AWAY, DatabaseAwayError, patiently
 from execution.engine.statuses import Status
 from execution.store.claims import Claimed, renew_leases
-from execution.store.losses import hand_back
 from execution.store.recording import End, Output, Recorded, find_standing, record
 from execution.store.runs import Ready
 from execution.time_limits import alarm_held_back
@@ -109,12 +108,6 @@ class Attempt:
     def suspend(self, write: Callable[[Sequence[Output], int], Recorded]) -> None:
         """Record the rest and a suspension, with `write(outputs, position)`. Raises `ClaimLostError`."""
         self._record_patiently(write)
-
-    def hand_back(self) -> None:
-        """Let another worker run it, from what has been recorded on; what this attempt does no longer counts."""
-        self.is_lost = True
-        if ready := hand_back(self.claimed):
-            self._publish(ready)
 
     def _write_outputs(self, outputs: Sequence[Output], position: int) -> Recorded:
         return record(self.claimed, outputs=outputs, position=position)

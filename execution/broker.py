@@ -44,7 +44,8 @@ class BrokerWatch:
     def _notice_loss(self) -> None:
         """If the broker has lost its memory, whatever was sent to its empty queues is lost."""
         with self._app.producer_pool.acquire(block=True) as producer:
-            client: Any = producer.connection.default_channel.client
+            connection: Any = producer.connection
+            client = connection.default_channel.client
             if client.exists(MEMORY_KEY):
                 return
             # In a queue with something in it, probes tell what is lost.

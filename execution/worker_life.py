@@ -3,17 +3,18 @@
 from typing import Any
 
 from billiard.process import current_process
-from celery.signals import worker_init, worker_process_init, worker_ready, worker_shutdown
+from celery.signals import worker_init, worker_process_init, worker_ready, worker_shutdown, worker_shutting_down
 
 from execution.broker import BrokerWatch
 from execution.coroutines import coroutines
+from execution.departure import Departure
 from execution.places import MAX_PLACES, Places, take_place
 from execution.presence import Presence
 from execution.recovery import Sweeper
-from execution.stopper import Stopper
+from execution.stopper import Stopper, Workplace
 from execution.tasks import send
 
-_beside: list[Sweeper | Presence | Stopper] = []
+_beside: list[Sweeper | Presence | Stopper | Departure] = []
 _places: list[Places] = []
 
 
@@ -34,9 +35,19 @@ def start_beside(sender: Any, **_options: Any) -> None:
     """Take part in recovery (of all workers, one sweeps at a time), say that somebody listens, and stop blocks."""
     watch = BrokerWatch(sender.app)
     queues = sender.app.amqp.queues.consume_from
-    for each in (Sweeper(send, also=[watch.look]), Presence(queues), Stopper([*_places, coroutines])):
+    workplaces: list[Workplace] = [*_places, coroutines]
+    sweeper = Sweeper(send, also=[watch.look])
+    for each in (sweeper, Presence(queues), Stopper(workplaces), Departure(workplaces, send)):
         _beside.append(each)
         each.start()
+
+
+@worker_shutting_down.connect
+def begin_departure(**_options: Any) -> None:
+    """Let what runs end within the grace period."""
+    for each in _beside:
+        if isinstance(each, Departure):
+            each.begin()
 
 
 @worker_shutdown.connect

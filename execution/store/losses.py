@@ -5,6 +5,7 @@ from uuid import uuid4
 from django.db import connection
 
 from execution.models import PastAttempt
+from execution.places import Running
 from execution.store.claims import Hold
 from execution.store.runs import Ready, describe_ready
 
@@ -101,14 +102,17 @@ def take_over_hopeless(*, most_losses: int, patience: float, lease_seconds: floa
     )
 
 
-def hand_back(hold: Hold) -> list[Ready]:
-    """Queue a node execution that this worker can't finish: no loss, no attempt is counted. Empty if it isn't ours."""
+def hand_back(running: Running) -> list[Ready]:
+    """Queue a node execution that this worker can't finish: no loss, no attempt is counted.
+
+    Empty if another attempt has taken over, or this one has ended.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             _HAND_BACK,
             {
-                "id": hold.id,
-                "token": hold.token,
+                "id": running.node_execution_id,
+                "token": running.token,
                 "outcome": PastAttempt.Outcome.HANDED_BACK,
                 "error": "Its worker was told to stop.",
             },

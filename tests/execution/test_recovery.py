@@ -17,6 +17,7 @@ from pytest_django import Settings
 from execution import recovery
 from execution.engine.statuses import Status
 from execution.models import Execution, NodeExecution, PastAttempt, QueueProbe, RunOutput
+from execution.places import Running
 from execution.planning import CPU_QUEUE, IO_QUEUE
 from execution.recovery import lead, sweep
 from execution.services import start_execution
@@ -331,13 +332,15 @@ def test_what_is_handed_back_is_queued_without_a_loss_or_an_attempt(user: User, 
     run = start(user, ECHO)
     claimed = take(drain.waiting.pop())
 
-    drain.send(hand_back(claimed))
+    running = Running(node_execution_id=claimed.id, execution_id=run.pk, token=claimed.token)
+
+    drain.send(hand_back(running))
 
     node = NodeExecution.objects.get()
     assert (node.status, node.losses, node.attempt) == (Status.QUEUED, 0, 0)
     assert [(each.number, each.outcome) for each in PastAttempt.objects.all()] == [(1, "HANDED_BACK")]
     assert not record(claimed, outputs=[], position=0, end=COMPLETED).accepted
-    assert hand_back(claimed) == []
+    assert hand_back(running) == []
     drain.run()
     assert outputs(run) == [("out", 1)]
 
