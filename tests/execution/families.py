@@ -19,7 +19,7 @@ def make_family(*, asks: bool = False) -> dict[str, Any]:
         ["n.result -> add.a", "add.result -> m.value"],
     )
     sub["id"] = node_id("sub")
-    schema = {"input_schema": {"properties": {"n": {}}}, "output_schema": {"properties": {"m": {}}}}
+    schema: dict[str, Any] = {"input_schema": {"properties": {"n": {}}}, "output_schema": {"properties": {"m": {}}}}
     agent = {"graph_id": sub["id"], "graph_version": 1, "inputs": {}, **schema}
     document = draw(
         {

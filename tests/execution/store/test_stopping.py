@@ -109,12 +109,15 @@ def single(user: User) -> GraphVersion:
 @pytest.fixture
 def pair(user: User) -> GraphVersion:
     """A graph of two nodes, one after the other."""
-    nodes = {"in": (INPUT, {"name": "in", "value": 1}), "out": (OUTPUT, {"name": "out"})}
+    nodes: dict[str, tuple[str, dict[str, Any]]] = {
+        "in": (INPUT, {"name": "in", "value": 1}),
+        "out": (OUTPUT, {"name": "out"}),
+    }
     return import_graph(owner=user, document=draw(nodes, ["in.result -> out.value"])).version
 
 
 def test_a_stop_ends_what_is_unfinished_and_its_receipt_says_what_that_was(user: User) -> None:
-    nodes = {
+    nodes: dict[str, tuple[str, dict[str, Any]]] = {
         **{name: (INPUT, {"name": name, "value": 1}) for name in ("done", "running", "queued")},
         "sum": (CALCULATOR, {"operation": "Add"}),
     }
