@@ -6,11 +6,13 @@ import sys
 
 from django.core.management import execute_from_command_line
 
-from config.startup import STARTUP_ERRORS, require_broker, require_database
+from config.startup import STARTUP_ERRORS, require_broker, require_database, require_tables
 
 # These look at the code only.
 WITHOUT_DATABASE = {"check", "collectstatic", "diffsettings", "help", "list_blocks", "spectacular", "version"}
 WITH_BROKER = {"demo", "run_graph", "stack"}
+# These lay out the tables themselves, or look at how they are laid out.
+LAYING_OUT = {"demo", "flush", "makemigrations", "migrate", "showmigrations", "sqlmigrate", "stack", "test"}
 
 
 def main() -> int:
@@ -23,6 +25,8 @@ def main() -> int:
             require_database()
         if command in WITH_BROKER and not is_asking:
             require_broker()
+        if command not in WITHOUT_DATABASE | LAYING_OUT and not is_asking:
+            require_tables()
         execute_from_command_line(sys.argv)
     except STARTUP_ERRORS as error:
         sys.stderr.write(f"{error}\n")

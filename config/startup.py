@@ -2,9 +2,13 @@
 
 import os
 
+import django
 import psycopg
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
 from kombu import Connection
 
 from config import embedded
@@ -40,6 +44,19 @@ def require_database() -> None:
     except psycopg.OperationalError as error:
         reason = str(error).strip().splitlines()[0].rstrip(".")
         raise ServerUnavailableError(f"PostgreSQL of DATABASE_URL can't be used: {reason}.") from error
+
+
+def require_tables() -> None:
+    """Lay out the tables of the embedded PostgreSQL, if they are not there yet or not as the code wants them.
+
+    A database that somebody named by its URL is theirs to migrate.
+    """
+    if embedded.POSTGRES not in settings.EMBEDDED_SERVERS:
+        return
+    django.setup()
+    loader = MigrationExecutor(connection).loader
+    if any(node not in loader.applied_migrations for node in loader.graph.leaf_nodes()):
+        call_command("migrate", verbosity=0, interactive=False)
 
 
 def require_broker() -> None:

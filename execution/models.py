@@ -97,10 +97,10 @@ class Execution(models.Model):
 class NodeExecution(models.Model):
     """One firing of a node. `ordinal` numbers the firings of one node in the order in which they were opened.
 
-    `inputs` is what it was opened with, if that made it ready; what else links delivered is in `NodeInput`. `token` is drawn by the
-    attempt that claimed it: only who holds it may record. `waits` counts the suspensions that it has gone into,
-    `losses` the attempts whose worker was lost. `queue` is where its messages go, `worker` who
-    claimed it last, at `claimed_at`; `started_at` is when it was first claimed.
+    `inputs` is what it was opened with, if that made it ready; what else links delivered is in `NodeInput`. `token`
+    is drawn by the attempt that claimed it: only who holds it may record. `waits` counts the suspensions that it has
+    gone into, `losses` the attempts whose worker was lost. `queue` is where its messages go, `worker` who claimed it
+    last, at `claimed_at`; `started_at` is when it was first claimed.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)

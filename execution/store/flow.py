@@ -145,7 +145,8 @@ def _load_sinks(run: LockedRun, node_ids: Collection[UUID]) -> tuple[dict[UUID, 
         for node_id, opened in cursor.fetchall():
             sinks[node_id].opened = opened
         cursor.execute(
-            "SELECT n.id, n.node_id, n.ordinal, ARRAY(SELECT pin FROM execution_nodeinput i WHERE i.node_execution_id = n.id)"
+            "SELECT n.id, n.node_id, n.ordinal,"
+            " ARRAY(SELECT pin FROM execution_nodeinput i WHERE i.node_execution_id = n.id)"
             " FROM execution_nodeexecution n"
             " WHERE n.execution_id = %s AND n.node_id = ANY(%s) AND n.status = 'INCOMPLETE' ORDER BY n.ordinal",
             [run.id, keys],

@@ -201,13 +201,13 @@ class Example:
     now: datetime | None = None
 
 
-I = TypeVar("I", bound=BlockInputs)
+InputsT = TypeVar("InputsT", bound=BlockInputs)
 
 
-class Block(ABC, Generic[I]):
+class Block(ABC, Generic[InputsT]):
     """One reusable operation. Subclasses set the class attributes and write `run`.
 
-    `id` never changes: graphs refer to it. `Inputs` is `I`, named again so that it can be read at run time.
+    `id` never changes: graphs refer to it. `Inputs` is `InputsT`, named again so that it can be read at run time.
     A `run` that is an async generator goes to the `io` workers, a plain generator to the `cpu` workers.
     """
 
@@ -230,7 +230,7 @@ class Block(ABC, Generic[I]):
         return inspect.isasyncgenfunction(self.run)
 
     @abstractmethod
-    def run(self, inputs: I, context: BlockContext) -> Iterator[Yielded] | AsyncIterator[Yielded]:
+    def run(self, inputs: InputsT, context: BlockContext) -> Iterator[Yielded] | AsyncIterator[Yielded]:
         """Yield `(pin, JSON value)` for each output, or something to wait for.
 
         Raise `BlockError` with a text meant for the user; it becomes the node execution's `error` output.

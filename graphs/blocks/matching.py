@@ -28,7 +28,7 @@ def search(
     return bool(_find_confined(pattern, text, flags, 0, 1, time_limit=time_limit))
 
 
-def find(  # noqa: PLR0913 - keyword-only, and each is one of the block's pins
+def find(
     pattern: str,
     text: str,
     *,

@@ -23,6 +23,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Print the list; a setting that can't be loaded is one line on stderr."""
+        del args
         try:
             interfaces = all_interfaces()
         except BlockModulesError as error:
