@@ -135,7 +135,8 @@ class EndlessAsyncBlock(Block[EndlessInputs]):
 
     async def run(self, inputs: EndlessInputs, context: BlockContext) -> AsyncIterator[Yielded]:
         """Mark the start, and don't end."""
-        for item in ():
+        nothing: list[Yielded] = []
+        for item in nothing:
             yield item
         Path(inputs.mark).write_text(str(os.getpid()))
         try:

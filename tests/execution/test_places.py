@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 
-from tests.config.processes import BASE_DIR
+from config.local import BASE_DIR
 
 # A child runs short attempts one after the other, and says so; its parent ends every other one. The parent looks at
 # what runs, dawdles, and then acts on what it saw: often the child is on the next attempt by then.
