@@ -51,8 +51,9 @@ if os.environ.get("DATABASE_NAME"):
 
 DATABASES = {
     "default": {
-        "OPTIONS": {},
         **_database,
+        # Who freezes in the middle of a transaction must not lock others out for ever.
+        "OPTIONS": {"options": "-c idle_in_transaction_session_timeout=30s", **_database.get("OPTIONS", {})},
         "ENGINE": "django.db.backends.postgresql",
         "CONN_MAX_AGE": None,
         "CONN_HEALTH_CHECKS": True,

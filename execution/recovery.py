@@ -29,6 +29,7 @@ LEADER_LOCK: Final = 0x0C3A_11ED
 LONGEST_PAUSE: Final = 1.0
 SHORTEST_PAUSE: Final = 0.01
 BATCH: Final = 500
+FROZEN_SECONDS: Final = 5.0
 # How much of a lease whoever lives gets to renew it after the database was away.
 PATIENCE_OF_LEASE: Final = 0.5
 
@@ -66,8 +67,22 @@ class Sweeper:
         connection.close()
 
 
+# The leader's session asks something at least every second. One that doesn't is frozen, or cut off; the next time
+# somebody asks, the lock is free.
+_OUST = """
+SELECT pg_terminate_backend(a.pid)
+  FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+ WHERE l.locktype = 'advisory' AND l.granted AND l.classid = 0 AND l.objid = %s
+   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+   AND a.state <> 'active' AND a.state_change < clock_timestamp() - make_interval(secs => %s)
+"""
+
+
 def lead() -> bool:
-    """Whether this database session leads: it takes the lock if nobody has it, and keeps it until it closes."""
+    """Whether this database session leads: it takes the lock if nobody has it, and keeps it until it closes.
+
+    A leader that does nothing any more loses its session.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid()"
@@ -76,6 +91,10 @@ def lead() -> bool:
             [LEADER_LOCK, LEADER_LOCK],
         )
         (leads,) = cursor.fetchone()
+        if not leads:
+            cursor.execute(_OUST, [LEADER_LOCK, FROZEN_SECONDS])
+            if cursor.fetchall():
+                logger.warning("ended the session of a leader that did nothing any more")
     return bool(leads)
 
 
