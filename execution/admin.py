@@ -20,9 +20,10 @@ from execution.engine.statuses import Status
 from execution.exceptions import ReviewDecidedError
 from execution.models import Execution, NodeExecution, Review
 from execution.pagination import KeyPaginator
+from execution.receipts import describe_receipt
 from execution.reporting import describe_activity, describe_version, find_outputs, with_measures
 from execution.searching import as_uuid, newest_keys, runs_matching
-from execution.services import decide_review
+from execution.services import decide_review, stop_execution
 from graphs.admin import LookOnly
 from graphs.blocks.contract import ERROR_PIN
 from graphs.blocks.registry import find_interface
@@ -37,6 +38,7 @@ class ExecutionAdmin(LookOnly, admin.ModelAdmin[Execution]):
     list_display = ["id", "graph", "user", "status", "node_count", "node_error_count", "created_at", "took"]
     list_select_related = ["user", "graph_version"]
     list_filter = ["status", "simulate"]
+    actions = ["stop"]
     ordering = ["-id"]
     sortable_by = ["id"]
     search_help_text = "The id of a run or a graph, a part of a graph's name, or the beginning of a user's name."
@@ -48,6 +50,18 @@ class ExecutionAdmin(LookOnly, admin.ModelAdmin[Execution]):
         *("inputs_shown", "masks_shown", "outputs_shown", "warnings_shown", "node_executions_shown"),
     ]
     readonly_fields = fields
+
+    def has_stop_permission(self, request: HttpRequest) -> bool:
+        """Return whether the user may stop anybody's runs."""
+        return request.user.has_perm("execution.change_execution")
+
+    @admin.action(description="Stop", permissions=["stop"])
+    def stop(self, request: HttpRequest, runs: QuerySet[Execution]) -> None:
+        """Stop runs with all of their sub-runs."""
+        for key in runs.order_by("id").values_list("pk", flat=True):
+            receipt = stop_execution(execution_id=key)
+            level = messages.WARNING if receipt.had_ended else messages.SUCCESS
+            self.message_user(request, describe_receipt(receipt), level)
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Execution | None:
         """Return a run with what its page tells."""

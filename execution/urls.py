@@ -20,6 +20,11 @@ urlpatterns = [
         views.NodeExecutionsView.as_view(),
         name="node-executions",
     ),
+    path(
+        "graphs/<uuid:graph_id>/executions/<uuid:execution_id>/stop",
+        views.StopView.as_view(),
+        name="stop",
+    ),
     path("executions", views.ExecutionsView.as_view(), name="executions"),
     path("reviews", views.ReviewsView.as_view(), name="reviews"),
     path("reviews/<uuid:review_id>/decide", views.DecideReviewView.as_view(), name="decide-review"),

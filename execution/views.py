@@ -16,6 +16,7 @@ from execution import reporting
 from execution.models import Execution, NodeExecution, Review
 from execution.pagination import OldestFirstPagination, PendingFirstPagination
 from execution.parsers import StorableJSONParser
+from execution.receipts import ReceiptSerializer
 from execution.serializers import (
     DecisionSerializer,
     ExecutionDetailSerializer,
@@ -24,7 +25,7 @@ from execution.serializers import (
     ReviewSerializer,
     StartSerializer,
 )
-from execution.services import decide_review, start_execution
+from execution.services import decide_review, start_execution, stop_execution
 from graphs.services import get_graph, get_version
 
 
@@ -42,6 +43,7 @@ def _start(request: Request, *, graph_id: UUID, version: int | None) -> Response
         input_data=wanted.validated_data["input_data"],
         nodes_input_masks=wanted.validated_data["nodes_input_masks"],
         simulate=wanted.validated_data["dry_run"],
+        max_duration=wanted.validated_data.get("max_duration"),
     )
     run = reporting.get_run(execution_id=started.pk)
     return Response(ExecutionSerializer(run).data, status=status.HTTP_202_ACCEPTED)
@@ -108,6 +110,16 @@ class GraphExecutionView(APIView):
         address = reverse("execution:node-executions", args=[graph_id, execution_id], request=request)
         context = {"node_executions": shown, "node_executions_next": pages.next_link_below(address)}
         return Response(ExecutionDetailSerializer(run, context=context).data)
+
+
+class StopView(APIView):
+    """Stopping a run."""
+
+    @extend_schema(request=None, responses=ReceiptSerializer)
+    def post(self, request: Request, graph_id: UUID, execution_id: UUID) -> Response:
+        """Stop a run and all of its sub-runs for good; what has ended stays as it is. The answer is a receipt."""
+        run = reporting.get_run(user_id=_pk(request), graph_id=graph_id, execution_id=execution_id)
+        return Response(ReceiptSerializer(stop_execution(execution_id=run.pk)).data)
 
 
 class NodeExecutionsView(generics.ListAPIView[NodeExecution]):
