@@ -27,7 +27,7 @@ from django.utils import timezone
 
 from execution.engine.statuses import ENDED, Status
 from execution.exceptions import ExecutionNotFoundError, ReviewNotFoundError
-from execution.models import Execution, NodeExecution, NodeInput, Output, Review, RunOutput
+from execution.models import Execution, NodeExecution, NodeInput, Output, PastAttempt, Review, RunOutput
 from execution.planning import GraphPlan, load_plan
 from graphs.blocks.contract import ERROR_PIN
 
@@ -109,7 +109,7 @@ def find_outputs(run: Execution, *, limit: int | None = MAX_SHOWN_OUTPUTS) -> di
 
 
 def find_node_executions(run: Execution) -> QuerySet[NodeExecution]:
-    """Return the node executions of a run, oldest first, with their inputs, outputs and sub-runs. Four queries."""
+    """Return the node executions of a run, oldest first, with all that is shown of them. Five queries."""
     shown = Q(position__lt=MAX_SHOWN_NODE_OUTPUTS) | Q(pin=ERROR_PIN)
     return (
         NodeExecution.objects.filter(execution=run)
@@ -117,6 +117,7 @@ def find_node_executions(run: Execution) -> QuerySet[NodeExecution]:
         .prefetch_related(
             Prefetch("outputs", Output.objects.filter(shown).order_by("position")),
             Prefetch("later_inputs", NodeInput.objects.order_by("pin")),
+            Prefetch("past_attempts", PastAttempt.objects.order_by("id")),
             Prefetch("children", Execution.objects.only("id", "parent_id").order_by("id")),
         )
     )

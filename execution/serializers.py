@@ -1,5 +1,6 @@
 """Runs, node executions and reviews as the API shows them. Names are those of AutoGPT's API."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -7,7 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from execution.engine.statuses import Status
-from execution.models import Execution, NodeExecution, Review
+from execution.models import Execution, NodeExecution, PastAttempt, Review
 from execution.reporting import (
     describe_version,
     find_outputs,
@@ -30,6 +31,9 @@ class StartSerializer(serializers.Serializer[Any]):
     inputs = serializers.DictField(required=False, help_text="The same as `input_data`.")
     nodes_input_masks = serializers.DictField(
         child=serializers.DictField(), default=dict, help_text="{node id: {pin: value}}: what stands in for inputs."
+    )
+    max_duration = serializers.FloatField(
+        required=False, min_value=0.001, help_text="Seconds after which the run fails, instead of what its graph asks."
     )
     dry_run = serializers.BooleanField(
         default=False, help_text="Simulate: blocks that need a network or credentials emit made-up values."
@@ -105,6 +109,14 @@ class WarningSerializer(serializers.Serializer[Any]):
     message = serializers.CharField()
 
 
+class PastAttemptSerializer(serializers.ModelSerializer[PastAttempt]):
+    """An attempt that ended without ending its node execution."""
+
+    class Meta:
+        model = PastAttempt
+        fields = ["number", "outcome", "worker", "error", "began_at", "ended_at"]
+
+
 class NodeExecutionSerializer(serializers.ModelSerializer[NodeExecution]):
     """One firing of a node. Its run is given as `context["run"]`."""
 
@@ -117,6 +129,8 @@ class NodeExecutionSerializer(serializers.ModelSerializer[NodeExecution]):
     output_data = serializers.SerializerMethodField(help_text="{pin: [values]}; long lists are cut.")
     error = serializers.SerializerMethodField()
     sub_executions = serializers.SerializerMethodField(help_text="The sub-runs that it started.")
+    past_attempts = PastAttemptSerializer(many=True, help_text="Attempts that failed, were lost or were handed back.")
+    next_attempt_at = serializers.SerializerMethodField(help_text="When it goes on: its next attempt, or its timer.")
     add_time = serializers.DateTimeField(source="opened_at")
     queue_time = serializers.DateTimeField(source="queued_at", allow_null=True)
     start_time = serializers.DateTimeField(source="started_at", allow_null=True)
@@ -138,6 +152,10 @@ class NodeExecutionSerializer(serializers.ModelSerializer[NodeExecution]):
             "error",
             "sub_executions",
             "attempt",
+            "losses",
+            "worker",
+            "past_attempts",
+            "next_attempt_at",
             "add_time",
             "queue_time",
             "start_time",
@@ -179,6 +197,10 @@ class NodeExecutionSerializer(serializers.ModelSerializer[NodeExecution]):
     def get_error(self, node_execution: NodeExecution) -> str | None:
         """Return why it failed."""
         return next((str(each.value) for each in node_execution.outputs.all() if each.pin == ERROR_PIN), None)
+
+    def get_next_attempt_at(self, node_execution: NodeExecution) -> datetime | None:
+        """Return the time for which it waits, if it waits for one."""
+        return node_execution.wake_at if node_execution.status == Status.SUSPENDED else None
 
     def get_sub_executions(self, node_execution: NodeExecution) -> list[UUID]:
         """Return the runs that it waits, or waited, for."""

@@ -12,7 +12,9 @@ from execution.engine.statuses import Status
 from execution.exceptions import InputsRefusedError
 from execution.models import Execution, NodeExecution, Output, PastAttempt, RunOutput
 from execution.planning import load_plan
+from execution.reporting import find_node_executions
 from execution.retries import ATTEMPTS_WITH_DATABASE_AWAY, RetryRule, read_rule, read_time_limit
+from execution.serializers import NodeExecutionSerializer
 from execution.services import start_execution
 from execution.time_limits import TimeLimitError
 from graphs.blocks.contract import RetryPolicy
@@ -166,6 +168,10 @@ def test_while_it_waits_it_is_a_row_with_a_time_and_holds_no_worker(user: User, 
     assert node.status == Status.SUSPENDED
     assert node.wake_at is not None
     assert node.attempt == 1
+    (shown,) = NodeExecutionSerializer(find_node_executions(run), many=True, context={"run": run}).data[:1]
+    assert shown["status"] == "RUNNING"
+    assert shown["next_attempt_at"] == node.wake_at
+    assert [each["error"] for each in shown["past_attempts"]] == ["RuntimeError: failure 1"]
     assert list(Output.objects.filter(node_execution=node).values_list("pin", "value")) == [("before", 7)]
 
 

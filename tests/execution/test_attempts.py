@@ -1,0 +1,211 @@
+"""Recording while the database comes and goes: nothing is lost, nothing is written twice."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import InterfaceError, OperationalError, connection
+from pytest_django import Settings
+
+from execution import attempts
+from execution.attempts import Attempt, ClaimLostError
+from execution.engine.statuses import Status
+from execution.models import Execution, NodeExecution, Output, RunOutput
+from execution.places import Running
+from execution.runner import begin
+from execution.services import start_execution
+from execution.store import claims
+from execution.store.claims import claim
+from execution.store.losses import hand_back
+from execution.store.recording import End, Recorded, record
+from execution.store.runs import Ready
+from graphs.services import import_graph
+from tests.execution.drain import Drain
+from tests.execution.small_graphs import INPUT, OUTPUT, draw
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+COMPLETED = End(status=Status.COMPLETED)
+Failure = Callable[..., Recorded]
+
+
+def break_connection() -> None:
+    """End this session as an administrator, or a restart, would."""
+    connection.cursor().execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+
+def before_commit(times: int) -> Failure:
+    """Record, but lose the connection before anything is written, so often."""
+    left = iter(range(times))
+
+    def fail(*arguments: Any, **options: Any) -> Recorded:
+        if next(left, None) is not None:
+            break_connection()
+        return record(*arguments, **options)
+
+    return fail
+
+
+def after_commit(times: int) -> Failure:
+    """Record, but never hear of the commit, so often."""
+    left = iter(range(times))
+
+    def fail(*arguments: Any, **options: Any) -> Recorded:
+        recorded = record(*arguments, **options)
+        if next(left, None) is not None:
+            connection.close()
+            raise OperationalError("server closed the connection unexpectedly")
+        return recorded
+
+    return fail
+
+
+@pytest.fixture
+def sent() -> list[Ready]:
+    return []
+
+
+@pytest.fixture
+def attempt(user: User, drain: Drain, sent: list[Ready]) -> Iterator[Attempt]:
+    """An attempt at an INPUT node that leads to an output."""
+    document = draw({"in": (INPUT, {"name": "in"}), "out": (OUTPUT, {"name": "out"})}, ["in.result -> out.value"])
+    version = import_graph(owner=user, document=document).version
+    start_execution(user=user, version=version, input_data={"in": 1})
+    claimed = claim(drain.waiting.pop().id, lease_seconds=1000)
+    assert claimed is not None
+    yield Attempt(claimed, sent.extend)
+    connection.close()
+
+
+def emitted() -> list[Any]:
+    return list(Output.objects.order_by("position").values_list("value", flat=True))
+
+
+@pytest.mark.parametrize("failure", [before_commit(3), after_commit(1)])
+def test_outputs_are_recorded_once_although_the_connection_breaks(
+    attempt: Attempt, monkeypatch: pytest.MonkeyPatch, failure: Failure
+) -> None:
+    monkeypatch.setattr(attempts, "record", failure)
+
+    attempt.emit("result", "a")
+    attempt.flush()
+    attempt.emit("result", "b")
+    attempt.end(COMPLETED)
+
+    assert emitted() == ["a", "b"]
+    assert NodeExecution.objects.filter(status=Status.QUEUED).count() == 2
+    assert NodeExecution.objects.get(pk=attempt.claimed.id).status == Status.COMPLETED
+
+
+@pytest.mark.parametrize("failure", [before_commit(2), after_commit(1)])
+def test_an_end_is_recorded_once_although_the_connection_breaks(
+    attempt: Attempt, monkeypatch: pytest.MonkeyPatch, failure: Failure
+) -> None:
+    monkeypatch.setattr(attempts, "record", failure)
+
+    attempt.emit("result", "a")
+    attempt.end(COMPLETED)
+
+    assert emitted() == ["a"]
+    assert Execution.objects.get().node_count == 1
+    assert Execution.objects.get().unfinished == 1
+
+
+def test_what_was_emitted_while_a_commit_was_in_doubt_is_recorded_after_it(
+    attempt: Attempt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempts, "record", after_commit(1))
+    attempt.emit("result", "a")
+    with pytest.raises(OperationalError):
+        attempt.flush_now()
+
+    attempt.emit("result", "b")
+    attempt.end(COMPLETED)
+
+    assert emitted() == ["a", "b"]
+
+
+def test_whose_claim_was_taken_over_while_a_commit_was_in_doubt_records_nothing_more(
+    attempt: Attempt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: Any, **_options: Any) -> Recorded:
+        claimed = attempt.claimed
+        hand_back(Running(node_execution_id=claimed.id, execution_id=claimed.execution_id, token=claimed.token))
+        raise InterfaceError("connection already closed")
+
+    monkeypatch.setattr(attempts, "record", fail)
+    attempt.emit("result", "a")
+
+    with pytest.raises(ClaimLostError):
+        attempt.end(COMPLETED)
+
+    assert emitted() == []
+    assert NodeExecution.objects.get().status == Status.QUEUED
+
+
+def test_who_waits_too_long_for_the_database_gives_up_quietly(
+    attempt: Attempt, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    settings.RECORD_PATIENCE_SECONDS = 0.3
+    monkeypatch.setattr(attempts, "record", before_commit(1000))
+    attempt.emit("result", "a")
+
+    with pytest.raises(ClaimLostError):
+        attempt.end(COMPLETED)
+
+    assert attempt.is_lost
+
+
+def test_a_claim_of_which_nobody_heard_is_ours_and_counts_once(
+    user: User, drain: Drain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose_answer(*arguments: Any, **options: Any) -> Any:
+        monkeypatch.setattr("execution.runner.claim", claims.claim)
+        claims.claim(*arguments, **options)
+        connection.close()
+        raise OperationalError("server closed the connection unexpectedly")
+
+    document = draw({"in": (INPUT, {"name": "in"}), "out": (OUTPUT, {"name": "out"})}, ["in.result -> out.value"])
+    version = import_graph(owner=user, document=document).version
+    start_execution(user=user, version=version, input_data={"in": 1})
+    monkeypatch.setattr("execution.runner.claim", lose_answer)
+
+    begun = begin(drain.waiting.pop().id, publish=lambda _ready: None)
+
+    assert begun is not None
+    assert begun.claimed.attempt == NodeExecution.objects.get().attempt == 1
+    begun.end(COMPLETED)
+    assert NodeExecution.objects.get().status == Status.COMPLETED
+
+
+def test_a_run_is_undisturbed_by_connections_that_break_all_the_time(
+    user: User, drain: Drain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = iter(range(1000))
+
+    def fail(*arguments: Any, **options: Any) -> Recorded:
+        return (record, before_commit(1), after_commit(1))[next(calls) % 3](*arguments, **options)
+
+    monkeypatch.setattr(attempts, "record", fail)
+    names = [f"in {number}" for number in range(6)]
+    document = draw(
+        {name: (INPUT, {"name": name, "value": name}) for name in names} | {"out": (OUTPUT, {"name": "out"})},
+        [f"{name}.result -> out.value" for name in names],
+    )
+    version = import_graph(owner=user, document=document).version
+    run = start_execution(user=user, version=version, input_data={})
+
+    while not Execution.objects.filter(ended_at__isnull=False).exists():
+        drain.run()
+        # What became ready in a commit of which nobody heard is sent by recovery.
+        _send_queued(drain, run)
+
+    assert sorted(RunOutput.objects.values_list("value", flat=True)) == names
+    # An OUTPUT node emits its value and its name.
+    assert (NodeExecution.objects.count(), Output.objects.count()) == (12, 18)
+
+
+def _send_queued(drain: Drain, run: Execution) -> None:
+    queued: Sequence[NodeExecution] = NodeExecution.objects.filter(execution=run, status=Status.QUEUED)
+    drain.send([Ready(id=each.pk, queue=each.queue, name="") for each in queued])
