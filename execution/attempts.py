@@ -80,11 +80,22 @@ class Attempt:
             keeper.expect(self._waiting_since + FLUSH_AFTER)
         return is_due
 
-    def skip_recorded(self) -> int:
-        """Give up skipping; return how many outputs were still to be skipped, for who knows which they are."""
+    def skip_recorded(self, *, at_most: int) -> int:
+        """Skip up to `at_most` recorded outputs without their being emitted again; return how many that were."""
         with self._buffer_lock:
-            skipped, self._skip = self._skip, 0
+            skipped = min(self._skip, at_most)
+            self._skip -= skipped
         return skipped
+
+    def stop_skipping(self) -> None:
+        """Let everything that is emitted from now on be recorded."""
+        with self._buffer_lock:
+            self._skip = 0
+
+    def drop_gathered(self) -> None:
+        """Forget what was emitted and not recorded: the database refuses it."""
+        with self._buffer_lock:
+            self._buffer = []
 
     @property
     def flush_due_at(self) -> float | None:

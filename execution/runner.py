@@ -28,6 +28,7 @@ from execution.preparation import Prepared, check_output, prepare
 from execution.store.claims import Claimed, claim
 from execution.store.recording import End, Suspension, suspend
 from execution.time_limits import TimeLimitError, alarm_after
+from execution.values import to_text
 from execution.waiting import SuspendedError, Waits
 from graphs.blocks.confinement import start_over
 from graphs.blocks.contract import Block, Yielded
@@ -64,7 +65,7 @@ def run_plain(attempt: Attempt) -> None:
         with stoppable(_running(attempt)):
             end = _outcome(attempt, times)
         if end is not None:
-            attempt.end(end)
+            _record_end(attempt, end)
     except ClaimLostError:
         _log_lost(attempt)
     except AttemptStoppedError:
@@ -80,7 +81,7 @@ async def run_async(attempt: Attempt, *, executor: Executor) -> None:
         with coroutines.stoppable(_running(attempt)) as leash:
             end = await _outcome_async(attempt, times, executor, leash)
         if end is not None:
-            await _in_thread(executor, lambda: attempt.end(end))
+            await _in_thread(executor, lambda: _record_end(attempt, end))
     except ClaimLostError:
         _log_lost(attempt)
     except asyncio.CancelledError:
@@ -88,6 +89,20 @@ async def run_async(attempt: Attempt, *, executor: Executor) -> None:
         _log_lost(attempt)
     finally:
         keeper.let_go(attempt)
+
+
+def _record_end(attempt: Attempt, end: End) -> None:
+    """Record the end; what the database refuses to take makes the node execution fail instead of staying open."""
+    try:
+        attempt.end(end)
+    except ClaimLostError:
+        raise
+    except Exception as error:
+        logger.exception("a result can't be recorded", node_execution=str(attempt.claimed.id))
+        text = f"The block's result can't be recorded ({type(error).__name__})."
+        attempt.drop_gathered()
+        attempt.emit(ERROR_PIN, text)
+        attempt.end(End(status=Status.FAILED, error=text, walltime=end.walltime, cputime=end.cputime))
 
 
 def _outcome(attempt: Attempt, times: "_Times") -> End | None:
@@ -216,7 +231,9 @@ def _fail(attempt: Attempt, times: "_Times", error: Exception) -> End:
     text = str(error) if isinstance(error, BlockError | TimeLimitError) else f"{type(error).__name__}: {error}"
     if not isinstance(error, BlockError | TimeLimitError):
         logger.exception("block raised", node_execution=str(attempt.claimed.id))
-    return End(status=Status.FAILED, error=text, log=_log_text(attempt), walltime=times.wall, cputime=times.cpu)
+    return End(
+        status=Status.FAILED, error=to_text(text), log=_log_text(attempt), walltime=times.wall, cputime=times.cpu
+    )
 
 
 def _end_or_retry(attempt: Attempt, end: End, error: Exception) -> End | None:
@@ -224,7 +241,7 @@ def _end_or_retry(attempt: Attempt, end: End, error: Exception) -> End | None:
     delay = _delay_of_retry(attempt.claimed, error)
     if delay is None:
         # What earlier attempts emitted and this one didn't get to is no reason to swallow the error.
-        attempt.skip_recorded()
+        attempt.stop_skipping()
         attempt.emit(ERROR_PIN, end.error)
         return end
     waiting = Suspension(waits=attempt.claimed.waits, seconds=delay, failure=end.error, spent=end)
@@ -245,7 +262,7 @@ def _delay_of_retry(claimed: Claimed, error: Exception) -> float | None:
 
 
 def _log_text(attempt: Attempt) -> str:
-    return "".join(f"{line}\n" for line in attempt.log_lines)
+    return to_text("".join(f"{line}\n" for line in attempt.log_lines))
 
 
 def _log_lost(attempt: Attempt) -> None:

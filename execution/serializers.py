@@ -8,7 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from execution.engine.statuses import Status
-from execution.models import Execution, NodeExecution, PastAttempt, Review
+from execution.models import Execution, NodeExecution, OnError, PastAttempt, Review
 from execution.reporting import (
     describe_version,
     find_outputs,
@@ -34,6 +34,11 @@ class StartSerializer(serializers.Serializer[Any]):
     )
     max_duration = serializers.FloatField(
         required=False, min_value=0.001, help_text="Seconds after which the run fails, instead of what its graph asks."
+    )
+    on_error = serializers.ChoiceField(
+        choices=OnError.choices,
+        required=False,
+        help_text="What a failed node does to the run, instead of what its graph asks.",
     )
     dry_run = serializers.BooleanField(
         default=False, help_text="Simulate: blocks that need a network or credentials emit made-up values."

@@ -8,7 +8,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 
 from execution.exceptions import ExecutionNotFoundError, MasksInvalidError, ReviewDecidedError
-from execution.models import Execution, Review
+from execution.models import Execution, OnError, Review
 from execution.planning import load_plan
 from execution.store.runs import wake
 from execution.store.starting import Order, start_run
@@ -32,11 +32,12 @@ def start_execution(
     simulate: bool = False,
     mocks: Mapping[str, Any] | None = None,
     max_duration: float | None = None,
+    on_error: OnError | None = None,
 ) -> Execution:
     """Accept a run: check the graph, write the run and its first node executions, and send them.
 
     `nodes_input_masks` is {node id: {pin: value}}; for `mocks` see `execution.simulation.find_mock`.
-    `max_duration` (seconds) is for this run instead of what its graph asks.
+    `max_duration` (seconds) and `on_error` are for this run instead of what its graph asks.
     Raises `GraphInvalidError` with every problem, `InputsUnknownError` and `MasksInvalidError`.
     """
     masks = nodes_input_masks or {}
@@ -49,6 +50,7 @@ def start_execution(
         simulate=simulate,
         mocks=to_json_value(mocks or {}),
         max_duration=max_duration,
+        on_error=on_error,
     )
     started = start_run(order)
     transaction.on_commit(lambda: send(started.ready))

@@ -44,6 +44,7 @@ def _start(request: Request, *, graph_id: UUID, version: int | None) -> Response
         nodes_input_masks=wanted.validated_data["nodes_input_masks"],
         simulate=wanted.validated_data["dry_run"],
         max_duration=wanted.validated_data.get("max_duration"),
+        on_error=wanted.validated_data.get("on_error"),
     )
     run = reporting.get_run(execution_id=started.pk)
     return Response(ExecutionSerializer(run).data, status=status.HTTP_202_ACCEPTED)

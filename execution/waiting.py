@@ -18,7 +18,7 @@ from execution.preparation import Prepared
 from execution.store.recording import Suspension, suspend
 from execution.store.runs import LockedRun
 from execution.store.starting import Order, start_run
-from execution.store.waits import SubRun, ask, load_decision, load_sub_run, still_waits_for
+from execution.store.waits import SubRun, ask, find_sub_run, load_decision, load_run_outputs, still_waits_for
 from execution.values import to_json_value
 from graphs.blocks.contract import AskPerson, Decision, RunGraph, Sleep
 from graphs.exceptions import BlockError
@@ -73,18 +73,19 @@ class Waits:
 
     def _run_graph(self, wait: RunGraph, number: int) -> None:
         """Start the sub-run, or pass on what it has emitted since the last look."""
-        seen = self._attempt.skip_recorded()
-        sub_run = load_sub_run(self._claimed, number, position=seen)
+        sub_run = find_sub_run(self._claimed, number)
         if sub_run is None:
             self._start_sub_run(wait, number)
             return
-        for name, value in sub_run.outputs:
+        seen = self._attempt.skip_recorded(at_most=sub_run.output_count)
+        outputs = load_run_outputs(sub_run.id, position=seen)
+        for name, value in outputs:
             self._attempt.emit(name, value)
         if sub_run.status is Status.COMPLETED:
             return
         if sub_run.status in (Status.FAILED, Status.TERMINATED):
             raise BlockError(f"The sub-run {sub_run.id} ended {sub_run.status}: {sub_run.error or 'no reason given'}")
-        self._wait_on(sub_run, seen + len(sub_run.outputs))
+        self._wait_on(sub_run, seen + len(outputs))
 
     def _wait_on(self, sub_run: SubRun, seen: int) -> NoReturn:
         waits = self._claimed.waits

@@ -23,7 +23,7 @@ from graphs.models import new_id
 class Order:
     """What somebody wants to be run. `masks` maps node ids to {pin: value}; see `Execution` for the rest.
 
-    `max_duration` (seconds) is for this run instead of what its graph asks.
+    `max_duration` (seconds) and `on_error` are for this run instead of what its graph asks.
     """
 
     user_id: int
@@ -37,6 +37,7 @@ class Order:
     root_id: UUID | None = None
     depth: int = 0
     max_duration: float | None = None
+    on_error: OnError | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +92,7 @@ def _insert(order: Order, execution_id: UUID) -> None:
                 dump(order.masks),
                 order.simulate,
                 dump(order.mocks),
-                asked.get("on_error") or OnError.CONTINUE,
+                order.on_error or asked.get("on_error") or OnError.CONTINUE,
                 limit,
                 order.max_duration or _read_seconds(asked.get("max_duration")),
                 _read_seconds(asked.get("idle_limit")),

@@ -17,12 +17,12 @@ from graphs.models import new_id
 
 @dataclass(frozen=True, kw_only=True)
 class SubRun:
-    """How a sub-run stands. `outputs` are those from a given position on."""
+    """How a sub-run stands."""
 
     id: UUID
     status: Status
     error: str
-    outputs: tuple[Output, ...]
+    output_count: int
 
 
 def ask(claimed: Claimed, question: AskPerson, *, wait_number: int, data: Any) -> None:
@@ -48,22 +48,28 @@ def load_decision(claimed: Claimed, wait: int) -> Decision | None:
     return Decision(approved=row[0], data=row[1], message=row[2]) if row else None
 
 
-def load_sub_run(claimed: Claimed, wait: int, *, position: int) -> SubRun | None:
-    """Return the sub-run started as this wait, with its outputs from `position` on; None if there is none."""
+def find_sub_run(claimed: Claimed, wait: int) -> SubRun | None:
+    """Return the sub-run started as this wait; None if there is none.
+
+    Read its outputs afterwards: what a run that has ended emitted is then complete.
+    """
     with connection.cursor() as cursor:
-        # The outputs are read after the status: what a run that has ended emitted is then complete.
         cursor.execute(
-            "SELECT id, status, error FROM execution_execution WHERE parent_id = %s AND parent_wait = %s",
+            "SELECT id, status, error, output_count FROM execution_execution WHERE parent_id = %s AND parent_wait = %s",
             [claimed.id, wait],
         )
         row = cursor.fetchone()
-        if row is None:
-            return None
+    return SubRun(id=row[0], status=Status(row[1]), error=row[2], output_count=row[3]) if row else None
+
+
+def load_run_outputs(execution_id: UUID, *, position: int) -> list[Output]:
+    """Return what has left a run, from `position` on."""
+    with connection.cursor() as cursor:
         cursor.execute(
             "SELECT name, value FROM execution_runoutput WHERE execution_id = %s AND position >= %s ORDER BY position",
-            [row[0], position],
+            [execution_id, position],
         )
-        return SubRun(id=row[0], status=Status(row[1]), error=row[2], outputs=tuple(cursor.fetchall()))
+        return list(cursor.fetchall())
 
 
 def still_waits_for(sub_run_id: UUID, *, seen: int) -> bool:

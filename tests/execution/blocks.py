@@ -7,11 +7,21 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from uuid import UUID
 
 import httpx
 from pydantic import Field
 
-from graphs.blocks.contract import Block, BlockContext, BlockInputs, BlockOutputs, Example, Yielded
+from graphs.blocks.contract import (
+    Block,
+    BlockContext,
+    BlockInputs,
+    BlockOutputs,
+    Example,
+    RunGraph,
+    Sleep,
+    Yielded,
+)
 
 
 class PauseInputs(BlockInputs):
@@ -158,3 +168,35 @@ class EndlessAsyncBlock(Block[EndlessInputs]):
                     await asyncio.sleep(0.05)
                 beats.write("x")
                 beats.flush()
+
+
+class VisitInputs(BlockInputs):
+    """Which graph to visit."""
+
+    graph_id: str = Field(description="A graph without inputs.")
+
+
+class VisitOutputs(BlockOutputs):
+    """What comes between the waits."""
+
+    item: float = Field(description="What the other graph emits under this name.")
+    between: str = Field(description="Comes after the other graph's outputs.")
+    last: str = Field(description="Comes after a moment's sleep.")
+
+
+class VisitBlock(Block[VisitInputs]):
+    """Runs another graph, emits, sleeps, emits: several waits in one block."""
+
+    id = "5a2f0a52-2c6e-4f0b-9a55-4a8d3a9d2b07"
+    name = "VisitBlock"
+    description = "Waits in more than one way."
+    Inputs = VisitInputs
+    Outputs = VisitOutputs
+    examples = ()
+
+    def run(self, inputs: VisitInputs, context: BlockContext) -> Iterator[Yielded]:
+        """Visit, emit, sleep, emit."""
+        yield RunGraph(graph_id=UUID(inputs.graph_id), graph_version=1, inputs={})
+        yield "between", "sub-run over"
+        yield Sleep(0.01)
+        yield "last", "slept"

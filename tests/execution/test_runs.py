@@ -2,6 +2,7 @@
 
 import random
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import User
@@ -9,11 +10,13 @@ from pytest_django import Settings
 
 from execution.engine.statuses import Status
 from execution.exceptions import InputsUnknownError, ReviewDecidedError
-from execution.models import Execution, NodeExecution, Output, Review, RunOutput
+from execution.models import Execution, NodeExecution, OnError, Output, Review, RunOutput
 from execution.planning import load_plan
 from execution.services import decide_review, start_execution
+from execution.values import dump
 from graphs.exceptions import GraphInvalidError
 from graphs.services import import_graph
+from tests.execution.blocks import VisitBlock
 from tests.execution.drain import Drain
 from tests.execution.random_graphs import make_document
 from tests.execution.reference import outputs_by_name, run_in_memory
@@ -21,6 +24,7 @@ from tests.execution.small_graphs import ASK, CALCULATOR, CONVERTER, INPUT, OUTP
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+PRINT = "f3b1c1b2-4c4f-4f0d-8d2f-4c4f0d8d2f4c"
 AGENT = "e189baac-8c20-45a1-94a7-55177ea42565"
 
 
@@ -347,3 +351,97 @@ def test_simulated_runs_make_up_what_blocks_can_not_do(user: User, drain: Drain)
     drain.run()
 
     assert outputs_of(ended(run)) == {"out": ["sample response"], "sum": [1, 2]}
+
+
+def test_a_block_may_wait_in_several_ways_and_nothing_is_emitted_twice(
+    user: User, drain: Drain, settings: Settings
+) -> None:
+    settings.BLOCK_MODULES = [*settings.BLOCK_MODULES, "tests.execution.blocks"]
+    visited = import_graph(
+        owner=user,
+        document=draw(
+            {
+                "three": (INPUT, {"name": "n", "value": [1, 2, 3]}),
+                "each": (STEP, {}),
+                "out": (OUTPUT, {"name": "item"}),
+            },
+            ["three.result -> each.items", "each.item -> out.value"],
+        ),
+    ).version
+    pins = ("item", "between", "last")
+    document = draw(
+        {"visit": (VisitBlock.id, {"graph_id": str(visited.graph_id)})}
+        | {pin: (OUTPUT, {"name": pin}) for pin in pins},
+        [f"visit.{pin} -> {pin}.value" for pin in pins],
+    )
+
+    run = start(user, document, simulate=False)
+    drain.run()
+
+    assert outputs_of(ended(run)) == {"item": [1, 2, 3], "between": ["sub-run over"], "last": ["slept"]}
+
+
+def test_texts_that_the_database_can_not_keep_are_mended(user: User, drain: Drain) -> None:
+    document = draw(
+        {
+            "in": (INPUT, {"name": "in"}),
+            "print": (PRINT, {}),
+            "sum": (CALCULATOR, {"operation": "Add", "b": 1}),
+            "out": (OUTPUT, {"name": "out"}),
+        },
+        ["in.result -> print.text", "print.output -> out.value", "in.result -> sum.a"],
+    )
+
+    run = start(user, document, input_data={"in": "a\u0000b\ud800"})
+    drain.run()
+
+    assert ended(run).status == Status.COMPLETED
+    assert outputs_of(run) == {"out": ["a\u0000b\ud800"]}
+    printed = NodeExecution.objects.get(execution=run, node_id=find_node(run, "print"))
+    assert printed.log.startswith("a\N{REPLACEMENT CHARACTER}b")
+
+
+def test_a_result_that_can_not_be_recorded_fails_its_node(
+    user: User, drain: Drain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse_numbers(value: Any) -> str:
+        if isinstance(value, float):
+            raise ValueError("no numbers today")
+        return dump(value)
+
+    document = draw(
+        {
+            "sum": (CALCULATOR, {"operation": "Add", "a": 1, "b": 1}),
+            "out": (OUTPUT, {"name": "out"}),
+            "errors": (OUTPUT, {"name": "errors"}),
+        },
+        ["sum.result -> out.value", "sum.error -> errors.value"],
+    )
+    monkeypatch.setattr("execution.store.recording.dump", refuse_numbers)
+
+    run = start(user, document)
+    drain.run()
+
+    assert ended(run).status == Status.COMPLETED
+    assert outputs_of(run) == {"errors": ["The block's result can't be recorded (ValueError)."]}
+
+
+@pytest.mark.parametrize(("asked", "status"), [(OnError.FAIL_RUN, Status.FAILED), (None, Status.COMPLETED)])
+def test_a_run_may_ask_to_fail_with_its_first_failed_node(
+    user: User, drain: Drain, asked: OnError | None, status: Status
+) -> None:
+    document = draw(
+        {"sum": (CALCULATOR, {"operation": "Add", "b": 1}), "in": (INPUT, {"name": "in", "value": "x"})},
+        ["in.result -> sum.a"],
+    )
+
+    run = start(user, document, on_error=asked)
+    drain.run()
+
+    assert ended(run).status == status
+
+
+def find_node(run: Execution, name: str) -> UUID:
+    """Return the id of the node with this name."""
+    nodes = run.graph_version.nodes.all()
+    return next(node.node_id for node in nodes if node.metadata["customized_name"] == name)
