@@ -149,6 +149,8 @@ PROBE_SECONDS = read_float("PROBE_SECONDS", default=5)
 RECORD_PATIENCE_SECONDS = read_float("RECORD_PATIENCE_SECONDS", default=60)
 # How long (seconds) a worker that is told to stop lets blocks run on before it hands them back.
 SHUTDOWN_GRACE_SECONDS = read_float("SHUTDOWN_GRACE_SECONDS", default=20)
+# Workers delete runs (with what belongs to them) that ended so many days ago; 0: they are kept.
+EXECUTION_RETENTION_DAYS = read_float("EXECUTION_RETENTION_DAYS", default=0)
 
 # --- Web -------------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,377 @@
+"""Retention: what ended long ago goes, with all that belongs to it, and nothing else does."""
+
+import io
+import json
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.db import connection, transaction
+from django.db.models import F
+from django.utils import timezone
+from pytest_django import Settings
+
+from execution import pruning
+from execution.context import RunFiles
+from execution.engine.statuses import Status
+from execution.models import (
+    Execution,
+    NodeExecution,
+    NodeInput,
+    Output,
+    PastAttempt,
+    QueueProbe,
+    Review,
+    RunOutput,
+    StaticValue,
+    StoredValue,
+)
+from execution.pruning import Retention, count, prune
+from execution.retention import PRUNING_LOCK, Pruner
+from execution.run_files import FilesOfRun
+from execution.services import start_execution, stop_execution
+from execution.store.pruning import NO_ID, OF_NODE_EXECUTIONS, OF_RUNS, OldRuns, lock_prunable
+from execution.store.sessions import open_session
+from graphs.services import import_graph
+from tests.execution.drain import Drain
+from tests.execution.small_graphs import ASK, INPUT, OUTPUT, draw
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+MONTH = timedelta(days=30)
+OLD = Retention(age=MONTH)
+ECHO = draw({"in": (INPUT, {"name": "in", "value": 1}), "out": (OUTPUT, {"name": "out"})}, ["in.result -> out.value"])
+WAITING = draw({"in": (INPUT, {"name": "in", "value": 1}), "ask": (ASK, {"name": "Yes?"})}, ["in.result -> ask.data"])
+TABLES: list[Any] = [NodeExecution, NodeInput, Output, PastAttempt, Review, RunOutput, StaticValue, Execution]
+
+
+@pytest.fixture(autouse=True)
+def no_files() -> Iterator[None]:
+    yield
+    for files in list(_folders()):
+        files.remove()
+
+
+def _folders() -> Iterator[FilesOfRun]:
+    for run in Execution.objects.all():
+        yield FilesOfRun(user_id=str(run.user_id), execution_id=run.pk)
+
+
+def run_to_its_end(user: User, drain: Drain, document: dict[str, Any] = ECHO) -> Execution:
+    run = start_execution(user=user, version=import_graph(owner=user, document=document).version, input_data={})
+    drain.run()
+    run.refresh_from_db()
+    return run
+
+
+def example(name: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((EXAMPLES / f"{name}.json").read_text())
+    return loaded
+
+
+def age(*runs: Execution, by: timedelta = 2 * MONTH) -> None:
+    """Let these runs, and what is below them, have taken place earlier; their ids stay: they only have to be older."""
+    for run in runs:
+        for model in (Execution.objects.filter(pk=run.pk), Execution.objects.filter(root=run)):
+            model.update(created_at=F("created_at") - by, ended_at=F("ended_at") - by)
+        _rename(run, by)
+
+
+def _rename(run: Execution, by: timedelta) -> None:
+    """Give a run the id of its age: ids tell the time."""
+    old = run.pk
+    new = UUID(int=old.int - (int(by.total_seconds() * 1000) << 80))
+    with transaction.atomic(), connection.cursor() as cursor:
+        for table in OF_RUNS:
+            cursor.execute(f"UPDATE {table} SET execution_id = %s WHERE execution_id = %s", [new, old])  # noqa: S608
+        cursor.execute("UPDATE execution_execution SET root_id = %s WHERE root_id = %s", [new, old])
+        cursor.execute("UPDATE execution_execution SET id = %s WHERE id = %s", [new, old])
+    run.pk = new
+
+
+def exists(run: Execution) -> bool:
+    return Execution.objects.filter(pk=run.pk).exists()
+
+
+def save_file(run: Execution) -> str:
+    reference = RunFiles(run.user_id, run.pk).save(b"content", name="a.txt", media_type="text/plain")
+    return reference.removeprefix("file:")
+
+
+def prune_by_command(*arguments: str) -> tuple[int, str, str]:
+    out, err = io.StringIO(), io.StringIO()
+    try:
+        call_command("prune_executions", *arguments, stdout=out, stderr=err)
+    except SystemExit as end:
+        return int(str(end.code)), out.getvalue(), err.getvalue()
+    return 0, out.getvalue(), err.getvalue()
+
+
+def test_a_run_that_ended_long_ago_goes_with_everything_of_it(user: User, drain: Drain) -> None:
+    old = run_to_its_end(user, drain, example("doubling"))
+    new = run_to_its_end(user, drain, example("doubling"))
+    age(old)
+    path = save_file(old)
+    kept = {model: model.objects.filter(**_of(model, new)).count() for model in TABLES}
+
+    pruned = prune(OLD)
+
+    assert (pruned.runs, pruned.node_executions, pruned.files, pruned.failed) == (1, new.opened, 1, 0)
+    assert {model: model.objects.count() for model in TABLES} == kept
+    assert exists(new)
+    assert not exists(old)
+    assert not default_storage.exists(path)
+    assert not default_storage.exists(FilesOfRun(user_id=str(user.pk), execution_id=old.pk).folder)
+
+
+def _of(model: Any, run: Execution) -> dict[str, Any]:
+    if model is Execution:
+        return {"pk": run.pk}
+    by_run = {field.name for field in model._meta.fields} & {"execution"}
+    return {"execution": run} if by_run else {"node_execution__execution": run}
+
+
+def test_no_kind_of_row_is_left_behind(user: User, drain: Drain) -> None:
+    run = run_to_its_end(user, drain, WAITING)
+    stop_execution(execution_id=run.pk)
+    node = NodeExecution.objects.filter(execution=run).order_by("-id")[0]
+    now = timezone.now()
+    PastAttempt.objects.create(node_execution=node, number=1, outcome="LOST", began_at=now, ended_at=now)
+    StaticValue.objects.create(execution=run, node_id=node.node_id, pin="a", value=1)
+    RunOutput.objects.create(execution=run, position=0, name="a", value=1)
+    NodeInput.objects.create(node_execution=node, pin="late", value=1)
+    assert all(model.objects.exists() for model in TABLES)
+    age(run)
+
+    prune(OLD)
+
+    assert [model.__name__ for model in TABLES if model.objects.exists()] == []
+
+
+def test_every_table_that_hangs_on_runs_is_known() -> None:
+    """A new model that refers to runs must be deleted with them, or say that it stays."""
+    hanging = {
+        relation.related_model._meta.db_table
+        for model in (Execution, NodeExecution)
+        for relation in model._meta.related_objects
+    }
+
+    assert hanging == {*OF_RUNS, *OF_NODE_EXECUTIONS, "execution_execution"}
+
+
+def test_what_has_not_ended_or_is_new_stays(user: User, drain: Drain) -> None:
+    waiting = run_to_its_end(user, drain, WAITING)
+    new = run_to_its_end(user, drain)
+    age(waiting)
+
+    pruned = prune(OLD)
+
+    assert pruned.runs == 0
+    assert exists(waiting)
+    assert exists(new)
+
+
+def test_a_sub_run_goes_only_with_its_root(user: User, drain: Drain) -> None:
+    old = run_to_its_end(user, drain, example("triangles"))
+    new = run_to_its_end(user, drain, example("triangles"))
+    age(old)
+    Execution.objects.filter(root=new).update(ended_at=timezone.now() - 2 * MONTH)
+    of_new = Execution.objects.filter(root=new).count()
+    assert of_new > 1
+
+    pruned = prune(OLD)
+
+    assert (pruned.runs, pruned.sub_runs) == (1, of_new)
+    assert Execution.objects.count() == 1 + of_new
+    assert exists(new)
+
+
+@pytest.mark.parametrize("change", [{"status": Status.RUNNING, "ended_at": None}, {"ended_at": timezone.now()}])
+def test_a_run_stays_while_something_below_it_must(user: User, drain: Drain, change: dict[str, Any]) -> None:
+    run = run_to_its_end(user, drain, example("triangles"))
+    age(run)
+    below = Execution.objects.filter(root=run)
+    below.filter(pk=below[0].pk).update(**change)
+
+    assert prune(OLD).runs == 0
+    assert below.count() > 1
+
+
+def test_only_runs_with_the_wanted_status_go_and_no_more_than_wanted(user: User, drain: Drain) -> None:
+    completed = [run_to_its_end(user, drain) for _ in range(3)]
+    stopped = run_to_its_end(user, drain, WAITING)
+    stop_execution(execution_id=stopped.pk)
+    age(*completed, stopped)
+
+    assert prune(Retention(age=MONTH, statuses=[Status.TERMINATED])).runs == 1
+    assert not exists(stopped)
+    assert prune(Retention(age=MONTH, limit=2, batch=1)).runs == 2
+    assert [exists(run) for run in completed] == [False, False, True]
+
+
+def test_batches_are_small_and_what_is_large_goes_alone(
+    user: User, drain: Drain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = [run_to_its_end(user, drain) for _ in range(5)]
+    age(*runs)
+    by_batch: list[int] = []
+
+    prune(Retention(age=MONTH, batch=2, limit=3), report=lambda pruned: by_batch.append(pruned.runs))
+    monkeypatch.setattr(pruning, "ROWS_PER_BATCH", 1)
+    prune(OLD, report=lambda pruned: by_batch.append(pruned.runs))
+
+    assert by_batch == [2, 3, 1, 2]
+    assert not Execution.objects.exists()
+
+
+def test_whoever_holds_a_run_is_not_waited_for(user: User, drain: Drain) -> None:
+    held, free = run_to_its_end(user, drain), run_to_its_end(user, drain)
+    age(held, free)
+    session = open_session()
+    try:
+        session.execute("BEGIN")
+        session.execute("SELECT FROM execution_execution WHERE id = %s FOR NO KEY UPDATE", [held.pk])
+        pruned = prune(OLD)
+    finally:
+        session.close()
+
+    assert pruned.runs == 1
+    assert exists(held)
+    assert prune(OLD).runs == 1
+
+
+def test_the_oldest_go_first_and_ids_of_the_present_are_not_even_looked_at(user: User, drain: Drain) -> None:
+    older, old, new = (run_to_its_end(user, drain) for _ in range(3))
+    age(older, by=3 * MONTH)
+    age(old)
+    Execution.objects.filter(pk=new.pk).update(ended_at=timezone.now() - 2 * MONTH)
+    moment: datetime = timezone.now() - MONTH
+
+    with transaction.atomic():
+        batch = lock_prunable(OldRuns(before=moment), after=NO_ID, limit=10, most_rows=1000)
+
+    assert [tree.root_id for tree in batch.trees] == [older.pk, old.pk]
+
+
+def test_a_run_whose_files_can_not_be_removed_is_kept_for_the_next_time(
+    user: User, drain: Drain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck, free = run_to_its_end(user, drain), run_to_its_end(user, drain)
+    age(stuck, free)
+    paths = [save_file(stuck), save_file(free)]
+    really_delete = default_storage.delete
+
+    def delete(name: str) -> None:
+        if str(stuck.pk) in name:
+            raise PermissionError("the disk is read-only")
+        really_delete(name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(default_storage, "delete", delete)
+        code, out, err = prune_by_command("--older-than", "30")
+
+    assert code == 1
+    assert "Deleted 1 runs" in out
+    assert "read-only" in err
+    assert str(stuck.pk) in err
+    assert exists(stuck)
+    assert [default_storage.exists(path) for path in paths] == [True, False]
+    assert prune_by_command("--older-than", "30")[0] == 0
+    assert not exists(stuck)
+    assert not default_storage.exists(paths[0])
+
+
+def test_files_in_folders_go_too_and_removing_twice_does_no_harm(user: User, drain: Drain) -> None:
+    run = run_to_its_end(user, drain)
+    files = FilesOfRun(user_id=str(user.pk), execution_id=run.pk)
+    save_file(run)
+    default_storage.save(f"{files.folder}/values/large.json", ContentFile(b"[]"))
+
+    assert files.exist()
+    assert files.remove() == 2
+    assert not files.exist()
+    assert files.remove() == 0
+
+
+def test_a_dry_run_says_what_would_go_and_deletes_nothing(user: User, drain: Drain) -> None:
+    run = run_to_its_end(user, drain, example("triangles"))
+    age(run)
+    nodes, sub_runs = NodeExecution.objects.count(), Execution.objects.filter(root=run).count()
+
+    code, out, _ = prune_by_command("--older-than", "30", "--dry-run")
+
+    assert code == 0
+    assert out == f"Would delete 1 runs, {sub_runs} sub-runs of theirs, and {nodes} node executions.\n"
+    assert count(OLD).node_executions == nodes
+    assert exists(run)
+    assert prune(OLD).node_executions == nodes
+
+
+def test_without_a_setting_the_command_wants_to_be_told_how_old(user: User, drain: Drain, settings: Settings) -> None:
+    run = run_to_its_end(user, drain)
+    age(run)
+
+    with pytest.raises(CommandError, match="--older-than"):
+        call_command("prune_executions")
+    assert exists(run)
+    settings.EXECUTION_RETENTION_DAYS = 30
+    assert prune_by_command()[0] == 0
+    assert not exists(run)
+
+
+@pytest.mark.parametrize("arguments", [["--older-than", "-1"], ["--older-than", "nan"], ["--batch", "0"]])
+def test_nonsense_is_refused(arguments: list[str]) -> None:
+    with pytest.raises(CommandError, match="is not a number"):
+        call_command("prune_executions", *arguments)
+
+
+def test_workers_prune_only_if_they_are_told_to_and_one_at_a_time(user: User, drain: Drain, settings: Settings) -> None:
+    run = run_to_its_end(user, drain)
+    age(run)
+    pruner = Pruner()
+
+    assert pruner.prune_once() is None
+    settings.EXECUTION_RETENTION_DAYS = 30
+    other = open_session()
+    try:
+        other.execute("SELECT pg_advisory_lock(%s)", [PRUNING_LOCK])
+        assert pruner.prune_once() is None
+    finally:
+        other.close()
+    assert exists(run)
+    pruned = pruner.prune_once()
+
+    assert pruned is not None
+    assert pruned.runs == 1
+    assert not exists(run)
+
+
+def test_a_pruner_that_is_stopped_ends(settings: Settings) -> None:
+    pruner = Pruner()
+    pruner.start()
+
+    pruner.stop()
+
+    assert not pruner._thread.is_alive()
+
+
+def test_what_outlives_runs_stays(user: User, drain: Drain) -> None:
+    run = run_to_its_end(user, drain)
+    StoredValue.objects.create(user=user, key="kept", value=1)
+    QueueProbe.objects.create(queue="cpu")
+    age(run)
+
+    prune(OLD)
+
+    assert StoredValue.objects.exists()
+    assert QueueProbe.objects.exists()
+    assert User.objects.filter(pk=user.pk).exists()
