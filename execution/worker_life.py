@@ -11,10 +11,11 @@ from execution.departure import Departure
 from execution.places import MAX_PLACES, Places, take_place
 from execution.presence import Presence
 from execution.recovery import Sweeper
+from execution.retention import Pruner
 from execution.stopper import Stopper, Workplace
 from execution.tasks import send
 
-_beside: list[Sweeper | Presence | Stopper | Departure] = []
+_beside: list[Sweeper | Presence | Stopper | Departure | Pruner] = []
 _places: list[Places] = []
 
 
@@ -32,12 +33,12 @@ def take_own_place(**_options: Any) -> None:
 
 @worker_ready.connect
 def start_beside(sender: Any, **_options: Any) -> None:
-    """Take part in recovery (of all workers, one sweeps at a time), say that somebody listens, and stop blocks."""
+    """Take part in recovery (of all workers, one sweeps at a time), say that somebody listens, stop blocks, prune."""
     watch = BrokerWatch(sender.app)
     queues = sender.app.amqp.queues.consume_from
     workplaces: list[Workplace] = [*_places, coroutines]
     sweeper = Sweeper(send, also=[watch.look])
-    for each in (sweeper, Presence(queues), Stopper(workplaces), Departure(workplaces, send)):
+    for each in (sweeper, Presence(queues), Stopper(workplaces), Departure(workplaces, send), Pruner()):
         _beside.append(each)
         each.start()
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import accumulate
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from django.db import connection
@@ -97,7 +97,7 @@ class PrunableCounts:
 def find_moment(age: timedelta) -> datetime:
     """Return the moment that was `age` ago by the database's clock, which wrote all times of runs."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp() - %s", [age])
+        cursor.execute("SELECT clock_timestamp() - make_interval(secs => %s)", [age.total_seconds()])
         (moment,) = cursor.fetchone()
     return moment  # type: ignore[no-any-return]
 
@@ -142,7 +142,7 @@ def delete_trees(trees: Iterable[Tree]) -> None:
             cursor.execute(statement, {"runs": runs})
 
 
-def _parameters(old: OldRuns, *, after: UUID) -> dict[str, object]:
+def _parameters(old: OldRuns, *, after: UUID) -> dict[str, Any]:
     return {
         "after": after,
         "newest": _first_id_of(old.before + SLACK),
