@@ -9,6 +9,7 @@ from celery import Celery
 from celery.fixups.django import DjangoWorkerFixup  # type: ignore[attr-defined]
 from celery.signals import beat_init, celeryd_init, setup_logging, worker_process_init, worker_ready
 from django.db import close_old_connections
+from kombu.transport.redis import Channel as RedisChannel
 
 from config.startup import STARTUP_ERRORS, require_broker, require_database
 from execution.workers import READY_FILE_VARIABLE, die_with_parent
@@ -23,6 +24,10 @@ def _close_old_connections(_fixup: DjangoWorkerFixup, **_options: Any) -> None:
 # The fix-up as it comes opens a new connection for each task (twice the time of a hop). Django's own rule does: a
 # connection is kept, checked before it is used again, and closed after an error.
 DjangoWorkerFixup.close_database = _close_old_connections
+
+# When its connection breaks, a channel would send its unacknowledged messages again. That fails while the broker is
+# away, which ends the worker; and our rows know better what is lost.
+RedisChannel.do_restore = False
 
 app = Celery("config")
 app.config_from_object("django.conf:settings", namespace="CELERY")

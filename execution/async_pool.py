@@ -43,13 +43,16 @@ class TaskPool(BasePool):
         wait(self._left_behind.copy(), timeout=settings.SHUTDOWN_GRACE_SECONDS + LAST_WORDS_SECONDS)
 
     def on_apply(self, *task: Any, **callbacks: Any) -> None:
-        """Run a task (its function, arguments and keyword arguments) in a thread, and follow what it leaves behind."""
+        """Run a task (its function, arguments and keyword arguments) in a thread, and follow what it leaves behind.
+
+        It counts as accepted at once: a message that is acknowledged later than a broker outage begins ends the worker.
+        """
+        callbacks["accept_callback"](os.getpid(), time.monotonic())
         self._threads.submit(self._run, task, callbacks)
 
     def _run(self, task: tuple[Any, ...], callbacks: Mapping[str, Any]) -> None:
         target, arguments, keyword_arguments = task
         began = time.monotonic()
-        self._call_soon(callbacks["accept_callback"], os.getpid(), began)
         take_handed_over()
         failed, result, _runtime = target(*arguments, **keyword_arguments)
         left_behind = take_handed_over()
