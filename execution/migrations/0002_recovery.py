@@ -50,4 +50,13 @@ class Migration(migrations.Migration):
                 name="execution_with_time_limits",
             ),
         ),
+        migrations.RemoveIndex(model_name="nodeexecution", name="node_execution_queued"),
+        migrations.AddIndex(
+            model_name="nodeexecution",
+            index=models.Index(
+                condition=models.Q(("status", "QUEUED")),
+                fields=["queue", "queued_at"],
+                name="node_execution_in_queue",
+            ),
+        ),
     ]

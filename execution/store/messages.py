@@ -35,10 +35,12 @@ SELECT q.queue, LEAST(COALESCE(%(sent_at)s, clock_timestamp()), clock_timestamp(
 # The patience covers the time from a row's change to its message, and from a message's arrival to the claim.
 _TAKE_LOST = """
 WITH lost AS MATERIALIZED (
-    SELECT w.id FROM execution_queueprobe p JOIN execution_nodeexecution w ON w.queue = p.queue
-     WHERE w.status = 'QUEUED' AND w.queued_at < p.passed - make_interval(secs => %(patience)s)
-       AND p.passed_at < clock_timestamp() - make_interval(secs => %(patience)s / 3)
-     ORDER BY w.queued_at LIMIT %(limit)s FOR UPDATE OF w SKIP LOCKED
+    SELECT w.id FROM execution_queueprobe p, LATERAL (
+           SELECT id FROM execution_nodeexecution
+            WHERE status = 'QUEUED' AND queue = p.queue
+              AND queued_at < p.passed - make_interval(secs => %(patience)s)
+            ORDER BY queued_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED) AS w
+     WHERE p.passed_at < clock_timestamp() - make_interval(secs => %(patience)s / 3)
 )
 UPDATE execution_nodeexecution n SET queued_at = clock_timestamp()
   FROM lost, execution_execution e
@@ -65,18 +67,22 @@ def note_passed(queues: Collection[str], *, sent_at: datetime | None = None) -> 
 
 
 def take_lost(*, patience: float, limit: int) -> list[Ready]:
-    """Return node executions whose message is lost, the oldest first, and count them as sent now."""
+    """Return node executions whose message is lost, the oldest of each queue, and count them as sent now."""
     with connection.cursor() as cursor:
         cursor.execute(_TAKE_LOST, {"patience": patience, "limit": limit})
         return _describe(cursor.fetchall())
 
 
 def correct_queue_times() -> int:
-    """Let what was queued later than now have been queued now: the database's clock was set back. Return how many."""
+    """Let what was queued later than now have been queued now: the database's clock was set back. Return how many.
+
+    Only where a queue has been probed: elsewhere nobody asks.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE execution_nodeexecution SET queued_at = clock_timestamp()"
-            " WHERE status = 'QUEUED' AND queued_at > clock_timestamp() + interval '5 seconds'"
+            " WHERE status = 'QUEUED' AND queue = ANY(SELECT queue FROM execution_queueprobe)"
+            " AND queued_at > clock_timestamp() + interval '5 seconds'"
         )
         return int(cursor.rowcount)
 
