@@ -10,7 +10,13 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler, set_rollback
 
-from execution.exceptions import ExecutionError, ExecutionNotFoundError, ReviewDecidedError, ReviewNotFoundError
+from execution.exceptions import (
+    ExecutionError,
+    ExecutionNotFoundError,
+    ExecutionNotResumableError,
+    ReviewDecidedError,
+    ReviewNotFoundError,
+)
 from graphs.exceptions import GraphNotFoundError, GraphsError, UnknownBlockError
 
 CONTENT_TYPE = "application/problem+json"
@@ -22,6 +28,7 @@ STATUSES: tuple[tuple[type[Exception], HTTPStatus], ...] = (
     (ExecutionNotFoundError, HTTPStatus.NOT_FOUND),
     (ReviewNotFoundError, HTTPStatus.NOT_FOUND),
     (ReviewDecidedError, HTTPStatus.CONFLICT),
+    (ExecutionNotResumableError, HTTPStatus.CONFLICT),
     (GraphsError, HTTPStatus.BAD_REQUEST),
     (ExecutionError, HTTPStatus.BAD_REQUEST),
 )

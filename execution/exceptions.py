@@ -33,6 +33,10 @@ class ExecutionNotFoundError(ExecutionError):
     """There is no such run, or it is somebody else's."""
 
 
+class ExecutionNotResumableError(ExecutionError):
+    """The run has completed, or another run decides about it."""
+
+
 class ReviewNotFoundError(ExecutionError):
     """There is no such question, or it was asked by somebody else's run."""
 

@@ -52,6 +52,7 @@ class Execution(models.Model):
 
     unfinished = models.PositiveIntegerField(default=0)
     opened = models.PositiveIntegerField(default=0)
+    resumptions = models.PositiveIntegerField(default=0, db_default=0)
     node_count = models.PositiveIntegerField(default=0)
     node_error_count = models.PositiveIntegerField(default=0)
     output_count = models.PositiveIntegerField(default=0)
@@ -171,6 +172,7 @@ class PastAttempt(models.Model):
         FAILED = "FAILED"
         LOST = "LOST"
         HANDED_BACK = "HANDED_BACK"
+        STOPPED = "STOPPED"
 
     node_execution = models.ForeignKey(NodeExecution, on_delete=models.CASCADE, related_name="past_attempts")
     number = models.PositiveSmallIntegerField()

@@ -10,11 +10,12 @@ from django.db import transaction
 from execution.exceptions import ExecutionNotFoundError, MasksInvalidError, ReviewDecidedError
 from execution.models import Execution, OnError, Review
 from execution.planning import load_plan
+from execution.store.resuming import resume_run
 from execution.store.runs import wake
 from execution.store.starting import Order, start_run
 from execution.store.stopping import Receipt, stop_run
 from execution.store.waits import decide
-from execution.tasks import send
+from execution.tasks import revoke, send
 from execution.values import to_json_value
 from graphs.blocks.contract import Decision
 from graphs.models import GraphVersion
@@ -75,7 +76,20 @@ def stop_execution(*, execution_id: UUID) -> Receipt:
     if receipt is None:
         raise ExecutionNotFoundError(f"There is no execution {execution_id}.")
     transaction.on_commit(lambda: send(receipt.ready))
+    transaction.on_commit(lambda: revoke(receipt.queued))
     return receipt
+
+
+def resume_execution(*, execution_id: UUID) -> Execution:
+    """Let a run that ended FAILED or TERMINATED go on where it was cut off; one that goes on already is left alone.
+
+    Raises `ExecutionNotFoundError` and `ExecutionNotResumableError`.
+    """
+    ready = resume_run(execution_id)
+    if ready is None:
+        raise ExecutionNotFoundError(f"There is no execution {execution_id}.")
+    transaction.on_commit(lambda: send(ready))
+    return Execution.objects.get(pk=execution_id)
 
 
 def decide_review(*, user: AbstractBaseUser, review: Review, approved: bool, data: Any, message: str = "") -> Review:

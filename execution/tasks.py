@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 import structlog
-from celery import shared_task
+from celery import current_app, shared_task
 from django.db import Error as DatabaseError
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
@@ -18,6 +19,9 @@ from execution.store.runs import Ready
 
 # What the client libraries raise while the broker is away.
 BROKER_AWAY = (KombuError, RedisError, OSError)
+
+# Workers remember 50,000 revoked messages altogether.
+MOST_REVOKED: Final = 1000
 
 logger = structlog.get_logger(__name__)
 
@@ -61,6 +65,21 @@ def send(ready: Sequence[Ready]) -> None:
         for each in ready:
             task = execute_node_async if each.queue == IO_QUEUE else execute_node
             # The shadow name is what logs and Flower show: the block.
-            task.apply_async(args=(str(each.id),), queue=each.queue, shadow=each.name)
+            message_id = str(each.id) if each.is_revocable else None
+            task.apply_async(args=(str(each.id),), queue=each.queue, shadow=each.name, task_id=message_id)
     except BROKER_AWAY as error:
         logger.warning("broker can't be reached; recovery will send", count=len(ready), error=str(error))
+
+
+def revoke(node_execution_ids: Sequence[UUID]) -> None:
+    """Have the workers drop messages about these without asking the database. At most `MOST_REVOKED`: a short cut.
+
+    What is not revoked finds nothing to claim. Workers remember what they dropped for hours: call it only for node
+    executions whose later messages, if there are any, are not `is_revocable`.
+    """
+    if not node_execution_ids:
+        return
+    try:
+        current_app.control.revoke([str(key) for key in node_execution_ids[:MOST_REVOKED]])
+    except BROKER_AWAY as error:
+        logger.warning("broker can't be reached; the messages will be in vain", error=str(error))

@@ -25,6 +25,11 @@ urlpatterns = [
         views.StopView.as_view(),
         name="stop",
     ),
+    path(
+        "graphs/<uuid:graph_id>/executions/<uuid:execution_id>/resume",
+        views.ResumeView.as_view(),
+        name="resume",
+    ),
     path("executions", views.ExecutionsView.as_view(), name="executions"),
     path("reviews", views.ReviewsView.as_view(), name="reviews"),
     path("reviews/<uuid:review_id>/decide", views.DecideReviewView.as_view(), name="decide-review"),

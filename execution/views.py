@@ -25,7 +25,7 @@ from execution.serializers import (
     ReviewSerializer,
     StartSerializer,
 )
-from execution.services import decide_review, start_execution, stop_execution
+from execution.services import decide_review, resume_execution, start_execution, stop_execution
 from graphs.services import get_graph, get_version
 
 
@@ -121,6 +121,18 @@ class StopView(APIView):
         """Stop a run and all of its sub-runs for good; what has ended stays as it is. The answer is a receipt."""
         run = reporting.get_run(user_id=_pk(request), graph_id=graph_id, execution_id=execution_id)
         return Response(ReceiptSerializer(stop_execution(execution_id=run.pk)).data)
+
+
+class ResumeView(APIView):
+    """Resuming a run."""
+
+    @extend_schema(request=None, responses={202: ExecutionSerializer})
+    def post(self, request: Request, graph_id: UUID, execution_id: UUID) -> Response:
+        """Let a run that FAILED or was stopped go on. What it has completed is not done again."""
+        run = reporting.get_run(user_id=_pk(request), graph_id=graph_id, execution_id=execution_id)
+        resume_execution(execution_id=run.pk)
+        resumed = reporting.get_run(execution_id=run.pk)
+        return Response(ExecutionSerializer(resumed).data, status=status.HTTP_202_ACCEPTED)
 
 
 class NodeExecutionsView(generics.ListAPIView[NodeExecution]):

@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from execution.engine.ordering import travels_at_once
+from execution.engine.outputs import ERROR_PIN
 from execution.engine.statuses import UNFINISHED, Status
 from execution.models import OnError
 from execution.store.claims import Claimed, Hold
@@ -83,10 +84,12 @@ def record(claimed: Hold, *, outputs: Sequence[Output], position: int, end: End 
         if not _mark(claimed, position=position, count=len(outputs), end=end):
             return REFUSED
         _write_outputs(claimed.id, outputs, position)
-        travel(run, claimed.node_id, _travelling(run, claimed, outputs, has_ended=end is not None))
+        failure = _explain_failure(run, claimed, end)
+        has_ended = end is not None and not failure
+        travel(run, claimed.node_id, _travelling(run, claimed, _without_fatal(run, outputs), has_ended=has_ended))
         if end is not None:
             _count_end(run, end)
-        save_run(run, failure=_explain_failure(run, claimed, end))
+        save_run(run, failure=failure)
     return Recorded(accepted=True, ready=tuple(run.ready))
 
 
@@ -261,6 +264,13 @@ def _count_end(run: LockedRun, end: End) -> None:
     run.errors += end.status is Status.FAILED
     run.walltime += end.walltime
     run.cputime += end.cputime
+
+
+def _without_fatal(run: LockedRun, outputs: Sequence[Output]) -> Sequence[Output]:
+    """Leave out an error that fails the run: nobody is left to deal with it, and the run may be resumed without it."""
+    if run.on_error != OnError.FAIL_RUN:
+        return outputs
+    return [(pin, value) for pin, value in outputs if pin != ERROR_PIN]
 
 
 def _explain_failure(run: LockedRun, claimed: Hold, end: End | None) -> str:

@@ -17,11 +17,15 @@ from execution.values import dump
 
 @dataclass(frozen=True, kw_only=True)
 class Ready:
-    """A node execution that became QUEUED: send a message with its id to `queue`. `name` is its block's."""
+    """A node execution that became QUEUED: send a message with its id to `queue`. `name` is its block's.
+
+    `is_revocable`: its messages may be called by its id. Not in a resumed run, whose earlier messages were revoked.
+    """
 
     id: UUID
     queue: str
     name: str
+    is_revocable: bool = False
 
 
 @dataclass(kw_only=True)
@@ -39,6 +43,7 @@ class LockedRun:
     unfinished: int
     opened: int
     output_count: int
+    resumptions: int
     ended: int = 0
     errors: int = 0
     walltime: float = 0.0
@@ -57,7 +62,9 @@ class LockedRun:
     def announce(self, node_execution_id: UUID, node_id: UUID) -> None:
         """Note that a node execution of this run became QUEUED."""
         spec = self.graph.specs[node_id]
-        self.ready.append(Ready(id=node_execution_id, queue=spec.queue, name=spec.name))
+        self.ready.append(
+            Ready(id=node_execution_id, queue=spec.queue, name=spec.name, is_revocable=not self.resumptions)
+        )
 
 
 def lock_run(execution_id: UUID) -> LockedRun | None:
@@ -65,13 +72,13 @@ def lock_run(execution_id: UUID) -> LockedRun | None:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT status, graph_version_id, nodes_input_masks, simulate, max_node_executions, on_error, parent_id,"
-            " unfinished, opened, output_count FROM execution_execution WHERE id = %s FOR NO KEY UPDATE",
+            " unfinished, opened, output_count, resumptions FROM execution_execution WHERE id = %s FOR NO KEY UPDATE",
             [execution_id],
         )
         row = cursor.fetchone()
     if row is None:
         return None
-    status, version_id, masks, simulate, limit, on_error, parent_id, unfinished, opened, output_count = row
+    status, version_id, masks, simulate, limit, on_error, parent_id, unfinished, opened, output_count, resumptions = row
     return LockedRun(
         id=execution_id,
         status=Status(status),
@@ -84,6 +91,7 @@ def lock_run(execution_id: UUID) -> LockedRun | None:
         unfinished=unfinished,
         opened=opened,
         output_count=output_count,
+        resumptions=resumptions,
     )
 
 

@@ -38,7 +38,8 @@ class Receipt:
     """What a stop did. `runs` are the run itself and those below it that were stopped with it.
 
     `had_ended` says that the run had ended before, `status` how. `stopped`, `completed` and `failed` count node
-    executions of the whole tree, `cost` is in credits. `ready` is to be sent: who waited for the run goes on.
+    executions of the whole tree, `cost` is in credits. `ready` is to be sent: who waited for the run goes on. `queued`
+    are node executions (not all of many) whose messages are in vain.
     """
 
     execution_id: UUID
@@ -50,6 +51,7 @@ class Receipt:
     cost: int
     runs: tuple[StoppedRun, ...]
     ready: tuple[Ready, ...]
+    queued: tuple[UUID, ...]
 
 
 def stop_run(execution_id: UUID) -> Receipt | None:
@@ -104,6 +106,7 @@ def _write_receipt(
             for key, parent_id, was in listed
         ),
         ready=tuple(ready),
+        queued=tuple(key for those in terminated for key in those.queued),
     )
 
 

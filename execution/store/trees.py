@@ -31,7 +31,8 @@ WITH unfinished AS (
       FROM unfinished u WHERE n.id = u.id
  RETURNING u.execution_id, u.status, n.id
 )
-SELECT execution_id, status, count(*), array_agg(id ORDER BY id) FILTER (WHERE status = 'RUNNING')
+SELECT execution_id, status, count(*), array_agg(id ORDER BY id) FILTER (WHERE status = 'RUNNING'),
+       (array_agg(id ORDER BY id) FILTER (WHERE status = 'QUEUED'))[:1000]
   FROM terminated GROUP BY execution_id, status
 """
 
@@ -57,12 +58,16 @@ class RunBelow:
 
 @dataclass(frozen=True, kw_only=True)
 class Terminated:
-    """How many node executions of a run ended before their time; `was` is how they stood, `running` those that ran."""
+    """How many node executions of a run ended before their time; `was` is how they stood, `running` those that ran.
+
+    `queued` are the first of those that were to run.
+    """
 
     execution_id: UUID
     was: Status
     count: int
     running: tuple[UUID, ...]
+    queued: tuple[UUID, ...]
 
 
 def lock_runs_below(execution_id: UUID) -> list[RunBelow]:
@@ -86,8 +91,14 @@ def terminate_nodes(execution_ids: Collection[UUID]) -> list[Terminated]:
             _TERMINATE_NODES, {"runs": list(execution_ids), "statuses": [Status.INCOMPLETE, *sorted(UNFINISHED)]}
         )
         return [
-            Terminated(execution_id=key, was=Status(was), count=count, running=tuple(running or ()))
-            for key, was, count, running in cursor.fetchall()
+            Terminated(
+                execution_id=key,
+                was=Status(was),
+                count=count,
+                running=tuple(running or ()),
+                queued=tuple(queued or ()),
+            )
+            for key, was, count, running, queued in cursor.fetchall()
         ]
 
 

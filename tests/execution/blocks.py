@@ -22,6 +22,7 @@ from graphs.blocks.contract import (
     Sleep,
     Yielded,
 )
+from graphs.exceptions import BlockError
 
 
 class PauseInputs(BlockInputs):
@@ -86,6 +87,39 @@ class TooSlowAsyncBlock(AsyncPauseBlock):
     id = "5a2f0a52-2c6e-4f0b-9a55-4a8d3a9d2b04"
     name = "TooSlowAsyncBlock"
     time_limit = timedelta(seconds=0.5)
+
+
+class FailsOnceInputs(BlockInputs):
+    """What to pass on, and what to fail at."""
+
+    value: int = Field(description="What is passed on.")
+    fails_at: int = Field(description="The value at which it fails the first time.")
+
+
+class FailsOnceOutputs(BlockOutputs):
+    """What comes before the failure and after it."""
+
+    before: int = Field(description="The value, at once.")
+    after: int = Field(description="The value, where it doesn't fail.")
+
+
+class FailsOnceBlock(Block[FailsOnceInputs]):
+    """Fails the first time that a value comes."""
+
+    id = "5a2f0a52-2c6e-4f0b-9a55-4a8d3a9d2b77"
+    name = "FailsOnceBlock"
+    description = "Fails at one value, but not twice."
+    Inputs = FailsOnceInputs
+    Outputs = FailsOnceOutputs
+    examples = ()
+
+    def run(self, inputs: FailsOnceInputs, context: BlockContext) -> Iterator[Yielded]:
+        """Emit, fail perhaps, emit."""
+        yield "before", inputs.value
+        if inputs.value == inputs.fails_at and not context.memory.get("failed", across_agents=False):
+            context.memory.set("failed", True, across_agents=False)
+            raise BlockError("Not yet.")
+        yield "after", inputs.value
 
 
 class EndlessInputs(BlockInputs):

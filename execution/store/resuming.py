@@ -1,0 +1,131 @@
+"""Resuming a run that has ended FAILED or TERMINATED: what was cut off goes on, what was completed stays.
+
+What a node execution was before it was terminated can be told from its row: one that never was QUEUED waited for pins,
+one with a time to wake at slept. All others are queued: a block that waited for a person or a sub-run comes to that
+wait again.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from execution.engine.statuses import UNFINISHED, Status
+from execution.exceptions import ExecutionNotResumableError
+from execution.models import OnError, PastAttempt
+from execution.store.runs import LockedRun, Ready, lock_run, save_run
+from execution.store.trees import lock_runs_below
+
+# The error of a node execution that failed its run has not travelled (see `record`), so it can be taken back.
+_TAKE_ERRORS_BACK = """
+WITH failed AS (
+    SELECT id, attempt, worker, claimed_at, ended_at FROM execution_nodeexecution
+     WHERE execution_id = %(run)s AND status = 'FAILED'
+), errors AS (
+    DELETE FROM execution_output o USING failed f
+     WHERE o.node_execution_id = f.id AND o.pin = 'error' RETURNING o.node_execution_id AS id, o.value
+), kept AS (
+    INSERT INTO execution_pastattempt (node_execution_id, number, outcome, worker, error, began_at, ended_at)
+    SELECT f.id, f.attempt, %(outcome)s, f.worker, COALESCE(e.value #>> '{}', ''), f.claimed_at, f.ended_at
+      FROM failed f LEFT JOIN errors e USING (id) WHERE f.claimed_at IS NOT NULL
+)
+UPDATE execution_nodeexecution n
+   SET status = 'TERMINATED', output_count = output_count - (SELECT count(*) FROM errors e WHERE e.id = n.id)
+  FROM failed f WHERE n.id = f.id
+"""
+
+_KEEP_STOPPED_ATTEMPTS = """
+INSERT INTO execution_pastattempt (node_execution_id, number, outcome, worker, error, began_at, ended_at)
+SELECT n.id, n.attempt, %(outcome)s, n.worker, '', n.claimed_at, n.ended_at FROM execution_nodeexecution n
+ WHERE n.execution_id = ANY(%(runs)s) AND n.status = 'TERMINATED' AND n.attempt > 0
+   AND NOT EXISTS (SELECT FROM execution_pastattempt p WHERE p.node_execution_id = n.id AND p.began_at = n.claimed_at)
+"""
+
+_RESUME_NODES = """
+UPDATE execution_nodeexecution
+   SET status = CASE WHEN queued_at IS NULL THEN 'INCOMPLETE'
+                     WHEN wake_at IS NOT NULL THEN 'SUSPENDED' ELSE 'QUEUED' END,
+       queued_at = CASE WHEN queued_at IS NOT NULL THEN clock_timestamp() END,
+       ended_at = NULL, attempt = 0, losses = 0
+ WHERE execution_id = ANY(%s) AND status = 'TERMINATED' RETURNING id, execution_id, node_id, status
+"""
+
+_RESUME_RUN = """
+UPDATE execution_execution
+   SET status = 'QUEUED', resumptions = resumptions + 1, started_at = NULL, ended_at = NULL, error = '',
+       warnings = '[]', node_count = node_count - %(failed)s, node_error_count = node_error_count - %(failed)s
+ WHERE id = %(run)s AND status IN ('FAILED', 'TERMINATED')
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Resumed:
+    id: UUID
+    execution_id: UUID
+    node_id: UUID
+    status: Status
+
+
+def resume_run(execution_id: UUID) -> list[Ready] | None:
+    """Let a run go on, with the sub-runs that were ended with it; return what became QUEUED. None: no such run.
+
+    Nothing happens to a run that has not ended. Raises `ExecutionNotResumableError`.
+    """
+    with transaction.atomic():
+        run = lock_run(execution_id)
+        if run is None:
+            return None
+        if run.status in (Status.QUEUED, Status.RUNNING):
+            return []
+        if run.status is Status.COMPLETED:
+            raise ExecutionNotResumableError("The run has completed: there is nothing to resume.")
+        if run.parent_id is not None:
+            raise ExecutionNotResumableError("A sub-run goes on when the run at the top of its tree is resumed.")
+        failed = _take_errors_back(run)
+        below = [each for each in lock_runs_below(run.id) if each.status is Status.TERMINATED]
+        nodes: list[_Resumed] = []
+        level = [run.id]
+        while level:
+            resumed = _resume_nodes(level)
+            nodes += resumed
+            waiting = {node.id for node in resumed}
+            level = [each.id for each in below if each.parent_id in waiting]
+        runs = [run.id, *(each.id for each in below if each.parent_id in {node.id for node in nodes})]
+        return [ready for key in runs for ready in _resume(key, nodes, failed=failed if key == run.id else 0)]
+
+
+def _take_errors_back(run: LockedRun) -> int:
+    """Forget how a node failed the whole run; return how many did. Other errors have travelled and stay."""
+    if run.status is not Status.FAILED or run.on_error != OnError.FAIL_RUN:
+        return 0
+    with connection.cursor() as cursor:
+        cursor.execute(_TAKE_ERRORS_BACK, {"run": run.id, "outcome": PastAttempt.Outcome.FAILED})
+        return int(cursor.rowcount)
+
+
+def _resume_nodes(execution_ids: Collection[UUID]) -> list[_Resumed]:
+    runs = list(execution_ids)
+    with connection.cursor() as cursor:
+        cursor.execute(_KEEP_STOPPED_ATTEMPTS, {"runs": runs, "outcome": PastAttempt.Outcome.STOPPED})
+        cursor.execute(_RESUME_NODES, [runs])
+        return [
+            _Resumed(id=key, execution_id=run_id, node_id=node_id, status=Status(status))
+            for key, run_id, node_id, status in cursor.fetchall()
+        ]
+
+
+def _resume(execution_id: UUID, nodes: Sequence[_Resumed], *, failed: int) -> list[Ready]:
+    """Count what goes on in a run. One in which nothing does completes."""
+    with connection.cursor() as cursor:
+        cursor.execute(_RESUME_RUN, {"run": execution_id, "failed": failed})
+    run = lock_run(execution_id)
+    if run is None:
+        raise LookupError(f"The run {execution_id} has vanished while it was resumed.")
+    for node in nodes:
+        if node.execution_id == execution_id and node.status in UNFINISHED:
+            run.unfinished += 1
+            if node.status is Status.QUEUED:
+                run.announce(node.id, node.node_id)
+    save_run(run)
+    return run.ready
