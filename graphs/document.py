@@ -35,8 +35,7 @@ class LinkDocument:
 class GraphDocument:
     """One version of a graph, without its sub-graphs: those are graphs of their own.
 
-    `settings` holds what the graph asks of its runs: `max_node_executions` (int) and `on_error`
-    ("continue" | "fail_run").
+    `settings` holds what the graph asks of its runs (see `graphs.validation.settings`), and whatever else came along.
     """
 
     name: str

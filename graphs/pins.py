@@ -11,7 +11,10 @@ from typing import Final
 TOOLS_PIN: Final = "tools"
 TOOL_PREFIX: Final = "tools_^_"
 TOOL_SEPARATOR: Final = "_~_"
+MAX_LIST_INDEX: Final = 10_000
+"""A list that is put together from its items gets no longer than that (and one)."""
 
+_MAX_DIGITS: Final = 12
 _DELIMITER: Final = re.compile(r"_[$#@]_")
 _LIST_STEP: Final = re.compile(r"_\$_(.*?)(?=_[$#@]_|$)", re.DOTALL)
 
@@ -26,10 +29,18 @@ def part_of(name: str) -> str:
     return name[len(base_of(name)) :]
 
 
-def find_bad_index(name: str) -> str | None:
-    """Return the first list index in `name` that is not a whole number from 0 on; None if all are."""
-    indexes = (match.group(1) for match in _LIST_STEP.finditer(name))
-    return next((index for index in indexes if not (index.isascii() and index.isdigit())), None)
+def find_bad_index(name: str, *, known: Container[str] = ()) -> str | None:
+    """Return the first list index in `name` that is not a whole number from 0 to `MAX_LIST_INDEX`; None if all are.
+
+    A pin that is `known` under its full name has no parts, and so no index.
+    """
+    indexes = () if name in known else _LIST_STEP.finditer(name)
+    return next((match.group(1) for match in indexes if not _is_index(match.group(1))), None)
+
+
+def _is_index(text: str) -> bool:
+    is_number = text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS
+    return is_number and int(text) <= MAX_LIST_INDEX
 
 
 def is_tool(name: str) -> bool:

@@ -168,12 +168,24 @@ def find_sub_graphs(*, version: GraphVersion) -> list[GraphVersion]:
 
 def find_run_problems(*, version: GraphVersion, masks: Masks = frozenset(), simulate: bool = False) -> Problems:
     """Return what keeps a version from running, the graphs that it runs included: {node id: {field: message}}."""
-    return problems_for_run(version.document(), masks=masks, simulate=simulate, find_graph=_SubGraphs(version))
+    return problems_for_run(
+        version.document(),
+        masks=masks,
+        simulate=simulate,
+        find_graph=_SubGraphs(version),
+        max_nesting=settings.MAX_SUB_RUN_DEPTH,
+    )
 
 
 def check_runnable(*, version: GraphVersion, masks: Masks = frozenset(), simulate: bool = False) -> None:
     """Raise `GraphInvalidError` with every problem if the version, or a graph that it runs, can't run."""
-    refuse_unrunnable(version.document(), masks=masks, simulate=simulate, find_graph=_SubGraphs(version))
+    refuse_unrunnable(
+        version.document(),
+        masks=masks,
+        simulate=simulate,
+        find_graph=_SubGraphs(version),
+        max_nesting=settings.MAX_SUB_RUN_DEPTH,
+    )
 
 
 class _SubGraphs:

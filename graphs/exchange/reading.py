@@ -12,6 +12,7 @@ from graphs.exceptions import GraphDocumentError
 from graphs.exchange.json_text import Path, check_json, write_path
 from graphs.exchange.limits import Limits
 from graphs.exchange.records import GraphRecord, LinkRecord, NodeRecord
+from graphs.validation import explain_settings
 
 MAX_NAME_LENGTH: Final = 500
 MAX_BLOCK_ID_LENGTH: Final = 64
@@ -130,8 +131,7 @@ class _Reader:
         name: str = self.read(graph, "name", str, path, default="")
         if len(name) > MAX_NAME_LENGTH:
             self.tell(("name", path), f"has {len(name):,} characters; at most {MAX_NAME_LENGTH} fit")
-        settings = dict(self.read(graph, "settings", dict, path, default={}))
-        settings.update({key: graph[key] for key in KEPT_SETTINGS if graph.get(key) is not None})
+        settings = self.read_settings(graph, path)
         nodes = tuple(self.read_node(node, place) for node, place in self.read_items(graph, "nodes", path))
         return GraphRecord(
             id=self.read(graph, "id", str, path, default=""),
@@ -142,6 +142,13 @@ class _Reader:
             nodes=nodes,
             links=self.read_links(graph, path, nodes=nodes),
         )
+
+    def read_settings(self, graph: dict[str, Any], path: Path) -> dict[str, Any]:
+        """Return the settings, those of unknown keys as they are."""
+        settings = dict(self.read(graph, "settings", dict, path, default={}))
+        for key, told in explain_settings(settings).items():
+            self.tell((key, ("settings", path)), told)
+        return settings | {key: graph[key] for key in KEPT_SETTINGS if graph.get(key) is not None}
 
     def read_node(self, node: dict[str, Any], path: Path) -> NodeRecord:
         block_id = self.read_id(node, "block_id", path)

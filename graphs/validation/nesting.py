@@ -13,7 +13,7 @@ from graphs.validation.naming import describe_node
 from graphs.validation.saving import Problems
 
 MAX_NESTING: Final = 10
-"""How deep graphs may run each other."""
+"""How deep graphs may run each other unless somebody says otherwise."""
 
 FindInterface = Callable[[str], Interface | None]
 FindGraph = Callable[[UUID, int], GraphDocument | None]
@@ -26,6 +26,7 @@ class Nesting:
     find: FindInterface
     find_graph: FindGraph
     problems_of: Callable[[GraphDocument], Problems]
+    max_nesting: int = MAX_NESTING
     depths: dict[tuple[UUID, int], int] = field(default_factory=dict)
 
     def explain(self, node: NodeDocument, *, above: tuple[tuple[UUID, int], ...] = ()) -> str | None:
@@ -34,10 +35,10 @@ class Nesting:
         target = reference.target
         if target in above:
             return "runs a graph that it is itself a part of"
-        if target in self.depths and len(above) + self.depths[target] <= MAX_NESTING:
+        if target in self.depths and len(above) + self.depths[target] <= self.max_nesting:
             return None
-        if len(above) >= MAX_NESTING:
-            return f"is nested in {MAX_NESTING} other graphs, which is as deep as graphs may run each other"
+        if len(above) >= self.max_nesting:
+            return f"is nested in {self.max_nesting} other graphs, which is as deep as graphs may run each other"
         document = self.find_graph(*target) if target else None
         if target is None or document is None:
             version = "" if reference.graph_version is None else f" version {reference.graph_version}"

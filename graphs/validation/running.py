@@ -3,21 +3,20 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
 from uuid import UUID
 
 from graphs.agents import read_reference
-from graphs.blocks.contract import ERROR_PIN, Kind
+from graphs.blocks.contract import Kind
 from graphs.blocks.interfaces import Interface
 from graphs.blocks.registry import find_interface
-from graphs.document import GraphDocument, LinkDocument, NodeDocument
-from graphs.pins import base_of, find_bad_index, is_tool
+from graphs.document import GraphDocument, NodeDocument
+from graphs.pins import base_of, find_bad_index
 from graphs.validation.constants import explain_misfit
+from graphs.validation.known_pins import is_agent, knows_sink, knows_source, list_inputs
+from graphs.validation.masks import MASKS_PIN, explain_agents_masks, problems_of_masks
 from graphs.validation.naming import describe_node
-from graphs.validation.nesting import FindGraph, FindInterface, Nesting
+from graphs.validation.nesting import MAX_NESTING, FindGraph, FindInterface, Nesting
 from graphs.validation.saving import WHOLE_GRAPH, Problems, add_problem, problems_for_saving, refuse
-
-AGENT_SETTINGS: Final = frozenset({"graph_id", "graph_version", "input_schema", "output_schema", "inputs", "user_id"})
 
 Masks = Collection[tuple[UUID, str]] | Mapping[UUID, Collection[str]]
 
@@ -43,15 +42,17 @@ def problems_for_run(
     simulate: bool = False,
     find: FindInterface = find_interface,
     find_graph: FindGraph | None = None,
+    max_nesting: int = MAX_NESTING,
 ) -> Problems:
     """Return every reason why the graph can't run, as {node id: {field: message}}; `WHOLE_GRAPH` is the graph itself.
 
     `masks` are the pins that the run sets, as (node, pin) or {node: {pin: value}}. A simulated run only needs sound
-    links and a node to start with. `find_graph` returns a graph of the owner's by id and version; without it, agent
-    nodes are trusted.
+    links, settings and masks, and a node to start with. `find_graph` returns a graph of the owner's by id and version;
+    without it, agent nodes are trusted. `max_nesting` is how deep graphs may run each other.
     """
     check = _Check(document=document, find=find, masks=_group(masks), problems=problems_for_saving(document))
     _check_start(check)
+    _check_masks(check, find_graph)
     if simulate:
         return check.problems
     for link in document.links:
@@ -60,7 +61,7 @@ def problems_for_run(
         _check_node(check, node)
     _check_links(check)
     if find_graph:
-        _check_agents(check, find_graph)
+        _check_agents(check, find_graph, max_nesting)
     return check.problems
 
 
@@ -71,9 +72,12 @@ def refuse_unrunnable(
     simulate: bool = False,
     find: FindInterface = find_interface,
     find_graph: FindGraph | None = None,
+    max_nesting: int = MAX_NESTING,
 ) -> None:
     """Raise `GraphInvalidError` with everything that `problems_for_run` finds."""
-    problems = problems_for_run(document, masks=masks, simulate=simulate, find=find, find_graph=find_graph)
+    problems = problems_for_run(
+        document, masks=masks, simulate=simulate, find=find, find_graph=find_graph, max_nesting=max_nesting
+    )
     refuse(problems, what="can't run")
 
 
@@ -108,6 +112,16 @@ def _starts(node: NodeDocument, *, fed: Collection[UUID], find: FindInterface) -
     return kind is Kind.INPUT or (kind is not Kind.NOTE and node.id not in fed)
 
 
+def _check_masks(check: _Check, find_graph: FindGraph | None) -> None:
+    for node_id, fields in problems_of_masks(check.document, check.masks, find=check.find).items():
+        for name, message in fields.items():
+            add_problem(check.problems, node=node_id, field=name, message=message)
+    for node in check.document.nodes:
+        told = explain_agents_masks(node, find=check.find, find_graph=find_graph)
+        if told:
+            check.tell(node, MASKS_PIN, f"{_say(check, node)}: “{MASKS_PIN}” {told}.")
+
+
 def _check_node(check: _Check, node: NodeDocument) -> None:
     interface = check.find(node.block_id)
     if interface is None:
@@ -136,7 +150,8 @@ def _check_constants(check: _Check, node: NodeDocument, interface: Interface) ->
 
 
 def _check_index(check: _Check, node: NodeDocument, name: str) -> None:
-    bad = find_bad_index(name)
+    interface = check.find(node.block_id)
+    bad = find_bad_index(name, known=list_inputs(node, interface) if interface else ())
     if bad is not None:
         check.tell(node, name, f"“{bad}” in “{name}” isn't a list index.")
 
@@ -145,14 +160,15 @@ def missing_inputs(
     node: NodeDocument, interface: Interface, *, connected: Iterable[str], masked: Collection[str] = ()
 ) -> list[str]:
     """Return the required pins that nothing gives a value to: no constant, no link, no part of one, no mask."""
-    bases = {base_of(name, known=interface.inputs) for name in connected}
-    given = {base_of(name, known=interface.inputs) for name, value in node.input_default.items() if value is not None}
-    required = _required_pins(node, interface)
-    return [name for name in required if name not in bases and name not in given and name not in masked]
+    pins = list_inputs(node, interface)
+    bases = {base_of(name, known=pins) for name in connected}
+    given = {base_of(name, known=pins) for name, value in node.input_default.items() if value is not None}
+    filled = {base_of(name, known=pins) for name in masked}
+    return [name for name in _required_pins(node, interface) if name not in bases | given | filled]
 
 
 def _required_pins(node: NodeDocument, interface: Interface) -> list[str]:
-    if interface.kind is not Kind.AGENT:
+    if not is_agent(interface):
         return [pin.name for pin in interface.inputs.values() if pin.required]
     reference = read_reference(node.input_default)
     return ["graph_id", "graph_version", *sorted(reference.required - reference.given)]
@@ -170,37 +186,17 @@ def _check_links(check: _Check) -> None:
             _check_index(check, sink, link.sink_name)
 
 
-def knows_source(node: NodeDocument, link: LinkDocument, *, find: FindInterface = find_interface) -> bool:
-    """Whether the node has the pin that the link comes from. Of an unknown block nothing is known to be missing."""
-    interface = find(node.block_id)
-    if interface is None or is_tool(link.source_name):
-        return True
-    pins: Collection[str] = {*interface.outputs, ERROR_PIN}
-    if interface.kind is Kind.AGENT:
-        pins = {*pins, *read_reference(node.input_default).outputs}
-    return base_of(link.source_name, known=pins) in pins
-
-
-def knows_sink(node: NodeDocument, link: LinkDocument, *, find: FindInterface = find_interface) -> bool:
-    """Whether the node has the pin that the link leads to."""
-    interface = find(node.block_id)
-    if interface is None:
-        return True
-    pins: Collection[str] = interface.inputs.keys()
-    if interface.kind is Kind.AGENT:
-        pins = {*pins, *AGENT_SETTINGS, *read_reference(node.input_default).inputs}
-    return base_of(link.sink_name, known=pins) in pins
-
-
-def _check_agents(check: _Check, find_graph: FindGraph) -> None:
+def _check_agents(check: _Check, find_graph: FindGraph, max_nesting: int) -> None:
     nesting = Nesting(
-        find=check.find, find_graph=find_graph, problems_of=lambda document: problems_for_run(document, find=check.find)
+        find=check.find,
+        find_graph=find_graph,
+        problems_of=lambda document: problems_for_run(document, find=check.find),
+        max_nesting=max_nesting,
     )
     for node in check.document.nodes:
-        interface = check.find(node.block_id)
-        told = nesting.explain(node) if interface and interface.kind is Kind.AGENT else None
+        told = nesting.explain(node) if is_agent(check.find(node.block_id)) else None
         if told:
-            check.tell(node, "graph_id", f"{_name(node, interface)} {told}.")
+            check.tell(node, "graph_id", f"{_say(check, node)} {told}.")
 
 
 def _say(check: _Check, node: NodeDocument) -> str:

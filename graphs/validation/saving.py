@@ -7,6 +7,7 @@ from uuid import UUID
 
 from graphs.document import GraphDocument
 from graphs.exceptions import GraphInvalidError
+from graphs.validation.settings import explain_settings
 
 Problems = dict[UUID, dict[str, str]]
 
@@ -22,14 +23,28 @@ def add_problem(problems: Problems, *, node: UUID, field: str, message: str) -> 
 
 
 def problems_for_saving(document: GraphDocument) -> Problems:
-    """Return what is structurally wrong: ids that occur twice, and links to nodes that don't exist.
+    """Return what is structurally wrong: ids that occur twice, links to nodes that don't exist, impossible settings.
 
     A dangling link is reported at the end that exists, or at its source if neither does.
     """
     problems: Problems = {}
+    for key, told in explain_settings(document.settings).items():
+        add_problem(problems, node=WHOLE_GRAPH, field=f"settings.{key}", message=f"settings.{key} {told}.")
+    _check_ids(problems, document)
+    _check_ends(problems, document)
+    return problems
+
+
+def _check_ids(problems: Problems, document: GraphDocument) -> None:
     for node_id, count in Counter(node.id for node in document.nodes).items():
         if count > 1:
             add_problem(problems, node=node_id, field="id", message=f"{count} nodes have this id.")
+    for link_id, count in Counter(link.id for link in document.links).items():
+        if count > 1:
+            add_problem(problems, node=WHOLE_GRAPH, field="links", message=f"{count} links have the id {link_id}.")
+
+
+def _check_ends(problems: Problems, document: GraphDocument) -> None:
     known = {node.id for node in document.nodes}
     for link in document.links:
         if link.sink_id not in known:
@@ -39,10 +54,6 @@ def problems_for_saving(document: GraphDocument) -> Problems:
             node = link.sink_id if link.sink_id in known else link.source_id
             message = f"A link to “{link.sink_name}” comes from node {link.source_id}, which doesn't exist."
             add_problem(problems, node=node, field=link.sink_name, message=message)
-    for link_id, count in Counter(link.id for link in document.links).items():
-        if count > 1:
-            add_problem(problems, node=WHOLE_GRAPH, field="links", message=f"{count} links have the id {link_id}.")
-    return problems
 
 
 def refuse_unsavable(document: GraphDocument) -> None:

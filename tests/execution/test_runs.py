@@ -318,9 +318,9 @@ def test_what_a_sub_run_emits_travels_while_it_still_runs(user: User, drain: Dra
 
 
 def test_sub_graphs_nested_too_deeply_are_an_error_of_the_node(user: User, drain: Drain, settings: Settings) -> None:
-    settings.MAX_SUB_RUN_DEPTH = 0
-
     run = start(user, make_family())
+
+    settings.MAX_SUB_RUN_DEPTH = 0  # known before a run starts as well; but which graph runs, a block may say
     drain.run()
 
     assert ended(run).status == Status.COMPLETED

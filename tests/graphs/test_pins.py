@@ -32,10 +32,19 @@ def test_a_pin_known_under_its_full_name_has_no_parts() -> None:
         ("list_$_-1", "-1"),
         ("a_#_b_$_", ""),
         ("a", None),
+        ("list_$_10000", None),
+        ("list_$_10001", "10001"),
+        ("list_$_999999", "999999"),
+        ("list_$_000000000007", None),
+        ("list_$_0000000000007", "0000000000007"),
     ],
 )
-def test_a_list_index_is_a_whole_number_from_0_on(name: str, bad: str | None) -> None:
+def test_a_list_index_is_a_whole_number_of_bounded_size(name: str, bad: str | None) -> None:
     assert find_bad_index(name) == bad
+
+
+def test_a_pin_known_under_its_full_name_has_no_index() -> None:
+    assert find_bad_index("cost_$_total", known={"cost_$_total"}) is None
 
 
 def test_a_tool_pin_follows_its_sink_to_its_new_id() -> None:

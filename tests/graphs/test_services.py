@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -129,6 +130,35 @@ def test_a_graph_that_runs_itself_is_refused(owner: User) -> None:
 
     with pytest.raises(GraphInvalidError, match="can't run"):
         check_runnable(version=imported.version)
+
+
+def test_graphs_may_nest_as_deep_as_the_settings_say(owner: User, settings: Settings) -> None:
+    version = import_graph(owner=owner, document=nested_json()).version
+
+    settings.MAX_SUB_RUN_DEPTH = 1
+    check_runnable(version=version)
+
+    settings.MAX_SUB_RUN_DEPTH = 0
+    (told,) = find_run_problems(version=version).values()
+    assert "as deep as graphs may run each other" in told["graph_id"]
+
+
+@pytest.mark.parametrize("key", ["max_node_executions", "on_error", "max_duration", "idle_limit"])
+def test_impossible_settings_are_never_saved_and_never_run(owner: User, key: str) -> None:
+    document = calculator_json(settings={key: "lots"})
+
+    with pytest.raises(GraphDocumentError, match=rf"\$\.settings\.{key} must be .*, not “lots”"):
+        import_graph(owner=owner, document=document)
+
+    version = import_graph(owner=owner, document=calculator_json(settings={"unknown": "lots"})).version
+    with pytest.raises(GraphDocumentError, match=rf"\$\.settings\.{key}"):
+        replace_graph(graph=version.graph, document=document)
+    with pytest.raises(GraphInvalidError, match=rf"settings\.{key}"):
+        create_version(graph=version.graph, document=replace(version.document(), settings={key: "lots"}))
+
+    version.settings = {key: "lots"}  # as a version that was saved before anybody looked
+    with pytest.raises(GraphInvalidError, match=rf"settings\.{key}"):
+        check_runnable(version=version)
 
 
 def test_what_is_exported_can_be_imported_by_somebody_else(owner: User, stranger: User) -> None:

@@ -34,6 +34,12 @@ VALUES = st.recursive(
     max_leaves=8,
 )
 PINS = st.sampled_from(["a", "result", "values_#_x", "list_$_0", "tools"]) | NAMES.filter(bool)
+SETTINGS = {
+    "on_error": st.sampled_from(["continue", "fail_run"]),
+    "max_node_executions": st.integers(1, 1_000_000),
+    "instructions": TEXTS,
+    "anything": VALUES,
+}
 BLOCKS = st.sampled_from([INPUT, OUTPUT, CALCULATOR, FILL_TEXT_TEMPLATE, NOBODY_KNOWS])
 
 
@@ -76,7 +82,7 @@ def documents(draw: st.DrawFn) -> GraphDocument:
         description=draw(TEXTS),
         nodes=tuple(nodes),
         links=tuple(links),
-        settings=draw(st.dictionaries(st.sampled_from(["on_error", "max_node_executions", "instructions"]), TEXTS)),
+        settings=draw(st.fixed_dictionaries({}, optional=SETTINGS)),
     )
 
 

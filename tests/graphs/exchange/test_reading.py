@@ -41,6 +41,12 @@ def with_constants(text: str) -> bytes:
         (b'{"nodes": [], "sub_graphs": "x"}', "$.sub_graphs is text, not a list"),
         (b'{"nodes": [], "sub_graphs": [3]}', "$.sub_graphs[0] is a whole number, not a graph"),
         (b'{"nodes": [], "sub_graphs": [{"nodes": [{}]}]}', "$.sub_graphs[0].nodes[0].block_id is missing"),
+        (b'{"nodes": [], "settings": {"max_node_executions": 0}}', "$.settings.max_node_executions must be a whole"),
+        (b'{"nodes": [], "settings": {"on_error": "stop"}}', "$.settings.on_error must be"),
+        (
+            b'{"nodes": [], "sub_graphs": [{"nodes": [], "settings": {"idle_limit": "1 h"}}]}',
+            "$.sub_graphs[0].settings.idle_limit must be a number of seconds",
+        ),
     ],
 )
 def test_what_is_not_a_graph_is_refused_with_its_place(document: bytes, told: str) -> None:

@@ -94,6 +94,17 @@ def test_a_masked_pin_is_not_missing(masks: Any) -> None:
     assert check((ADD,), masks=masks) == {}
 
 
+def test_a_masked_part_is_enough() -> None:
+    assert check((make_node("join", COMBINE_TEXTS),), masks={make_id("join"): {"input_$_0": "text"}}) == {}
+
+
+def test_an_agents_pin_with_a_delimiter_in_its_name_is_that_pin() -> None:
+    node = make_node("ask", AGENT, graph_id=str(make_id("g")), graph_version=1)
+    node.input_default["input_schema"] = {"properties": {"cost_$_total": {}}, "required": ["cost_$_total"]}  # type: ignore[index]
+
+    assert check((IN, node), (make_link("in.result", "ask.cost_$_total"),)) == {}
+
+
 def test_a_bad_constant_is_explained() -> None:
     problems = check((make_node("add", CALCULATOR, operation="Ad", a="seven", b="7"),))
 
@@ -242,6 +253,15 @@ def test_graphs_may_nest_ten_deep(depth: int, *, is_fine: bool) -> None:
     library = Library(**below, **{f"g{depth}": (IN,)})
 
     problems = check((agent("ask", "g1"),), find_graph=library)
+
+    assert (problems == {}) is is_fine
+
+
+@pytest.mark.parametrize(("max_nesting", "is_fine"), [(0, False), (2, False), (3, True), (12, True)])
+def test_how_deep_graphs_may_nest_is_the_callers_to_say(max_nesting: int, *, is_fine: bool) -> None:
+    library = Library(g1=(agent("a", "g2"),), g2=(agent("b", "g3"),), g3=(IN,))
+
+    problems = check((agent("ask", "g1"),), find_graph=library, max_nesting=max_nesting)
 
     assert (problems == {}) is is_fine
 
