@@ -23,6 +23,10 @@ BROKER_AWAY = (KombuError, RedisError, OSError)
 # Workers remember 50,000 revoked messages altogether.
 MOST_REVOKED: Final = 1000
 
+# The workers' command (see `execution.worker_life`). Celery's own `revoke` warns of each message that there is no
+# result backend.
+DROP_MESSAGES: Final = "drop_messages"
+
 logger = structlog.get_logger(__name__)
 
 
@@ -80,6 +84,7 @@ def revoke(node_execution_ids: Sequence[UUID]) -> None:
     if not node_execution_ids:
         return
     try:
-        current_app.control.revoke([str(key) for key in node_execution_ids[:MOST_REVOKED]])
+        message_ids = [str(key) for key in node_execution_ids[:MOST_REVOKED]]
+        current_app.control.broadcast(DROP_MESSAGES, arguments={"message_ids": message_ids})
     except BROKER_AWAY as error:
         logger.warning("broker can't be reached; the messages will be in vain", error=str(error))

@@ -4,6 +4,8 @@ from typing import Any
 
 from billiard.process import current_process
 from celery.signals import worker_init, worker_process_init, worker_ready, worker_shutdown, worker_shutting_down
+from celery.worker.control import control_command
+from celery.worker.state import revoked
 
 from execution.broker import BrokerWatch
 from execution.coroutines import coroutines
@@ -13,10 +15,17 @@ from execution.presence import Presence
 from execution.recovery import Sweeper
 from execution.retention import Pruner
 from execution.stopper import Stopper, Workplace
-from execution.tasks import send
+from execution.tasks import DROP_MESSAGES, send
 
 _beside: list[Sweeper | Presence | Stopper | Departure | Pruner] = []
 _places: list[Places] = []
+
+
+@control_command(name=DROP_MESSAGES, args=[("message_ids", list)])
+def drop_messages(_state: Any, message_ids: list[str]) -> dict[str, str]:
+    """Revoke messages: this worker drops them when they come."""
+    revoked.update(message_ids)
+    return {"ok": f"{len(message_ids)} messages will be dropped"}
 
 
 @worker_init.connect

@@ -123,3 +123,26 @@ def test_the_command_prints_receipts_as_json_and_goes_on_after_a_run_that_never_
     assert f"There is no execution {unknown}." in complained.getvalue()
     (receipt,) = json.loads(said.getvalue())
     assert receipt["stopped"] == {"REVIEW": 3, "SUSPENDED": 3}
+
+
+def test_the_api_resumes_what_was_stopped(user: User, run: Execution) -> None:
+    client, address = log_in(user), address_of(run).removesuffix("stop") + "resume"
+    stranger = log_in(User.objects.create_user("eve"))
+    client.post(address_of(run))
+
+    assert stranger.post(address).status_code == 404
+    answer = client.post(address)
+
+    assert (answer.status_code, answer.json()["status"]) == (202, "QUEUED")
+    assert client.post(address).status_code == 202
+    run.refresh_from_db()
+    assert run.resumptions == 1
+
+
+def test_a_run_that_has_completed_is_not_resumed(user: User, run: Execution) -> None:
+    Execution.objects.filter(pk=run.pk).update(status=Status.COMPLETED, ended_at=run.created_at)
+
+    answer = log_in(user).post(address_of(run).removesuffix("stop") + "resume")
+
+    assert answer.status_code == 409
+    assert answer.json()["detail"] == "The run has completed: there is nothing to resume."

@@ -15,7 +15,7 @@ from pytest_django import Settings
 
 from execution.engine.statuses import Status
 from execution.models import Execution, NodeExecution, Output
-from execution.services import start_execution, stop_execution
+from execution.services import resume_execution, start_execution, stop_execution
 from execution.workers import WorkerProcesses
 from graphs.models import GraphVersion
 from graphs.services import import_graph
@@ -173,3 +173,32 @@ def test_stopping_waits_for_a_database_that_was_away(
     stop_execution(execution_id=endless.pk)
 
     assert await_end(following).status == Status.COMPLETED
+
+
+def test_revoked_messages_are_dropped_and_do_not_harm_a_resumed_run(
+    user: User, single_workers: WorkerProcesses, tmp_path: Path
+) -> None:
+    endless = start_endless(user, EndlessBlock.id, tmp_path / "mark", how="sleep")
+    queued = start(user, save(user, PlainPauseBlock.id, seconds=0))
+    (node_execution,) = NodeExecution.objects.filter(execution=queued)
+
+    stop_execution(execution_id=queued.pk)
+    resume_execution(execution_id=queued.pk)
+    stop_execution(execution_id=endless.pk)
+
+    assert await_end(queued).status == Status.COMPLETED
+    assert f"Discarding revoked task: PlainPauseBlock[{node_execution.pk}]" in single_workers.logs()
+
+
+def test_a_run_stopped_while_it_ran_is_resumed_by_the_same_worker(
+    user: User, single_workers: WorkerProcesses, tmp_path: Path
+) -> None:
+    run = start(user, save(user, PlainPauseBlock.id, value=7, seconds=1))
+    assert wait_until(lambda: Output.objects.filter(node_execution__execution=run).exists(), seconds=20)
+
+    stop_execution(execution_id=run.pk)
+    resume_execution(execution_id=run.pk)
+
+    assert await_end(run).status == Status.COMPLETED
+    outputs = Output.objects.filter(node_execution__execution=run).order_by("position")
+    assert list(outputs.values_list("pin", "value")) == [("before", 7), ("after", 7)]
