@@ -22,6 +22,8 @@ KINDS: Final = ("cpu", "io")
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _START_SECONDS: Final = 60.0
 _GRACE_SECONDS: Final = 10.0
+# How much of the grace period is for blocks to end; the rest is for handing back those that don't.
+_SHARE_OF_BLOCKS: Final = 0.6
 _POLL_SECONDS: Final = 0.01
 _PR_SET_PDEATHSIG: Final = 1
 
@@ -57,11 +59,12 @@ class WorkerProcesses:
     ) -> None:
         """`concurrency`: processes for plain blocks (default: the number of cores). `environment` is added to ours.
 
-        `grace_seconds`: how long they may finish what they run when they are stopped. Little harm is done by too
-        short a time: what was cut off is run again by another worker.
+        `grace_seconds`: how long they may finish what they run, or hand it back, when they are stopped. Little harm is
+        done by too short a time: what was cut off is run again by another worker.
         """
         self._concurrency = concurrency
-        self._environment = {**os.environ, **(environment or {})}
+        handing_back = {"SHUTDOWN_GRACE_SECONDS": str(grace_seconds * _SHARE_OF_BLOCKS)}
+        self._environment = {**os.environ, **handing_back, **(environment or {})}
         self._own_folder = None if log_folder else tempfile.TemporaryDirectory(prefix="workers-")
         self._folder = log_folder or Path(self._own_folder.name if self._own_folder else "")
         self._kinds = kinds

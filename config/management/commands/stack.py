@@ -6,6 +6,7 @@ from argparse import ArgumentParser
 from types import FrameType
 from typing import Any, Final
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 
@@ -23,7 +24,8 @@ from config.stack import (
 from config.supervisor import Supervisor, print_line
 
 _START_SECONDS: Final = 60.0
-_GRACE_SECONDS: Final = 10.0
+# What a worker needs to hand back what it runs, after its own grace period.
+_LAST_WORDS_SECONDS: Final = 5.0
 
 
 class Command(BaseCommand):
@@ -66,7 +68,7 @@ class Command(BaseCommand):
                 supervisor.run_until(stopping)
         finally:
             print_line("Stopping…")
-            supervisor.stop(grace=_GRACE_SECONDS, hurry=hurry)
+            supervisor.stop(grace=settings.SHUTDOWN_GRACE_SECONDS + _LAST_WORDS_SECONDS, hurry=hurry)
         print_line("Stopped. Your data are kept in .local.")
 
 
