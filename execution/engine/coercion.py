@@ -1,8 +1,8 @@
 """Bringing a value to the type that a pin declares, where that can be done without guessing.
 
 `coerce` never fails: what it can't bring to the type it returns as it is, and validation names the pin. The
-conversions are those of AutoGPT's `util/type.py`, without the ones that invent a value (text that is no number
-becomes an error here, 0 there).
+conversions are those of AutoGPT's `util/type.py`, without the ones that invent a value: text that is no number becomes
+an error here, 0 there; so does a fraction where a boolean is wanted, which is true there.
 """
 
 import json
@@ -90,7 +90,8 @@ def _to_integer(value: Any, _schema: Schema) -> Any:
 
 def _parse_number(text: str) -> int | float | None:
     text = text.strip()
-    if not text or len(text) > _MAX_NUMBER_TEXT:
+    # Python reads “1_000” as a number; nobody else does.
+    if not text or "_" in text or len(text) > _MAX_NUMBER_TEXT:
         return None
     for parse in (int, float):
         try:
@@ -106,7 +107,9 @@ def _to_boolean(value: Any, _schema: Schema) -> Any:
     if isinstance(value, str):
         word = value.strip().lower()
         return True if word in _TRUE else False if word in _FALSE else value
-    return bool(value) if isinstance(value, int | float) else value
+    if isinstance(value, float):
+        return bool(value) if value in (0.0, 1.0) else value
+    return bool(value) if isinstance(value, int) else value
 
 
 def _to_array(value: Any, schema: Schema) -> Any:
