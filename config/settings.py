@@ -227,7 +227,8 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 LANGUAGE_CODE = "en-us"
-TIME_ZONE = "UTC"
+# What blocks take for the user's, where the graph names none.
+TIME_ZONE = os.environ.get("TIME_ZONE") or "UTC"
 USE_TZ = True
 
 STATIC_URL = "static/"

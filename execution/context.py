@@ -4,25 +4,32 @@ import base64
 import binascii
 import mimetypes
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
+import structlog
 from django.conf import settings
+from django.core.exceptions import SuspiciousOperation
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db.models import QuerySet
 
-from execution.models import StoredValue
+from execution.models import SimulatedValue, StoredValue
 from execution.planning import GraphPlan
 from execution.store.claims import Claimed
-from graphs.blocks.contract import BlockContext
+from graphs.blocks.contract import BlockContext, Media
+from graphs.blocks.downloads import download
 from graphs.exceptions import BlockError
 
 REFERENCE_PREFIX: Final = "file:"
+MADE_UP_FILE: Final = Media(content=b"name,value\nsample,1\n", name="sample.csv", media_type="text/csv")
+
+logger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,22 @@ class RunFiles:
                 return bytes(file.read())
         except FileNotFoundError as error:
             raise BlockError("The file is no longer there.") from error
+        except (OSError, ValueError, SuspiciousOperation) as error:
+            logger.warning("a file can't be read", execution=str(self.execution_id), error=str(error))
+            raise BlockError("The file can't be read.") from error
+
+    async def fetch(self, url: str) -> Media:
+        """Return the file at a URL of the public internet."""
+        return await download(url)
+
+
+@dataclass(frozen=True)
+class SimulatedRunFiles(RunFiles):
+    """The files of a simulated run: the web is made up."""
+
+    async def fetch(self, url: str) -> Media:  # noqa: ARG002 - the same file is everywhere
+        """Return a small table, without asking anybody; it can be read as a text as well."""
+        return MADE_UP_FILE
 
 
 def _read_data_uri(uri: str) -> bytes:
@@ -91,8 +114,33 @@ class UserMemory:
         return of_user.filter(graph__isnull=True) if across_agents else of_user.filter(graph_id=self.graph_id)
 
 
+@dataclass(frozen=True)
+class SimulatedMemory(UserMemory):
+    """What a simulated run sees: the user's values, and over them what it, or a run in its tree, has set itself."""
+
+    root_id: UUID
+
+    def get(self, key: str, *, across_agents: bool) -> Any:
+        """Return what the run has set under `key`, or else what is really kept there."""
+        of_run = SimulatedValue.objects.filter(execution_id=self.root_id, key=key)
+        own = (of_run.filter(graph__isnull=True) if across_agents else of_run.filter(graph_id=self.graph_id)).first()
+        return own.value if own else super().get(key, across_agents=across_agents)
+
+    def set(self, key: str, value: Any, *, across_agents: bool) -> None:
+        """Keep `value` with the run."""
+        graph_id = None if across_agents else self.graph_id
+        SimulatedValue.objects.bulk_create(
+            [SimulatedValue(execution_id=self.root_id, graph_id=graph_id, key=key, value=value)],
+            update_conflicts=True,
+            unique_fields=["execution", "graph", "key"],
+            update_fields=["value"],
+        )
+
+
 def build_context(claimed: Claimed, graph: GraphPlan, *, log: Callable[[str], None]) -> BlockContext:
-    """Return the context of one attempt."""
+    """Return the context of one attempt; in a simulated run it reads the real world and changes nothing of it."""
+    user_id, execution_id = claimed.user_id, claimed.execution_id
+    root_id = claimed.root_id or execution_id
     return BlockContext(
         user_id=str(claimed.user_id),
         graph_id=str(graph.graph_id),
@@ -100,9 +148,22 @@ def build_context(claimed: Claimed, graph: GraphPlan, *, log: Callable[[str], No
         node_id=str(claimed.node_id),
         idempotency_key=str(claimed.id),
         attempt=claimed.attempt,
-        time_zone=settings.TIME_ZONE,
-        files=RunFiles(claimed.user_id, claimed.execution_id),
-        memory=UserMemory(claimed.user_id, graph.graph_id),
+        time_zone=read_time_zone(graph.settings),
+        files=(SimulatedRunFiles if claimed.simulate else RunFiles)(user_id, execution_id),
+        memory=(
+            SimulatedMemory(user_id, graph.graph_id, root_id)
+            if claimed.simulate
+            else UserMemory(user_id, graph.graph_id)
+        ),
         now=lambda: datetime.now(UTC),
         log=log,
     )
+
+
+def read_time_zone(graph_settings: Mapping[str, Any]) -> str:
+    """Return the time zone that a graph asks for, if there is such a one; else the installation's."""
+    asked = graph_settings.get("time_zone")
+    try:
+        return ZoneInfo(asked).key if isinstance(asked, str) else settings.TIME_ZONE
+    except (KeyError, ValueError, OSError):  # OSError: the name of a directory of zones
+        return settings.TIME_ZONE

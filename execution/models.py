@@ -295,3 +295,23 @@ class StoredValue(models.Model):
     def __str__(self) -> str:
         """Name the key."""
         return self.key
+
+
+class SimulatedValue(models.Model):
+    """A value that a simulated run set in place of a `StoredValue`; only the tree of `execution`, its root, sees it."""
+
+    execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="simulated_values", db_index=False)
+    graph = models.ForeignKey("graphs.Graph", on_delete=models.CASCADE, null=True, related_name="+")
+    key = models.TextField()
+    value = OrderedJSONField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["execution", "graph", "key"], name="one_simulated_value_per_key", nulls_distinct=False
+            ),
+        ]
+
+    def __str__(self) -> str:
+        """Name the key."""
+        return self.key

@@ -11,8 +11,11 @@ from concurrent.futures import Executor
 from typing import Any, TypeVar, cast
 from uuid import UUID, uuid4
 
+import psycopg
 import structlog
 from django.conf import settings
+from django.core.exceptions import SuspiciousOperation
+from django.db import Error as DatabaseError
 from django.db import connection
 
 from execution.attempts import Attempt, ClaimLostError, Publish, keeper
@@ -37,6 +40,9 @@ from graphs.exceptions import BlockError
 logger = structlog.get_logger(__name__)
 
 T = TypeVar("T")
+
+# Their texts tell of paths, addresses and queries, so they go to the log only.
+INTERNAL_ERRORS = (OSError, DatabaseError, psycopg.Error, SuspiciousOperation)
 
 
 def begin(node_execution_id: UUID, *, publish: Publish) -> Attempt | None:
@@ -228,12 +234,20 @@ def _complete(attempt: Attempt, times: "_Times") -> End:
 
 def _fail(attempt: Attempt, times: "_Times", error: Exception) -> End:
     """Turn what went wrong into the end of the attempt."""
-    text = str(error) if isinstance(error, BlockError | TimeLimitError) else f"{type(error).__name__}: {error}"
     if not isinstance(error, BlockError | TimeLimitError):
         logger.exception("block raised", node_execution=str(attempt.claimed.id))
     return End(
-        status=Status.FAILED, error=to_text(text), log=_log_text(attempt), walltime=times.wall, cputime=times.cpu
+        status=Status.FAILED, error=_explain(error), log=_log_text(attempt), walltime=times.wall, cputime=times.cpu
     )
+
+
+def _explain(error: Exception) -> str:
+    """Return what the user is told."""
+    if isinstance(error, BlockError | TimeLimitError):
+        return to_text(str(error))
+    if isinstance(error, INTERNAL_ERRORS):
+        return f"The block met an internal error ({type(error).__name__})."
+    return to_text(f"{type(error).__name__}: {error}")
 
 
 def _end_or_retry(attempt: Attempt, end: End, error: Exception) -> End | None:

@@ -10,6 +10,7 @@ from django.db import transaction
 from execution.exceptions import ExecutionNotFoundError, MasksInvalidError, ReviewDecidedError
 from execution.models import Execution, OnError, Review
 from execution.planning import load_plan
+from execution.simulation import complete_inputs
 from execution.store.resuming import resume_run
 from execution.store.runs import wake
 from execution.store.starting import Order, start_run
@@ -37,19 +38,23 @@ def start_execution(
 ) -> Execution:
     """Accept a run: check the graph, write the run and its first node executions, and send them.
 
-    `nodes_input_masks` is {node id: {pin: value}}; for `mocks` see `execution.simulation.find_mock`.
+    `nodes_input_masks` is {node id: {pin: value}}; for `mocks` see `execution.simulation.find_mock`. A simulated run
+    gets samples for inputs that have no value; they stand in its `input_data`.
     `max_duration` (seconds) and `on_error` are for this run instead of what its graph asks.
     Raises `GraphInvalidError` with every problem, `InputsUnknownError` and `MasksInvalidError`.
     """
     masks = nodes_input_masks or {}
+    mocks = mocks or {}
     check_runnable(version=version, masks=_masked_pins(masks), simulate=simulate)
+    graph = load_plan(version.pk)
+    inputs = {name: to_json_value(value) for name, value in input_data.items()}
     order = Order(
         user_id=user.pk,
-        graph=load_plan(version.pk),
-        input_data={name: to_json_value(value) for name, value in input_data.items()},
+        graph=graph,
+        input_data=complete_inputs(graph, inputs, masks=masks, mocks=mocks) if simulate else inputs,
         masks=to_json_value(masks),
         simulate=simulate,
-        mocks=to_json_value(mocks or {}),
+        mocks=to_json_value(mocks),
         max_duration=max_duration,
         on_error=on_error,
     )

@@ -1,14 +1,17 @@
-"""Simulated runs: the real engine, with made-up values where a block can't run."""
+"""Simulated runs: the real engine, with made-up values where a block can't run or the run isn't given any."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from execution.engine.pins import TOOLS_PIN, base_pin
 from execution.engine.samples import make_sample
-from execution.planning import NodeSpec
+from execution.planning import GraphPlan, NodeSpec
 from graphs.blocks.contract import ERROR_PIN
+from graphs.blocks.interfaces import NO_DEFAULT
 
 Output = tuple[str, Any]
+
+VALUE_PIN = "value"
 
 
 def made_up_outputs(spec: NodeSpec) -> list[Output]:
@@ -45,3 +48,39 @@ def fill_missing(spec: NodeSpec, inputs: Mapping[str, Any]) -> dict[str, Any]:
     pins = spec.plan.pins
     missing = {name: make_sample(pin.schema, name=name) for name, pin in pins.items() if pin.required}
     return {**missing, **inputs}
+
+
+def complete_inputs(
+    graph: GraphPlan, given: Mapping[str, Any], *, masks: Mapping[str, Mapping[str, Any]], mocks: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the inputs of a simulated run: those that are `given`, and a sample for each that has no value otherwise.
+
+    So an agent can be walked through without knowing what it wants. The sample has the type that the INPUT node
+    declares; of options it is the first.
+    """
+    made_up = {
+        name: _sample_input(graph.specs[nodes[0].id], name)
+        for name, nodes in graph.input_nodes().items()
+        if name not in given
+        and not any(_has_value(graph.specs[node.id], masks.get(str(node.id), {}), mocks) for node in nodes)
+    }
+    return {**given, **made_up}
+
+
+def _has_value(spec: NodeSpec, mask: Mapping[str, Any], mocks: Mapping[str, Any]) -> bool:
+    """Whether an INPUT node emits something, or is to get something, although the run isn't given its input."""
+    if find_mock(mocks, spec) is not None or not spec.runs_in_simulation:
+        return True
+    pin = spec.interface.inputs.get(VALUE_PIN) if spec.interface else None
+    linked = [link.sink_name for link in spec.plan.incoming]
+    constants = [name for name, value in spec.plan.input_default.items() if value is not None]
+    has_default = pin is not None and pin.default is not NO_DEFAULT and pin.default is not None
+    return has_default or any(base_pin(name) == VALUE_PIN for name in (*linked, *constants, *mask))
+
+
+def _sample_input(spec: NodeSpec, name: str) -> Any:
+    options = spec.plan.input_default.get("options")
+    if isinstance(options, list) and options:
+        return options[0]
+    pin = spec.plan.pins.get(VALUE_PIN)
+    return make_sample(pin.schema if pin else {}, name=name)

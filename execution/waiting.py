@@ -15,6 +15,7 @@ from execution.engine.statuses import Status
 from execution.exceptions import InputsUnknownError
 from execution.planning import load_plan
 from execution.preparation import Prepared
+from execution.simulation import complete_inputs
 from execution.store.recording import Suspension, suspend
 from execution.store.runs import LockedRun
 from execution.store.starting import Order, start_run
@@ -113,13 +114,18 @@ class Waits:
             raise BlockError(
                 f"Sub-graphs are nested more than {settings.MAX_SUB_RUN_DEPTH} deep: does a graph run itself?"
             )
+        graph, mocks = load_plan(version_id), self._claimed.mocks
+        inputs = {name: to_json_value(value) for name, value in wait.inputs.items()}
+        masks = to_json_value(dict(wait.nodes_input_masks or {}))
+        if self._claimed.simulate:
+            inputs = complete_inputs(graph, inputs, masks=masks, mocks=mocks)
         return Order(
             user_id=self._claimed.user_id,
-            graph=load_plan(version_id),
-            input_data={name: to_json_value(value) for name, value in wait.inputs.items()},
-            masks=to_json_value(dict(wait.nodes_input_masks or {})),
+            graph=graph,
+            input_data=inputs,
+            masks=masks,
             simulate=self._claimed.simulate,
-            mocks=self._claimed.mocks,
+            mocks=mocks,
             parent_id=self._claimed.id,
             parent_wait=number,
             root_id=self._claimed.root_id or self._claimed.execution_id,

@@ -1,4 +1,4 @@
-"""Values made from declared types: what a block that can't run emits in a simulated run."""
+"""Values made from declared types, for simulated runs: what a block that can't run emits, what a run isn't given."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -6,15 +6,20 @@ from typing import Any, Final
 Schema = Mapping[str, Any]
 
 _SIMPLE: Final[dict[str, Any]] = {"integer": 1, "number": 1.0, "boolean": True, "null": None}
+_BY_FORMAT: Final[dict[str, str]] = {
+    "date": "2024-01-31",
+    "time": "12:00:00",
+    "date-time": "2024-01-31T12:00:00Z",
+    "file": "data:text/csv;base64,bmFtZSx2YWx1ZQpzYW1wbGUsMQo=",
+}
 _DEEPEST: Final = 6
 
 
 def make_sample(schema: Schema, *, name: str, depth: int = 0) -> Any:
     """Return a value of the type that the JSON Schema `schema` describes; always the same one."""
-    if isinstance(schema.get("enum"), list) and schema["enum"]:
-        return schema["enum"][0]
-    if "const" in schema:
-        return schema["const"]
+    prescribed = _prescribed(schema)
+    if prescribed:
+        return prescribed[0]
     for alternatives in ("anyOf", "oneOf", "allOf"):
         if isinstance(schema.get(alternatives), list) and schema[alternatives]:
             return make_sample(_choose(schema[alternatives]), name=name, depth=depth)
@@ -24,6 +29,16 @@ def make_sample(schema: Schema, *, name: str, depth: int = 0) -> Any:
     if kind == "object":
         return _make_object(schema, depth) if depth < _DEEPEST else {}
     return _SIMPLE.get(str(kind), f"sample {name}")
+
+
+def _prescribed(schema: Schema) -> list[Any]:
+    """Return the values that the schema itself names: options, a constant, one in the wanted format."""
+    if isinstance(schema.get("enum"), list) and schema["enum"]:
+        return list(schema["enum"])
+    if "const" in schema:
+        return [schema["const"]]
+    formatted = _BY_FORMAT.get(str(schema.get("format")))
+    return [formatted] if formatted else []
 
 
 def _choose(schemas: list[Any]) -> Schema:

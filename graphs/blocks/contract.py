@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 from uuid import UUID
 
@@ -136,8 +137,17 @@ Emission = tuple[str, Any]
 Yielded = Emission | Sleep | AskPerson | RunGraph
 
 
+@dataclass(frozen=True, kw_only=True)
+class Media:
+    """The content of a file and what is known of it."""
+
+    content: bytes
+    name: str
+    media_type: str
+
+
 class Files(Protocol):
-    """Where the files of a run are kept. A reference is an opaque string that later nodes pass on."""
+    """Where the files of a run come from and are kept. A reference is an opaque string that later nodes pass on."""
 
     def save(self, content: bytes, *, name: str, media_type: str) -> str:
         """Keep `content` with the run; return its reference."""
@@ -145,6 +155,10 @@ class Files(Protocol):
 
     def load(self, reference: str) -> bytes:
         """Return the content behind a reference or a `data:` URI; raises `BlockError` for anything else."""
+        ...
+
+    async def fetch(self, url: str) -> Media:
+        """Return the file at an http(s) URL; raises `BlockError` if it can't be had. A simulated run makes it up."""
         ...
 
 
@@ -165,7 +179,7 @@ class BlockContext:
     """What a block may know of the run it is in.
 
     `idempotency_key` is the same for every attempt of one node execution: pass it to services that take one.
-    `random` is seeded with it, so a repeated attempt draws the same numbers.
+    `random` is seeded with it, so a repeated attempt draws the same numbers. `time_zone` is an IANA name.
     """
 
     user_id: str
@@ -180,9 +194,9 @@ class BlockContext:
     now: Callable[[], datetime]
     log: Callable[[str], None]
 
-    @property
+    @cached_property
     def random(self) -> random.Random:
-        """A generator that starts at the same place in every attempt."""
+        """The attempt's one generator; it starts at the same place in every attempt."""
         return random.Random(self.idempotency_key)  # noqa: S311 - not for secrets
 
 

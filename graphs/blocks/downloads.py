@@ -1,4 +1,4 @@
-"""Fetches a file from the web for a block, and from nowhere else.
+"""Fetches a file from the web for a block (as `context.files.fetch`), and from nowhere else.
 
 A graph must not reach what only this machine can see. So every host is resolved here, every address it has must be
 public, and the connection goes to the very address that was checked: a second look-up could give another one. Each
@@ -16,7 +16,8 @@ from urllib.parse import unquote
 
 import httpx
 
-from graphs.blocks.media import UNKNOWN_MEDIA_TYPE, Media, check_file_size
+from graphs.blocks.contract import Media
+from graphs.blocks.media import UNKNOWN_MEDIA_TYPE, check_file_size
 from graphs.exceptions import BlockError
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address

@@ -5,10 +5,9 @@ from collections.abc import AsyncIterator
 
 from pydantic import Field
 
-from graphs.blocks.contract import Block, BlockContext, BlockInputs, BlockOutputs, Example, Files, Kind, Yielded
-from graphs.blocks.downloads import download
+from graphs.blocks.contract import Block, BlockContext, BlockInputs, BlockOutputs, Example, Files, Kind, Media, Yielded
 from graphs.blocks.inputs import AgentInputInputs
-from graphs.blocks.media import Media, decode_text, is_data_uri, is_url, load_media, write_data_uri
+from graphs.blocks.media import decode_text, is_data_uri, is_url, load_media, write_data_uri
 from graphs.exceptions import BlockError
 
 MAX_PIECES = 10_000
@@ -24,7 +23,7 @@ def _is_reference(value: str) -> bool:
 
 async def _fetch(file: str, files: Files) -> Media:
     if is_url(file):
-        return await download(file)
+        return await files.fetch(file)
     return await asyncio.to_thread(load_media, file, files=files)
 
 
@@ -77,7 +76,11 @@ class FileStoreBlock(Block[FileStoreInputs]):
 class AgentFileInputInputs(AgentInputInputs):
     """A file, and how to pass it on."""
 
-    value: str | None = Field(default=None, description="The file, if the run brings none: a URL, or a data: URI.")
+    value: str | None = Field(
+        default=None,
+        description="The file, if the run brings none: a URL, or a data: URI.",
+        json_schema_extra={"format": "file"},
+    )
     base_64: bool = Field(default=False, description="Whether a data: URI comes out instead of a reference.")
 
 

@@ -6,24 +6,14 @@ A reference is opaque; its end may tell the kind of the file.
 import base64
 import mimetypes
 import re
-from dataclasses import dataclass
 
-from graphs.blocks.contract import Files
+from graphs.blocks.contract import Files, Media
 from graphs.exceptions import BlockError
 
 MAX_FILE_BYTES = 10 * 1024 * 1024
 UNKNOWN_MEDIA_TYPE = "application/octet-stream"
 
 _DATA_URI_MEDIA_TYPE = re.compile(r"data:([\w.+-]{1,100}/[\w.+-]{1,100})[;,]", re.ASCII | re.IGNORECASE)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Media:
-    """The content of a file and what is known of it."""
-
-    content: bytes
-    name: str
-    media_type: str
 
 
 def is_url(file: str) -> bool:

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pydantic import Field
 
 from graphs.blocks.contract import Block, BlockContext, BlockInputs, BlockOutputs, Example, Files, Yielded
-from graphs.blocks.downloads import download
 from graphs.blocks.media import check_file_size, is_url, load_media
 from graphs.blocks.workbooks import is_workbook, read_workbook
 from graphs.exceptions import BlockError
@@ -104,7 +103,7 @@ def _read_table(inputs: ReadSpreadsheetInputs, files: Files) -> Iterator[list[st
 
 
 def _fetch(file: str, files: Files) -> bytes:
-    media = asyncio.run(download(file)) if is_url(file) else load_media(file, files=files)
+    media = asyncio.run(files.fetch(file)) if is_url(file) else load_media(file, files=files)
     return media.content
 
 

@@ -8,6 +8,9 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import psycopg
+from django.core.exceptions import SuspiciousFileOperation
+from django.db import DataError
 from pydantic import Field
 
 from graphs.blocks.contract import Block, BlockContext, BlockInputs, BlockOutputs, RetryPolicy, Yielded
@@ -18,6 +21,14 @@ DEADLY = "7c1e8a34-0b57-4a0c-9d65-3f1a5b7c9e02"
 GATE = "7c1e8a34-0b57-4a0c-9d65-3f1a5b7c9e03"
 ASYNC_GATE = "7c1e8a34-0b57-4a0c-9d65-3f1a5b7c9e04"
 SLOW_ONCE = "7c1e8a34-0b57-4a0c-9d65-3f1a5b7c9e05"
+TELLTALE = "7c1e8a34-0b57-4a0c-9d65-3f1a5b7c9e06"
+
+TELLTALE_ERRORS: dict[str, type[Exception]] = {
+    "PermissionError": PermissionError,
+    "DataError": DataError,
+    "SyntaxError": psycopg.errors.SyntaxError,
+    "SuspiciousFileOperation": SuspiciousFileOperation,
+}
 
 MODULES = ["graphs.blocks", "tests.execution.failing_blocks"]
 
@@ -86,6 +97,26 @@ class SlowOnceBlock(Block[FlakyInputs]):
         if context.attempt == 1:
             time.sleep(60)
         yield "after", inputs.value
+
+
+class TelltaleInputs(BlockInputs):
+    """What to raise."""
+
+    error: str = Field(description="The name of the error.")
+
+
+class TelltaleBlock(Block[TelltaleInputs]):
+    """Raises an error whose text is nobody's business."""
+
+    id = TELLTALE
+    name = "TelltaleBlock"
+    Inputs = TelltaleInputs
+    Outputs = BlockOutputs
+
+    def run(self, inputs: TelltaleInputs, context: BlockContext) -> Iterator[Yielded]:
+        """Raise it."""
+        yield from ()
+        raise TELLTALE_ERRORS[inputs.error]("/secret/path")
 
 
 class GateInputs(BlockInputs):

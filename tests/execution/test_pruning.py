@@ -31,6 +31,7 @@ from execution.models import (
     QueueProbe,
     Review,
     RunOutput,
+    SimulatedValue,
     StaticValue,
     StoredValue,
 )
@@ -51,7 +52,17 @@ MONTH = timedelta(days=30)
 OLD = Retention(age=MONTH)
 ECHO = draw({"in": (INPUT, {"name": "in", "value": 1}), "out": (OUTPUT, {"name": "out"})}, ["in.result -> out.value"])
 WAITING = draw({"in": (INPUT, {"name": "in", "value": 1}), "ask": (ASK, {"name": "Yes?"})}, ["in.result -> ask.data"])
-TABLES: list[Any] = [NodeExecution, NodeInput, Output, PastAttempt, Review, RunOutput, StaticValue, Execution]
+TABLES: list[Any] = [
+    NodeExecution,
+    NodeInput,
+    Output,
+    PastAttempt,
+    Review,
+    RunOutput,
+    SimulatedValue,
+    StaticValue,
+    Execution,
+]
 
 
 @pytest.fixture(autouse=True)
@@ -146,6 +157,7 @@ def test_no_kind_of_row_is_left_behind(user: User, drain: Drain) -> None:
     node = NodeExecution.objects.filter(execution=run).order_by("-id")[0]
     now = timezone.now()
     PastAttempt.objects.create(node_execution=node, number=1, outcome="LOST", began_at=now, ended_at=now)
+    SimulatedValue.objects.create(execution=run, key="a", value=1)
     StaticValue.objects.create(execution=run, node_id=node.node_id, pin="a", value=1)
     RunOutput.objects.create(execution=run, position=0, name="a", value=1)
     NodeInput.objects.create(node_execution=node, pin="late", value=1)

@@ -183,6 +183,16 @@ def test_a_simulation_makes_up_what_can_not_run(save: Callable[..., str]) -> Non
 
 
 @pytest.mark.usefixtures("listening")
+def test_a_simulation_says_which_inputs_it_made_up(save: Callable[..., str]) -> None:
+    made_up, given = Ran(save(ECHO), "--simulate"), Ran(save(ECHO), "--simulate", "--input", "Word=hi")
+
+    assert 'made up: Word = "sample Word"' in made_up.err.splitlines()
+    assert made_up.out == "Echo:\n  - sample Word\n"
+    assert "made up" not in given.err
+    assert given.out == "Echo:\n  - hi\n"
+
+
+@pytest.mark.usefixtures("listening")
 @pytest.mark.parametrize(
     "key", [node_id("search"), SEARCH_THE_WEB, SEARCH_THE_WEB_ONCE], ids=["node", "block", "old id"]
 )

@@ -1,5 +1,6 @@
 """`manage.py run_graph FILE|ID`: run a graph, watch it, and print its outputs."""
 
+import json
 import math
 import signal
 import sys
@@ -53,7 +54,9 @@ class Command(BaseCommand):
         )
         parser.add_argument("--inputs", metavar="FILE", help="a JSON object with inputs")
         parser.add_argument(
-            "--simulate", action="store_true", help="make up what blocks emit that need a network or credentials"
+            "--simulate",
+            action="store_true",
+            help="make up inputs that have no value, and what blocks emit that need a network or credentials",
         )
         parser.add_argument(
             "--mock",
@@ -112,6 +115,8 @@ def _run(options: dict[str, Any], stream: TextIO) -> Result:
         return Result(status=Status.FAILED, error=str(error), node_errors=error.node_errors)
     except (GraphsError, ExecutionError) as error:
         return Result(status=Status.FAILED, error=str(error))
+    for name in (name for name in run.input_data if name not in inputs):
+        _say(stream, f"made up: {name} = {json.dumps(run.input_data[name], ensure_ascii=False)}")
     return _follow(run.pk, timeout=options["timeout"], stream=stream)
 
 

@@ -7,7 +7,8 @@ from copy import deepcopy
 from datetime import UTC, datetime
 from typing import Any
 
-from graphs.blocks.contract import BlockContext
+from graphs.blocks.contract import BlockContext, Media
+from graphs.blocks.downloads import download
 from graphs.exceptions import BlockError
 
 NOON = datetime(2024, 5, 17, 12, 0, 0, tzinfo=UTC)
@@ -20,6 +21,7 @@ class FilesInMemory:
         self.contents: dict[str, bytes] = {}
         self.names: dict[str, str] = {}
         self.media_types: dict[str, str] = {}
+        self.web: dict[str, Media] = {}
 
     def save(self, content: bytes, *, name: str, media_type: str) -> str:
         """Keep the content; return its reference."""
@@ -36,6 +38,10 @@ class FilesInMemory:
         if reference not in self.contents:
             raise BlockError(f"There is no file {reference[:100]!r}.")
         return self.contents[reference]
+
+    async def fetch(self, url: str) -> Media:
+        """Return what `web` has at the URL, else what is really there."""
+        return self.web[url] if url in self.web else await download(url)
 
 
 def _decode(uri: str) -> bytes:

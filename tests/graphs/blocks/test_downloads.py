@@ -11,8 +11,8 @@ from typing import ClassVar
 import pytest
 
 from graphs.blocks import downloads, media
+from graphs.blocks.contract import Media
 from graphs.blocks.downloads import Address, download, is_public
-from graphs.blocks.media import Media
 from graphs.exceptions import BlockError
 
 OTHER_LOOPBACK = "127.0.0.2"

@@ -3,7 +3,8 @@
 import pytest
 
 from graphs.blocks import media
-from graphs.blocks.media import Media, decode_text, is_data_uri, is_url, load_media, write_data_uri
+from graphs.blocks.contract import Media
+from graphs.blocks.media import decode_text, is_data_uri, is_url, load_media, write_data_uri
 from graphs.exceptions import BlockError
 from tests.graphs.blocks.context import FilesInMemory
 
