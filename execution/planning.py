@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
+from execution.engine.dataflow import Masks
 from execution.engine.plan import Plan, PlanLink, PlanNode, PlanPin
 from execution.retries import RetryRule, read_rule, read_time_limit
 from graphs.blocks.contract import DEFAULT_TIME_LIMIT, Block, Kind, Need, RetryPolicy
@@ -74,6 +75,17 @@ class GraphPlan:
             if node.is_input:
                 named.setdefault(str(node.input_default.get("name", "")), []).append(node)
         return named
+
+    def mask_pins(self, masks: Mapping[str, Mapping[str, Any]], *, simulate: bool) -> Masks:
+        """Return the pins that need no link in a run with these `nodes_input_masks`.
+
+        Those with a mask and, in a simulation, required pins without any value.
+        """
+        masked = {UUID(node_id): frozenset(pins) for node_id, pins in masks.items()}
+        if simulate:
+            for node in self.plan.nodes.values():
+                masked[node.id] = masked.get(node.id, frozenset()) | node.uncovered
+        return masked
 
 
 @lru_cache(maxsize=PLANS_KEPT)

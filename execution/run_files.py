@@ -20,6 +20,12 @@ class FilesOfRun:
     user_id: str
     execution_id: UUID
 
+    @classmethod
+    def of_folder(cls, folder: str) -> "FilesOfRun":
+        """Return the run's files from what `folder` says."""
+        _, user_id, execution_id = folder.split("/")
+        return cls(user_id=user_id, execution_id=UUID(execution_id))
+
     @property
     def folder(self) -> str:
         """The path of the folder within the storage."""

@@ -1,0 +1,47 @@
+"""Files of runs that are gone: runs that were deleted otherwise than by pruning leave theirs behind."""
+
+from collections.abc import Collection
+from itertools import islice
+from typing import Final
+
+import structlog
+
+from execution.models import Execution
+from execution.run_files import FOLDER, FilesOfRun, find_files_of_runs
+from execution.store.examination import Hit
+
+AT_ONCE: Final = 1000
+
+logger = structlog.get_logger(__name__)
+
+
+def find_orphaned_files() -> list[Hit]:
+    """Return the folders whose run is gone, or the one sentence why the storage can't tell."""
+    hits: list[Hit] = []
+    every = find_files_of_runs()
+    try:
+        while some := list(islice(every, AT_ONCE)):
+            hits += [Hit(subject=files.folder, detail="its run is gone") for files in _without_run(some)]
+    except Exception as error:  # each storage has its own family of errors
+        logger.exception("can't list the storage")
+        hits.append(Hit(subject=FOLDER, detail=f"the storage can't be read: {error}"))
+    return hits
+
+
+def remove_orphaned_files(hit: Hit) -> bool:
+    """Remove a folder that was found; False if that can't be done now."""
+    if hit.subject == FOLDER:
+        return False
+    try:
+        FilesOfRun.of_folder(hit.subject).remove()
+    except Exception:  # each storage has its own family of errors
+        logger.exception("can't remove files", folder=hit.subject)
+        return False
+    return True
+
+
+def _without_run(every: Collection[FilesOfRun]) -> list[FilesOfRun]:
+    runs = Execution.objects.filter(pk__in=[files.execution_id for files in every])
+    known = set(runs.values_list("pk", flat=True))
+    # A run that is pruned at this moment loses its files first: look again.
+    return [files for files in every if files.execution_id not in known and files.exist()]

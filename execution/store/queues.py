@@ -1,0 +1,39 @@
+"""What rows say about queues: how much waits in each, since when, and what of it runs."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from django.db import connection
+
+_STANDINGS = """
+SELECT q.queue, COALESCE(n.queued, 0), COALESCE(n.running, 0),
+       COALESCE(EXTRACT(EPOCH FROM clock_timestamp() - n.oldest), 0)::float
+  FROM (SELECT unnest(%s::text[]) AS queue
+         UNION SELECT queue FROM execution_nodeexecution WHERE status = 'QUEUED') AS q
+  LEFT JOIN (SELECT queue, count(*) FILTER (WHERE status = 'QUEUED') AS queued,
+                    count(*) FILTER (WHERE status = 'RUNNING') AS running,
+                    min(queued_at) FILTER (WHERE status = 'QUEUED') AS oldest
+               FROM execution_nodeexecution WHERE status IN ('QUEUED', 'RUNNING') GROUP BY queue) AS n
+    ON n.queue = q.queue
+ ORDER BY q.queue
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueRows:
+    """What is QUEUED in a queue, the oldest of it for `waits_for` seconds, and what of it is RUNNING."""
+
+    queue: str
+    queued: int
+    running: int
+    waits_for: float
+
+
+def count_queues(queues: Collection[str]) -> list[QueueRows]:
+    """Return how these queues stand, and others in which something is QUEUED."""
+    with connection.cursor() as cursor:
+        cursor.execute(_STANDINGS, [sorted(queues)])
+        return [
+            QueueRows(queue=queue, queued=queued, running=running, waits_for=waits_for)
+            for queue, queued, running, waits_for in cursor.fetchall()
+        ]
