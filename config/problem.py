@@ -63,5 +63,10 @@ def _detail(error: Exception, response: Response) -> str:
 
 
 def _describe(*, status: HTTPStatus, detail: str, extensions: dict[str, Any]) -> Response:
-    body = {"type": "about:blank", "title": status.phrase, "status": int(status), "detail": detail, **extensions}
+    body = describe_problem(status=status, detail=detail) | extensions
     return Response(body, status=int(status), content_type=CONTENT_TYPE)
+
+
+def describe_problem(*, status: HTTPStatus, detail: str) -> dict[str, Any]:
+    """Return the members that all problem details have."""
+    return {"type": "about:blank", "title": status.phrase, "status": int(status), "detail": detail}

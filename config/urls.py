@@ -14,3 +14,8 @@ urlpatterns = [
     path("v1/", include("graphs.urls")),
     path("v1/", include("execution.urls")),
 ]
+
+handler400 = "config.error_pages.answer_bad_request"
+handler403 = "config.error_pages.answer_permission_denied"
+handler404 = "config.error_pages.answer_not_found"
+handler500 = "config.error_pages.answer_server_error"

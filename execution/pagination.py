@@ -3,17 +3,14 @@
 from functools import cached_property
 from typing import Any
 
-from rest_framework.pagination import CursorPagination
-
-from graphs.pagination import MAX_COUNTED, BoundedPaginator
+from graphs.pagination import MAX_COUNTED, BoundedPaginator, CheckedCursorPagination, is_uuid
 
 
-class OldestFirstPagination(CursorPagination):
+class OldestFirstPagination(CheckedCursorPagination):
     """Pages by id, in the order in which things happened. `page_size` is at most 1,000."""
 
     ordering = "id"
     page_size = 100
-    page_size_query_param = "page_size"
     max_page_size = 1_000
 
     def next_link_below(self, address: str) -> str | None:
@@ -23,13 +20,17 @@ class OldestFirstPagination(CursorPagination):
         return link
 
 
-class PendingFirstPagination(CursorPagination):
+class PendingFirstPagination(CheckedCursorPagination):
     """What waits for a decision first, newest first: by the text `rank` of the rows."""
 
     ordering = "-rank"
     page_size = 50
-    page_size_query_param = "page_size"
     max_page_size = 200
+
+    def is_position(self, text: str) -> bool:
+        """Whether the text is a rank: whether it waits, and an id."""
+        waits, _, key = text.partition(" ")
+        return waits in ("0", "1") and is_uuid(key)
 
 
 class KeyPaginator(BoundedPaginator):

@@ -2,7 +2,7 @@
 
 PostgreSQL refuses to run as root. Instead of creating an account or opening up the folders above the checkout, the
 program then runs as `nobody`; if the checkout lies where `nobody` can't go (`/root`, say), it keeps the one capability
-that lets it pass, and no other.
+that lets it pass and read (not write), and no other.
 """
 
 import ctypes
@@ -21,7 +21,7 @@ _PR_SET_SECUREBITS = 28
 _SECBIT_NO_SETUID_FIXUP = 1 << 2
 _PR_CAP_AMBIENT = 47
 _PR_CAP_AMBIENT_RAISE = 2
-_CAP_DAC_OVERRIDE = 1
+_CAP_DAC_READ_SEARCH = 2
 _CAPABILITY_VERSION_3 = 0x20080522
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -95,7 +95,7 @@ def _become(account: Account, *, may_pass: bool) -> None:
     os.setuid(account.uid)
     if may_pass:
         header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
-        bit = 1 << _CAP_DAC_OVERRIDE
+        bit = 1 << _CAP_DAC_READ_SEARCH
         sets = (ctypes.c_uint32 * 6)(bit, bit, bit, 0, 0, 0)  # effective, permitted, inheritable; low words, high words
         if _libc.capset(header, sets) == 0:
-            _libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, _CAP_DAC_OVERRIDE, 0, 0)
+            _libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, _CAP_DAC_READ_SEARCH, 0, 0)

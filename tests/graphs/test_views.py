@@ -158,6 +158,24 @@ def test_another_version_can_be_made_the_active_one(client: APIClient, owner: Us
     assert client.get(f"/v1/graphs/{graph.pk}").json()["name"] == "One"
 
 
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("[" * 100_000, "nested too deeply"),
+        ('{"version": 1, "x": ' + "[" * 200 + "]" * 200 + "}", "nested too deeply"),
+        ('{"version": 1, "version": 2}', "stands there twice"),
+        ("{", "not JSON"),
+    ],
+)
+def test_any_body_is_read_with_care(client: APIClient, owner: User, body: str, told: str) -> None:
+    graph = create_graph(owner=owner, document=GraphDocument(name="One")).graph
+
+    answer = client.put(f"/v1/graphs/{graph.pk}/versions/active", body, content_type="application/json")
+
+    assert (answer.status_code, answer["Content-Type"]) == (400, "application/problem+json")
+    assert told in answer.json()["detail"]
+
+
 def test_an_exported_graph_can_be_posted_again(client: APIClient) -> None:
     graph_id = post(client, calculator_json(sub_graphs=[])).json()["id"]
 
