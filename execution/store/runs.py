@@ -52,12 +52,8 @@ class LockedRun:
 
     @cached_property
     def masks(self) -> Masks:
-        """The pins that need no link: those with a mask and, in a simulation, required pins without any value."""
-        masked = {UUID(node_id): frozenset(pins) for node_id, pins in self.nodes_input_masks.items()}
-        if self.simulate:
-            for node in self.graph.plan.nodes.values():
-                masked[node.id] = masked.get(node.id, frozenset()) | node.uncovered
-        return masked
+        """The pins that need no link."""
+        return self.graph.mask_pins(self.nodes_input_masks, simulate=self.simulate)
 
     def announce(self, node_execution_id: UUID, node_id: UUID) -> None:
         """Note that a node execution of this run became QUEUED."""
