@@ -142,7 +142,7 @@ class NodeExecution(models.Model):
             # Recovery: timers that are due, leases that have run out, promises that are old.
             models.Index(fields=["wake_at"], condition=Q(status="SUSPENDED"), name="node_execution_asleep"),
             models.Index(fields=["id"], condition=Q(status="RUNNING"), name="node_execution_running"),
-            models.Index(fields=["queued_at"], condition=Q(status="QUEUED"), name="node_execution_queued"),
+            models.Index(fields=["queue", "queued_at"], condition=Q(status="QUEUED"), name="node_execution_in_queue"),
         ]
         constraints = [
             models.UniqueConstraint(fields=["execution", "node_id", "ordinal"], name="ordinal_once_per_node"),

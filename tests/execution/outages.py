@@ -106,9 +106,7 @@ def main(folder: Path) -> None:
             "status": run.status,
             "error": run.error,
             "faults": faults,
-            "outputs": sorted(
-                int(value) for value in RunOutput.objects.filter(execution=run).values_list("value", flat=True)
-            ),
+            "outputs": sorted(int(each.value or 0) for each in RunOutput.objects.filter(execution=run)),
             "node_executions": NodeExecution.objects.count(),
             "unfinished": NodeExecution.objects.exclude(status="COMPLETED").count(),
             "emitted": Output.objects.count(),

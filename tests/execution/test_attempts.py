@@ -1,6 +1,6 @@
 """Recording while the database comes and goes: nothing is lost, nothing is written twice."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -201,11 +201,11 @@ def test_a_run_is_undisturbed_by_connections_that_break_all_the_time(
         # What became ready in a commit of which nobody heard is sent by recovery.
         _send_queued(drain, run)
 
-    assert sorted(RunOutput.objects.values_list("value", flat=True)) == names
+    assert sorted(str(each.value) for each in RunOutput.objects.all()) == names
     # An OUTPUT node emits its value and its name.
     assert (NodeExecution.objects.count(), Output.objects.count()) == (12, 18)
 
 
 def _send_queued(drain: Drain, run: Execution) -> None:
-    queued: Sequence[NodeExecution] = NodeExecution.objects.filter(execution=run, status=Status.QUEUED)
+    queued = NodeExecution.objects.filter(execution=run, status=Status.QUEUED)
     drain.send([Ready(id=each.pk, queue=each.queue, name="") for each in queued])

@@ -236,6 +236,9 @@ def test_a_worker_that_is_told_to_stop_lets_blocks_end(
 
     first.terminate()
     assert wait_until(lambda: "shutdown" in crew.logs(), seconds=DEADLINE)
+    for _ in range(2):
+        lease_until = gated.node.lease_until
+        assert wait_until(lambda seen=lease_until: gated.node.lease_until != seen, seconds=DEADLINE)  # type: ignore[misc]
     gated.open()
 
     assert wait_until(lambda: first.poll() is not None, seconds=DEADLINE)
@@ -253,7 +256,7 @@ def test_messages_that_the_broker_forgot_are_sent_again(
     for gated in waiting:
         gated.open()
 
-    broker.default_channel.client.flushdb()
+    client_of(broker).flushdb()
     blocking.open()
 
     for gated in (blocking, *waiting):
@@ -288,7 +291,7 @@ def test_what_waits_behind_a_long_block_is_not_sent_again(
     queued = dict(NodeExecution.objects.filter(status=Status.QUEUED).values_list("pk", "queued_at"))
 
     def probes() -> int:
-        return sum(b"execution.probe" in each for each in broker.default_channel.client.lrange("cpu", 0, -1))
+        return sum(b"execution.probe" in each for each in client_of(broker).lrange("cpu", 0, -1))
 
     assert wait_until(lambda: probes() >= 6, seconds=DEADLINE)
 
@@ -298,6 +301,12 @@ def test_what_waits_behind_a_long_block_is_not_sent_again(
     for gated in (*waiting, blocking):
         assert outputs_of_ended(gated.run, crew) == UNDISTURBED
     assert "messages lost" not in crew.logs()
+
+
+def client_of(broker: Connection) -> Any:
+    """Return redis-py's client of a connection."""
+    channel: Any = broker.default_channel
+    return channel.client
 
 
 def _folder(parent: Path, name: str) -> Path:

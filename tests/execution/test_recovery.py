@@ -178,7 +178,7 @@ def test_one_of_many_leads_until_its_session_ends(db: None) -> None:
 def test_a_step_that_fails_keeps_no_other_from_being_done(
     user: User, drain: Drain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(**_options: Any) -> list[Ready]:
+    def fail(**_options: Any) -> None:
         raise DatabaseError("no")
 
     start(user, draw({"timer": (TIMER, {"seconds": 0})}))
@@ -188,7 +188,7 @@ def test_a_step_that_fails_keeps_no_other_from_being_done(
     lose_workers()
     monkeypatch.setattr(recovery, "wake_due", fail)
 
-    sweep(drain.send, also=[lambda: fail()])
+    sweep(drain.send, also=[fail])
 
     assert len(drain.waiting) == 1
 
@@ -272,7 +272,7 @@ def test_a_backlog_of_thousands_that_nobody_works_off_is_not_sent_again(user: Us
     NodeExecution.objects.bulk_create(
         NodeExecution(
             execution_id=row.execution_id, node_id=row.node_id, ordinal=number, status=Status.QUEUED, queue=row.queue,
-            inputs={}, opened_at=row.opened_at, queued_at=row.queued_at - LONG_AGO,
+            inputs={}, opened_at=row.opened_at, queued_at=timezone.now() - LONG_AGO,
         )
         for number in range(1, 2001)
     )  # fmt: skip
@@ -407,10 +407,3 @@ def test_a_run_may_be_given_its_time_at_the_start(user: User, drain: Drain) -> N
     sweep(drain.send)
 
     assert ends(run)[0] == Status.FAILED
-
-
-@pytest.mark.parametrize("nonsense", ["long", 0, -1, True, None, [1]])
-def test_nonsense_in_a_graph_s_settings_limits_nothing(user: User, drain: Drain, nonsense: Any) -> None:
-    run = wait_in_review(user, drain, max_duration=nonsense, idle_limit=nonsense)
-
-    assert (run.max_duration, run.idle_limit) == (None, None)
