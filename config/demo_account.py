@@ -4,9 +4,12 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from django.conf import settings
+from django.contrib.auth.hashers import check_password
 from django.contrib.auth.models import User
 from rest_framework.authtoken.models import Token
 
+from config import embedded
 from config.local import BASE_DIR, read_secret
 from graphs.exceptions import GraphsError
 from graphs.models import GraphVersion
@@ -25,14 +28,36 @@ class DemoAccount:
     token: str
 
 
-def ensure_demo_account() -> DemoAccount:
-    """Return the demo account with the password kept in `.local`, made or mended if need be."""
+def ensure_demo_account() -> DemoAccount | None:
+    """Return the demo account with the password kept in `.local`; None if the accounts are none of our business.
+
+    In the embedded database it is made, or mended, if need be. In a database that somebody named by its URL no account
+    is ever changed: the demo account is made if there is nobody yet, and found again by its password.
+    """
     password = read_demo_password()
+    if embedded.POSTGRES in settings.EMBEDDED_SERVERS:
+        return _make_or_mend(password)
+    if not User.objects.exists():
+        return _describe(User.objects.create_superuser(NAME, password=password), password)
+    return _find(password)
+
+
+def _make_or_mend(password: str) -> DemoAccount:
     user, _made = User.objects.get_or_create(username=NAME, defaults={"is_staff": True, "is_superuser": True})
     if not (user.is_superuser and user.check_password(password)):
         user.is_staff = user.is_superuser = True
         user.set_password(password)
         user.save()
+    return _describe(user, password)
+
+
+def _find(password: str) -> DemoAccount | None:
+    """Only reads: not even an outdated hash is renewed, as `User.check_password` would."""
+    user = User.objects.filter(username=NAME, auth_token__isnull=False).first()
+    return _describe(user, password) if user and check_password(password, user.password) else None
+
+
+def _describe(user: User, password: str) -> DemoAccount:
     token, _made = Token.objects.get_or_create(user=user)
     return DemoAccount(user=user, password=password, token=token.key)
 

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 
-from config.demo_account import DemoAccount, ensure_demo_account, load_examples
+from config.demo_account import NAME, DemoAccount, ensure_demo_account, load_examples, read_demo_password
 from config.schema import bring_schema_up_to_date
 from config.stack import (
     Addresses,
@@ -56,7 +56,7 @@ class Command(BaseCommand):
         stopping, hurry = _listen_to_signals()
         bring_schema_up_to_date()
         account = ensure_demo_account()
-        for problem in load_examples(account.user):
+        for problem in load_examples(account.user) if account else ():
             print_line(problem)
         connection.close()
         forget_last_run()
@@ -84,17 +84,24 @@ def _listen_to_signals() -> tuple[threading.Event, threading.Event]:
     return stopping, hurry
 
 
-def _welcome(addresses: Addresses, account: DemoAccount, *, missing: list[str]) -> None:
+def _welcome(addresses: Addresses, account: DemoAccount | None, *, missing: list[str]) -> None:
     print_line(
         f"""
   Admin      {addresses.web}/admin/
   API        {addresses.web}/v1/docs/
   Flower     {addresses.flower}/
-  Login      {account.user.username}   password  {account.password}
-  API token  curl -H 'Authorization: Token {account.token}' {addresses.web}/v1/graphs
+{_describe_logins(addresses, account)}
 
   Ctrl-C stops everything.
 """
     )
     if missing:
         print_line(f"Not up yet, see .local/log: {', '.join(missing)}.")
+
+
+def _describe_logins(addresses: Addresses, account: DemoAccount | None) -> str:
+    if account is None:
+        return f"""  Login      the accounts of your database (DATABASE_URL)
+  Flower's   {NAME}   password  {read_demo_password()}"""
+    return f"""  Login      {account.user.username}   password  {account.password}
+  API token  curl -H 'Authorization: Token {account.token}' {addresses.web}/v1/graphs"""
