@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import User
 from kombu import Connection
 from pytest_django import Settings
@@ -30,6 +31,7 @@ QUICK = {
     "SHUTDOWN_GRACE_SECONDS": "0.5",
 }
 DEADLINE = 20.0
+REDIS_ONLY = pytest.mark.skipif(not settings.CELERY_BROKER_URL.startswith("redis"), reason="looks into Redis")
 GATES = pytest.mark.parametrize(("block", "kind"), [(GATE, "cpu"), (ASYNC_GATE, "io")])
 
 
@@ -246,6 +248,7 @@ def test_a_worker_that_is_told_to_stop_lets_blocks_end(
     assert not PastAttempt.objects.exists()
 
 
+@REDIS_ONLY
 def test_messages_that_the_broker_forgot_are_sent_again(
     user: User, tmp_path: Path, crew: Crew, broker: Connection
 ) -> None:
@@ -281,6 +284,7 @@ def test_one_message_that_is_lost_is_sent_again(
     assert PastAttempt.objects.count() == 0
 
 
+@REDIS_ONLY
 def test_what_waits_behind_a_long_block_is_not_sent_again(
     user: User, tmp_path: Path, crew: Crew, broker: Connection
 ) -> None:

@@ -220,7 +220,7 @@ def test_what_is_queued_although_a_later_probe_has_come_out_is_lost_and_sent_onc
     sweep(drain.send)
     sweep(drain.send)
 
-    assert drain.waiting == [ready]
+    assert [each.id for each in drain.waiting] == [ready.id]
 
 
 def test_what_was_queued_after_the_probe_was_sent_still_waits(user: User, drain: Drain) -> None:
