@@ -12,6 +12,7 @@ from graphs.blocks.interfaces import NO_DEFAULT
 Output = tuple[str, Any]
 
 VALUE_PIN = "value"
+TYPE_KEYS = frozenset({"type", "anyOf", "oneOf", "allOf", "enum", "const"})
 
 
 def made_up_outputs(spec: NodeSpec) -> list[Output]:
@@ -56,10 +57,10 @@ def complete_inputs(
     """Return the inputs of a simulated run: those that are `given`, and a sample for each that has no value otherwise.
 
     So an agent can be walked through without knowing what it wants. The sample has the type that the INPUT node
-    declares; of options it is the first.
+    declares, or, where it takes anything, that of the pin that its value goes to first; of options it is the first.
     """
     made_up = {
-        name: _sample_input(graph.specs[nodes[0].id], name)
+        name: _sample_input(graph, graph.specs[nodes[0].id], name)
         for name, nodes in graph.input_nodes().items()
         if name not in given
         and not any(_has_value(graph.specs[node.id], masks.get(str(node.id), {}), mocks) for node in nodes)
@@ -78,9 +79,11 @@ def _has_value(spec: NodeSpec, mask: Mapping[str, Any], mocks: Mapping[str, Any]
     return has_default or any(base_pin(name) == VALUE_PIN for name in (*linked, *constants, *mask))
 
 
-def _sample_input(spec: NodeSpec, name: str) -> Any:
+def _sample_input(graph: GraphPlan, spec: NodeSpec, name: str) -> Any:
     options = spec.plan.input_default.get("options")
     if isinstance(options, list) and options:
         return options[0]
-    pin = spec.plan.pins.get(VALUE_PIN)
-    return make_sample(pin.schema if pin else {}, name=name)
+    wanted = [spec.plan.pins.get(VALUE_PIN)]
+    wanted += [graph.specs[link.sink_id].plan.pins.get(link.sink_name) for link in spec.plan.outgoing]
+    schemas = (pin.schema for pin in wanted if pin and not pin.schema.keys().isdisjoint(TYPE_KEYS))
+    return make_sample(next(schemas, {}), name=name)

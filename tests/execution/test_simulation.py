@@ -189,6 +189,22 @@ def test_inputs_without_a_value_get_samples_of_their_types(user: User, drain: Dr
     assert sorted(run.input_data) == sorted(INPUTS.keys() - {"loud"})
 
 
+def test_an_input_of_any_type_gets_what_the_first_pin_behind_it_wants(user: User, drain: Drain) -> None:
+    document = draw(
+        {
+            "in": (INPUT, {"name": "in"}),
+            "echo": (OUTPUT, {"name": "echo"}),
+            "sum": (CALCULATOR, {"operation": "Add", "b": 34}),
+            "out": (OUTPUT, {"name": "out"}),
+        },
+        ["in.result -> echo.value", "in.result -> sum.a", "sum.result -> out.value"],
+    )
+
+    run = simulate(user, drain, import_document(user, document))
+
+    assert outputs_of(run) == {"echo": [1.0], "out": [35.0]}
+
+
 def test_inputs_that_have_a_value_keep_it(user: User, drain: Drain) -> None:
     version = import_document(user, asking({"number": {"value": 0}, "size": {"options": []}}))
     ids = {node.metadata["customized_name"]: str(node.node_id) for node in version.nodes.all()}
