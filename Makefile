@@ -16,7 +16,7 @@ unexport PYTHONPATH PYTHONHOME DJANGO_SETTINGS_MODULE
 export PYTHONNOUSERSITE := 1
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help install install-dev demo run test lint format clean clean-data
+.PHONY: help install install-dev demo run test chaos lint format clean clean-data
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 20
@@ -33,6 +33,9 @@ run: .venv/.installed ## Web, workers, beat and Flower until Ctrl-C
 
 test: .venv/.installed-dev ## The whole test suite (ARGS="-k name")
 	@$(BIN)/python -m pytest $(ARGS)
+
+chaos: .venv/.installed-dev ## Kill processes while runs go on; nothing may be lost (CHAOS_SECONDS=180, CHAOS_SEED=…)
+	@$(BIN)/python -m tests.chaos
 
 lint: .venv/.installed-dev ## Style, types, layers, migrations, deployment settings
 	@$(BIN)/ruff check .

@@ -1,0 +1,223 @@
+"""What can happen to machines. Each fault is for a process or a session that the chaos run has started itself."""
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+import psycopg
+import redis
+from django.conf import settings
+
+from execution.planning import CPU_QUEUE, IO_QUEUE
+from execution.store.runs import Ready
+from execution.tasks import send
+from tests.chaos.crew import Crew, Post
+from tests.chaos.servers import IMMEDIATE, OwnServer, connect
+
+T = TypeVar("T")
+Later = Callable[[float, Callable[[], None]], None]
+QUEUES: Final = (CPU_QUEUE, IO_QUEUE)
+OLD_MESSAGES: Final = 60
+MOST_LOST: Final = 6
+
+
+class FaultImpossibleError(Exception):
+    """There is nobody to whom it could happen now: what it needs is away already."""
+
+
+class Faults:
+    """The faults by name: each returns what it did.
+
+    `later(seconds, action)` has something done after a while. `deaths` maps process ids to when they were killed or
+    frozen (seconds since the epoch).
+    """
+
+    def __init__(self, *, crew: Crew, database: OwnServer, broker: OwnServer, chance: random.Random) -> None:
+        self.deaths: dict[int, float] = {}
+        self._crew = crew
+        self._database = database
+        self._broker = broker
+        self._chance = chance
+        self.by_name: dict[str, Callable[[Later], str]] = {
+            "kill a pool's child": self._kill_child,
+            "kill a worker": self._kill_worker,
+            "kill all workers": self._kill_all_workers,
+            "freeze a worker": self._freeze_worker,
+            "freeze a pool's child": self._freeze_child,
+            "deploy: stop a worker": self._stop_worker,
+            "kill the broker": self._kill_broker,
+            "kill the broker, lose its data": self._kill_broker_for_good,
+            "broker away for seconds": self._take_broker_away,
+            "freeze the broker": self._freeze_broker,
+            "flush the broker": self._flush_broker,
+            "cut all broker connections": self._cut_broker_connections,
+            "lose messages": self._lose_messages,
+            "repeat old messages": self._repeat_messages,
+            "crash the database": self._crash_database,
+            "end database sessions": self._end_sessions,
+            "crash database and broker, kill all workers": self._crash_everything,
+        }
+
+    def _kill_child(self, _later: Later) -> str:
+        pid = self._choose(child for post in self._crew.posts for child in post.children())
+        self._note_deaths([pid])
+        _signal(pid, signal.SIGKILL)
+        return f"process {pid}"
+
+    def _kill_worker(self, _later: Later) -> str:
+        post = self._choose_post()
+        self._note_deaths([post.pid, *post.children()])
+        post.kill()
+        return f"{post.name}, process {post.pid}"
+
+    def _kill_all_workers(self, _later: Later) -> str:
+        running = [post for post in self._crew.posts if post.is_running]
+        if not running:
+            raise FaultImpossibleError
+        for post in running:
+            self._note_deaths([post.pid, *post.children()])
+            post.kill()
+        return ", ".join(post.name for post in running)
+
+    def _freeze_worker(self, later: Later) -> str:
+        post, seconds = self._choose_post(), self._longer_than_a_lease()
+        self._note_deaths([post.pid, *post.children()])
+        post.signal_all(signal.SIGSTOP)
+        later(seconds, lambda: post.signal_all(signal.SIGCONT))
+        return f"{post.name} for {seconds:.1f} s"
+
+    def _freeze_child(self, later: Later) -> str:
+        post = self._choose(post for post in self._crew.posts if post.children())
+        pid, seconds = self._choose(post.children()), self._longer_than_a_lease()
+        self._note_deaths([pid])
+        _signal(pid, signal.SIGSTOP)
+        later(seconds, lambda: _thaw(post, pid))
+        return f"process {pid} for {seconds:.1f} s"
+
+    def _stop_worker(self, _later: Later) -> str:
+        post = self._choose_post()
+        post.dismiss()
+        return f"{post.name}, process {post.pid}"
+
+    def _kill_broker(self, later: Later) -> str:
+        return self._end_broker(later, self._chance.uniform(0, 1), loses_data=False)
+
+    def _kill_broker_for_good(self, later: Later) -> str:
+        return self._end_broker(later, self._chance.uniform(0, 1), loses_data=True)
+
+    def _take_broker_away(self, later: Later) -> str:
+        return self._end_broker(later, self._chance.uniform(2, 8), loses_data=self._chance.random() < 0.5)
+
+    def _end_broker(self, later: Later, seconds: float, *, loses_data: bool) -> str:
+        self._require(self._broker)
+        self._broker.end(signal.SIGKILL)
+        if loses_data:
+            self._broker.forget_everything()
+        later(seconds, self._broker.start)
+        return f"for {seconds:.1f} s, {'empty' if loses_data else 'with its data'} after that"
+
+    def _freeze_broker(self, later: Later) -> str:
+        self._require(self._broker)
+        seconds = self._chance.uniform(1, 8)
+        self._broker.send(signal.SIGSTOP)
+        later(seconds, lambda: self._broker.send(signal.SIGCONT))
+        return f"for {seconds:.1f} s"
+
+    def _flush_broker(self, _later: Later) -> str:
+        return self._ask_broker(lambda client: f"{client.dbsize()} keys, {client.flushall()}")
+
+    def _cut_broker_connections(self, _later: Later) -> str:
+        def cut(client: "redis.Redis") -> str:
+            kinds = ("normal", "pubsub")
+            return f"{sum(int(client.client_kill_filter(_type=kind, skipme=True)) for kind in kinds)} connections"
+
+        return self._ask_broker(cut)
+
+    def _lose_messages(self, _later: Later) -> str:
+        def lose(client: "redis.Redis") -> str:
+            taken = [client.rpop(queue) for queue in QUEUES for _ in range(self._chance.randint(1, MOST_LOST))]
+            return f"{sum(message is not None for message in taken)} messages"
+
+        return self._ask_broker(lose)
+
+    def _repeat_messages(self, _later: Later) -> str:
+        self._require(self._broker)
+        rows = self._ask_database(
+            "SELECT id, queue FROM execution_nodeexecution WHERE ended_at IS NOT NULL ORDER BY random() LIMIT %s",
+            OLD_MESSAGES,
+        )
+        send([Ready(id=UUID(str(key)), queue=str(queue), name="old") for key, queue in rows])
+        return f"{len(rows)} messages"
+
+    def _crash_database(self, later: Later) -> str:
+        self._require(self._database)
+        seconds = self._chance.uniform(0, 2)
+        self._database.end(IMMEDIATE)
+        later(seconds, self._database.start)
+        return f"for {seconds:.1f} s"
+
+    def _end_sessions(self, _later: Later) -> str:
+        rows = self._ask_database(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        chosen = [pid for (pid,) in rows if self._chance.random() < 0.5]
+        self._ask_database("SELECT pg_terminate_backend(pid) FROM unnest(%s::int[]) AS pid", chosen)
+        return f"{len(chosen)} of {len(rows)} sessions"
+
+    def _crash_everything(self, later: Later) -> str:
+        if not self._broker.is_running or not any(post.is_running for post in self._crew.posts):
+            raise FaultImpossibleError
+        return "; ".join(
+            [self._crash_database(later), self._kill_broker_for_good(later), self._kill_all_workers(later)]
+        )
+
+    def _choose(self, found: Iterable[T]) -> T:
+        candidates = list(found)
+        if not candidates:
+            raise FaultImpossibleError
+        return self._chance.choice(candidates)
+
+    def _choose_post(self) -> Post:
+        return self._choose(post for post in self._crew.posts if post.is_running)
+
+    def _longer_than_a_lease(self) -> float:
+        return float(settings.LEASE_SECONDS) * self._chance.uniform(1.2, 2.5)
+
+    def _note_deaths(self, pids: Iterable[int]) -> None:
+        # A worker may be killed when it is frozen already: it was lost when that began.
+        for pid in pids:
+            self.deaths.setdefault(pid, time.time())
+
+    def _require(self, server: OwnServer) -> None:
+        if not server.is_running:
+            raise FaultImpossibleError
+
+    def _ask_broker(self, ask: "Callable[[redis.Redis], str]") -> str:
+        try:
+            with redis.Redis.from_url(str(settings.REDIS_URL), socket_timeout=2, socket_connect_timeout=2) as client:
+                return ask(client)
+        except redis.RedisError as error:
+            raise FaultImpossibleError from error
+
+    def _ask_database(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        try:
+            with connect() as session:
+                return session.execute(statement, parameters).fetchall()
+        except psycopg.Error as error:
+            raise FaultImpossibleError from error
+
+
+def _thaw(post: Post, pid: int) -> None:
+    """Let a child go on, if it is still one: the kernel gives the numbers of dead processes away again."""
+    if pid in post.children():
+        _signal(pid, signal.SIGCONT)
+
+
+def _signal(pid: int, which: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, which)

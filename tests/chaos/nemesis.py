@@ -1,0 +1,87 @@
+"""Whoever commits the faults: all kinds in turn, shuffled, at random moments, and undoes what has to be undone."""
+
+import heapq
+import itertools
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, TextIO
+
+from tests.chaos.crew import Crew
+from tests.chaos.faults import FaultImpossibleError, Faults
+
+MEAN_PAUSE: Final = 2.5
+LONGEST_PAUSE: Final = 8.0
+TICK: Final = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Committed:
+    """A fault that happened: when (seconds since the epoch), of which kind, and to whom."""
+
+    at: float
+    kind: str
+    detail: str
+
+
+class Nemesis:
+    """Commits faults from the thread that calls it, which also looks after the workers."""
+
+    def __init__(self, *, faults: Faults, crew: Crew, chance: random.Random, log: TextIO) -> None:
+        self.committed: list[Committed] = []
+        self._faults = faults
+        self._crew = crew
+        self._chance = chance
+        self._log = log
+        self._deck: list[str] = []
+        self._numbers = itertools.count()
+        self._later: list[tuple[float, int, Callable[[], None]]] = []
+
+    def rage(self, seconds: float) -> None:
+        """Commit faults for so long."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self._wait(min(end, time.monotonic() + min(LONGEST_PAUSE, self._chance.expovariate(1 / MEAN_PAUSE))))
+            self._commit_one()
+
+    def make_up(self) -> None:
+        """Undo what is still to be undone, now."""
+        while self._later:
+            heapq.heappop(self._later)[2]()
+
+    def tick(self) -> None:
+        """Do what is due."""
+        while self._later and self._later[0][0] <= time.monotonic():
+            heapq.heappop(self._later)[2]()
+        self._crew.look_after()
+
+    def _wait(self, until: float) -> None:
+        while time.monotonic() < until:
+            self.tick()
+            time.sleep(TICK)
+
+    def _commit_one(self) -> None:
+        """Commit the next fault that is possible; the others wait for their turn."""
+        if len(self._deck) < len(self._faults.by_name):
+            more = list(self._faults.by_name)
+            self._chance.shuffle(more)
+            self._deck += more
+        for position, kind in enumerate(self._deck):
+            if self._commit(kind):
+                del self._deck[position]
+                return
+
+    def _commit(self, kind: str) -> bool:
+        at = time.time()
+        try:
+            detail = self._faults.by_name[kind](self._do_later)
+        except FaultImpossibleError:
+            return False
+        self.committed.append(Committed(at=at, kind=kind, detail=detail))
+        self._log.write(f"{time.strftime('%H:%M:%S', time.gmtime(at))}.{int(at * 1000) % 1000:03} {kind}: {detail}\n")
+        self._log.flush()
+        return True
+
+    def _do_later(self, seconds: float, action: Callable[[], None]) -> None:
+        heapq.heappush(self._later, (time.monotonic() + seconds, next(self._numbers), action))

@@ -1,0 +1,177 @@
+"""`python -m tests.chaos.run FOLDER SECONDS SEED`: one chaos run, in the environment that `tests.chaos` gives it."""
+
+import io
+import json
+import os
+import random
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import django
+import redis
+from django.core.management import call_command
+
+django.setup()
+
+from django.conf import settings  # noqa: E402
+from django.contrib.auth.models import User  # noqa: E402
+from django.db import DatabaseError, connection  # noqa: E402
+
+from config.local import LOCAL_DIR  # noqa: E402
+from config.supervisor import print_line  # noqa: E402
+from tests.chaos.checker import examine  # noqa: E402
+from tests.chaos.crew import Crew  # noqa: E402
+from tests.chaos.faults import QUEUES, Faults  # noqa: E402
+from tests.chaos.figures import measure  # noqa: E402
+from tests.chaos.nemesis import Nemesis  # noqa: E402
+from tests.chaos.servers import OwnServer, make_broker, make_database  # noqa: E402
+from tests.chaos.tasks import Task, make_tasks  # noqa: E402
+from tests.chaos.workload import Users, count_unended  # noqa: E402
+from tests.config.processes import processes_of  # noqa: E402
+
+# How long after the last fault everything must have ended, and the queues be empty.
+END_SECONDS: Final = 90.0
+EMPTY_SECONDS: Final = 20.0
+GONE_SECONDS: Final = 10.0
+MOST_SHOWN: Final = 30
+
+
+class ChaosRun:
+    """Servers, workers, users and faults, and what became of them."""
+
+    def __init__(self, folder: Path, *, seed: str) -> None:
+        self.complaints: list[str] = []
+        self.figures: dict[str, Any] = {}
+        self._folder = folder
+        self._seed = seed
+        self._database = make_database()
+        self._broker = make_broker()
+        self._crew = Crew(folder)
+
+    def run(self, seconds: float) -> None:
+        """Let users work and processes die for so long, wait until all has ended, and examine it."""
+        try:
+            _start(self._database, self._broker)
+            call_command("migrate", verbosity=0)
+            user = User.objects.create_user(username="ada")
+            tasks = make_tasks(user, self._draw("tasks"))
+            self._crew.await_ready()
+            users = Users(user, tasks, self._draw("users"))
+            with (self._folder / "faults.log").open("w", encoding="utf-8") as log:
+                faults = Faults(
+                    crew=self._crew, database=self._database, broker=self._broker, chance=self._draw("faults")
+                )
+                nemesis = Nemesis(faults=faults, crew=self._crew, chance=self._draw("nemesis"), log=log)
+                users.start()
+                nemesis.rage(seconds)
+                nemesis.make_up()
+            self._settle(users)
+            self._check(tasks, users)
+            self.figures |= measure(nemesis.committed, faults.deaths)
+        finally:
+            self._crew.kill()
+            connection.close()
+            self._broker.stop()
+            self._database.stop()
+        if not _await(lambda: not self._left_processes(), GONE_SECONDS):
+            self.complaints += [f"a process is left: {command}" for command in self._left_processes()]
+
+    def _draw(self, purpose: str) -> random.Random:
+        """Return a source of chance of its own for each purpose: none disturbs the others."""
+        return random.Random(f"{self._seed} {purpose}")
+
+    def _settle(self, users: Users) -> None:
+        """Wait until everything has ended by itself, and tell the workers to stop."""
+        began = time.monotonic()
+        self._database.await_ready()
+        self._broker.await_ready()
+        users.leave()
+        if not self._await(lambda: count_unended() == 0, END_SECONDS):
+            self.complaints.append(f"{count_unended()} runs have not ended {END_SECONDS:.0f} s after the last fault")
+        self.figures["seconds_until_all_ended"] = round(time.monotonic() - began, 1)
+        if not self._await(lambda: _count_messages() == 0, EMPTY_SECONDS):
+            self.complaints.append(f"{_count_messages()} messages are left in the queues")
+        self._await(lambda: all(post.ready_file.exists() for post in self._crew.posts), EMPTY_SECONDS)
+        self.complaints += [f"{name} did not stop when it was told to" for name in self._crew.leave()]
+
+    def _check(self, tasks: list[Task], users: Users) -> None:
+        answers = {task.version_id: task.answer for task in tasks}
+        self.complaints += examine(answers, asked_to_stop=users.asked_to_stop, stopped=users.stopped)
+        self.complaints += [f"doctor: {line}" for line in _ask_doctor()]
+        self.figures |= {
+            "runs_stopped_by_users": len(users.stopped),
+            "requests_that_met_an_outage": users.refused,
+            "workers_that_ended_by_themselves": [
+                f"{exit_.post}: {exit_.code}: {exit_.last_words[-200:]}" for exit_ in self._crew.exits
+            ],
+            "workers_killed_because_they_did_not_leave": self._crew.killed_late,
+        }
+
+    def _await(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """Wait for something while workers are looked after."""
+
+        def look() -> bool:
+            self._crew.look_after()
+            try:
+                return condition()
+            except (DatabaseError, redis.RedisError):
+                connection.close()
+                return False
+
+        return _await(look, seconds)
+
+    def _left_processes(self) -> list[str]:
+        return [*processes_of(LOCAL_DIR), *processes_of(self._folder)]
+
+
+def _start(*servers: OwnServer) -> None:
+    for server in servers:
+        server.start()
+    for server in servers:
+        server.await_ready()
+
+
+def _await(condition: Callable[[], bool], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def _count_messages() -> int:
+    with redis.Redis.from_url(str(settings.REDIS_URL), socket_timeout=5) as client:
+        return sum(int(client.llen(queue)) for queue in QUEUES)
+
+
+def _ask_doctor() -> list[str]:
+    """Return the doctor's report if there is anything in it."""
+    said = io.StringIO()
+    try:
+        call_command("doctor", stdout=said)
+    except SystemExit:
+        return said.getvalue().splitlines()
+    return []
+
+
+def main(folder: Path, seconds: float, seed: str) -> int:
+    """Run, write `figures.json`, print it; return 1 if there is anything to complain about."""
+    print_line(f"chaos for {seconds:g} s with CHAOS_SEED={seed}")
+    chaos = ChaosRun(folder, seed=seed)
+    chaos.run(seconds)
+    report = {"seed": seed, "seconds": seconds, "complaints": len(chaos.complaints), **chaos.figures}
+    (folder / "figures.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    (folder / "complaints.txt").write_text("".join(f"{line}\n" for line in chaos.complaints), encoding="utf-8")
+    print_line(json.dumps(report, indent=2))
+    for complaint in chaos.complaints[:MOST_SHOWN]:
+        print_line(complaint)
+    print_line(f"{len(chaos.complaints)} complaints; logs in {os.path.relpath(folder)}")
+    return 1 if chaos.complaints else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), float(sys.argv[2]), sys.argv[3]))
