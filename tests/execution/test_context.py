@@ -6,14 +6,21 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.files.storage import default_storage
 from pytest_django import Settings
 
 from execution.context import RunFiles, read_time_zone
+from execution.models import RunOutput
+from execution.services import start_execution
 from graphs.exceptions import BlockError
+from graphs.services import import_graph
+from tests.execution.drain import Drain
+from tests.execution.small_graphs import OUTPUT, draw
 from tests.graphs.blocks.context import make_context
 
 USER = 7
+DATE_AND_TIME = "716a67b3-6760-42e7-86dc-18645c6e00fc"
 
 
 @pytest.fixture
@@ -82,6 +89,22 @@ def test_the_time_zone_is_the_graphs_or_else_the_installations(settings: Setting
 
     assert read_time_zone({"time_zone": asked}) == expected
     assert read_time_zone({}) == "Asia/Tokyo"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_graph_tells_the_time_of_its_own_time_zone(user: User, drain: Drain) -> None:
+    form = {"discriminator": "iso8601", "use_user_timezone": True}
+    document = draw(
+        {"clock": (DATE_AND_TIME, {"trigger": "go", "format_type": form}), "out": (OUTPUT, {"name": "out"})},
+        ["clock.date_time -> out.value"],
+        time_zone="Asia/Tokyo",
+    )
+    version = import_graph(owner=user, document=document).version
+
+    run = start_execution(user=user, version=version, input_data={})
+    drain.run()
+
+    assert RunOutput.objects.get(execution=run).value.endswith("+09:00")
 
 
 def test_an_attempt_draws_from_one_generator_and_every_attempt_draws_the_same() -> None:
