@@ -194,6 +194,7 @@ def lacking_pins(
     masked = frozenset(masked)
     if not masked:
         return lacking
-    bases = {base_pin(name) for name in masked}
-    given = {pin for pin in lacking if base_pin(pin) in masked or (pin in node.uncovered and pin in bases)}
+    bases = {base_pin(name, known=node.pins) for name in masked}
+    covered = {pin for pin in lacking if base_pin(pin, known=node.pins) in masked}
+    given = covered | (node.uncovered & bases)
     return lacking - masked - given

@@ -17,10 +17,10 @@ def resolve_inputs(
     """
     mask = mask or {}
     below = {**node.input_default, **_in_link_order(node, delivered)}
-    below = {name: value for name, value in below.items() if base_pin(name) not in mask}
+    below = {name: value for name, value in below.items() if base_pin(name, known=node.pins) not in mask}
     overlaid = _without_defaulted_nones(node, {**below, **mask})
     # Twice: JSON text becomes a container that parts can be put into, and what was put together gets its type.
-    return _coerced(node, assemble(_coerced(node, overlaid)))
+    return _coerced(node, assemble(_coerced(node, overlaid), known=node.pins))
 
 
 def _in_link_order(node: PlanNode, delivered: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Pins inside values: `list_$_0` is an item, `dict_#_key` a key, `object_@_name` an attribute; they nest."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from copy import deepcopy
 from typing import Any, Final, NamedTuple
 
@@ -35,9 +35,9 @@ def split_pin(name: str) -> tuple[str, tuple[Step, ...]]:
     return base, tuple(Step(kind, key) for kind, key in zip(rest[::2], rest[1::2], strict=True))
 
 
-def base_pin(name: str) -> str:
-    """Return the pin that `name` is, or is a part of."""
-    return split_pin(name)[0]
+def base_pin(name: str, *, known: Container[str] = ()) -> str:
+    """Return the pin that `name` is, or is a part of. A pin that is `known` under its full name has no parts."""
+    return name if name in known else split_pin(name)[0]
 
 
 def select(*, emitted_pin: str, value: Any, source_name: str, sink_id: str, sink_name: str) -> Any:
@@ -73,16 +73,16 @@ def _list_index(key: str) -> int | None:
     return int(key) if key.isascii() and key.isdigit() and len(key) <= _MAX_DIGITS else None
 
 
-def assemble(inputs: Mapping[str, Any]) -> dict[str, Any]:
+def assemble(inputs: Mapping[str, Any], *, known: Container[str] = ()) -> dict[str, Any]:
     """Return `inputs` with the parts put into their base values; the flattened keys stay as well.
 
-    Lists are padded with None. A part of a part wins over the part, whichever comes first. Raises
-    `InputsInvalidError` naming every pin whose list index is not one.
+    A pin that is `known` under its full name is no part of another. Lists are padded with None. A part of a part wins
+    over the part, whichever comes first. Raises `InputsInvalidError` naming every pin whose list index is not one.
     """
     assembled = dict(inputs)
     copied: set[str] = set()
     problems: dict[str, str] = {}
-    parts = [(*split_pin(name), name) for name in inputs]
+    parts = [(*split_pin(name), name) for name in inputs if name not in known]
     for base, steps, name in sorted(parts, key=lambda part: len(part[1])):
         if not steps:
             continue

@@ -58,7 +58,7 @@ class PlanNode:
     @cached_property
     def uncovered(self) -> frozenset[str]:
         """Required pins that neither a link nor a constant gives a value."""
-        covered = {base_pin(name) for name in (*self.connected, *self.input_default)}
+        covered = {base_pin(name, known=self.pins) for name in (*self.connected, *self.input_default)}
         return frozenset(name for name, pin in self.pins.items() if pin.required and name not in covered)
 
     @property

@@ -147,6 +147,9 @@ def _check_constants(check: _Check, node: NodeDocument, interface: Interface) ->
                 check.tell(node, name, f"{_name(node, interface)}: “{name}” {told}.")
         elif pin is None:
             _check_index(check, node, name)
+    if is_agent(interface):
+        for name in read_reference(node.input_default).given:
+            _check_index(check, node, name)
 
 
 def _check_index(check: _Check, node: NodeDocument, name: str) -> None:

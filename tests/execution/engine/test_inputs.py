@@ -42,6 +42,15 @@ def test_a_mask_on_a_part_replaces_that_part() -> None:
     assert inputs["a"] == {"x": 1, "y": 3}
 
 
+def test_a_pin_that_is_known_under_its_full_name_is_no_part_of_another() -> None:
+    pins: dict[str, PlanPin] = {"cost_$_total": NUMBER, "a_#_x": NUMBER}
+    it = sketch(b={"pins": pins}).nodes[node_id("b")]
+
+    inputs = resolve_inputs(node=it, delivered={"cost_$_total": "5", "a_#_x": 1}, mask={"cost": 7, "a": {}})
+
+    assert inputs == {"cost_$_total": 5, "a_#_x": 1, "cost": 7, "a": {}}
+
+
 def test_none_gives_way_to_the_default_of_a_pin_that_has_one() -> None:
     it = node(n=NUMBER, text=TEXT)
 

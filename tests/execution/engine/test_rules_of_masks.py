@@ -80,6 +80,15 @@ def test_a_mask_on_a_part_gives_a_required_pin_its_value() -> None:
     assert hand.waiting("c") == [{"x": 1}]
 
 
+def test_a_pin_that_is_known_under_its_full_name_is_masked_under_that_name_only() -> None:
+    pins = {"cost_$_total": PlanPin(required=True), "cost": PlanPin(required=True)}
+    node = sketch("a.out -> c.cost_$_total", c={"pins": pins}).nodes[node_id("c")]
+
+    assert node.uncovered == {"cost"}
+    assert lacking_pins(node, masked=["cost"]) == {"cost_$_total"}
+    assert lacking_pins(node, masked=["cost_$_total"]) == {"cost"}
+
+
 def test_the_masks_of_other_nodes_do_not_matter() -> None:
     hand = Hand(sketch("a.out -> b.x", "a.out -> c.x"), masks={"b": {"x"}})
 
