@@ -79,9 +79,9 @@ def await_end(run: Execution) -> Execution:
     return run
 
 
-@pytest.mark.parametrize("how", ["sleep", "loop", "c_call", "stubborn"])
+@pytest.mark.parametrize(("how", "is_killed"), [("sleep", 0), ("loop", 0), ("c_call", 1), ("stubborn", 1)])
 def test_a_worker_whose_block_is_stopped_takes_the_next_task_at_once(
-    user: User, single_workers: WorkerProcesses, tmp_path: Path, how: str
+    user: User, single_workers: WorkerProcesses, tmp_path: Path, how: str, is_killed: int
 ) -> None:
     endless = start_endless(user, EndlessBlock.id, tmp_path / "mark", how=how)
     following = start(user, save(user, PlainPauseBlock.id, seconds=0))
@@ -92,6 +92,9 @@ def test_a_worker_whose_block_is_stopped_takes_the_next_task_at_once(
     assert (receipt.status, receipt.stopped) == (Status.TERMINATED, {Status.RUNNING: 1})
     assert await_end(following).status == Status.COMPLETED
     assert time.monotonic() - stopped_at < LIMIT_SECONDS
+    (node_execution,) = receipt.runs[0].interrupted
+    logs = [line for line in single_workers.logs().splitlines() if str(node_execution) in line]
+    assert sum("killed a block" in line for line in logs) == is_killed
 
 
 @pytest.mark.parametrize("how", ["wait", "http"])
@@ -187,7 +190,7 @@ def test_revoked_messages_are_dropped_and_do_not_harm_a_resumed_run(
     stop_execution(execution_id=endless.pk)
 
     assert await_end(queued).status == Status.COMPLETED
-    assert f"Discarding revoked task: PlainPauseBlock[{node_execution.pk}]" in single_workers.logs()
+    assert single_workers.logs().count(f"Discarding revoked task: PlainPauseBlock[{node_execution.pk}]") == 1
 
 
 def test_a_run_stopped_while_it_ran_is_resumed_by_the_same_worker(
