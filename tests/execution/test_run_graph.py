@@ -331,6 +331,44 @@ def test_text_that_would_steer_the_terminal_is_shown_as_text(save: Callable[...,
     assert ran.out == "Echo:\n  - \\x1b[2J\\u202eevil\n    next\n"
 
 
+def refusal_after(change: str, undo: str, graph: str) -> str:
+    """Return what the command says while the database is changed."""
+    with connection.cursor() as cursor:
+        cursor.execute(change)
+        try:
+            with pytest.raises(CommandError) as refused:
+                call_command("run_graph", graph, stderr=io.StringIO())
+        finally:
+            cursor.execute(undo)
+    return str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "undo"),
+    [
+        ("ALTER TABLE graphs_link RENAME TO away", "ALTER TABLE away RENAME TO graphs_link"),
+        ("ALTER TABLE graphs_link RENAME position TO away", "ALTER TABLE graphs_link RENAME away TO position"),
+    ],
+    ids=["table", "column"],
+)
+def test_missing_tables_and_columns_are_told_with_their_remedy(
+    user: User, save: Callable[..., str], change: str, undo: str
+) -> None:
+    told = refusal_after(change, undo, save(ADDING))
+
+    assert "see `manage.py migrate`" in told
+    assert "does not exist" in told
+    assert "\n" not in told
+
+
+def test_other_refusals_of_the_database_are_told_as_they_are(user: User, save: Callable[..., str]) -> None:
+    read_only = ("SET default_transaction_read_only = on", "SET default_transaction_read_only = off")
+
+    told = refusal_after(*read_only, save(ADDING))
+
+    assert told == "The database can't do that: cannot execute INSERT in a read-only transaction."
+
+
 @pytest.fixture
 def alone() -> Iterator[dict[str, str]]:
     """The environment of a command on the test database and a broker where nobody listens."""

@@ -20,6 +20,7 @@ from django.db import Error as DatabaseError
 from execution.engine.statuses import ENDED, Status
 from execution.exceptions import ExecutionError
 from execution.management.arguments import FoundGraph, find_graph, read_inputs, read_mocks
+from execution.management.database_errors import explain_database_error
 from execution.management.live_progress import LiveProgress, make_printable
 from execution.management.results import Result, load_result, write_json, write_text
 from execution.management.worker_supply import WorkerSupply
@@ -76,7 +77,7 @@ class Command(BaseCommand):
             with _interrupted_by_signals():
                 result = _run(options, stream)
         except DatabaseError as error:
-            raise CommandError(f"The database can't be used (see `manage.py migrate`): {error}") from error
+            raise CommandError(explain_database_error(error)) from error
         self._print(result, stream, as_json=options["json"])
         if result.status is not Status.COMPLETED:
             raise SystemExit(1)
