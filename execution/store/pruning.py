@@ -143,6 +143,8 @@ def delete_trees(trees: Iterable[Tree]) -> None:
     if not runs:
         return
     with connection.cursor() as cursor:
+        # A batch is small: what it takes must not grow with what stays.
+        cursor.execute("SET LOCAL enable_seqscan = off")
         for statement in _DELETES:
             cursor.execute(statement, {"runs": runs})
 
