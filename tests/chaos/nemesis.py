@@ -11,7 +11,7 @@ from typing import Final, TextIO
 from tests.chaos.crew import Crew
 from tests.chaos.faults import FaultImpossibleError, Faults
 
-MEAN_PAUSE: Final = 2.5
+MEAN_PAUSE: Final = 3.0
 LONGEST_PAUSE: Final = 8.0
 TICK: Final = 0.05
 

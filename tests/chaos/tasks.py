@@ -52,7 +52,7 @@ def make_tasks(user: User, chance: random.Random) -> list[Task]:
     """Save the graphs, and find out what they answer when nobody disturbs them."""
     computed = {name: json.loads((EXAMPLES / name).read_text()) for name in ("doubling.json", "word_lengths.json")}
     for seed in chance.sample(range(1000), RANDOM_GRAPHS):
-        computed[f"random {seed}"] = make_document(seed, size=chance.randint(8, 20))
+        computed[f"random {seed}"] = make_document(seed, size=chance.randint(6, 12))
     tasks = []
     for name, document in computed.items():
         version_id = _save(user, document)

@@ -19,9 +19,9 @@ from execution.services import start_execution, stop_execution
 from graphs.models import GraphVersion
 from tests.chaos.tasks import Task
 
-MOST_AT_ONCE: Final = 12
+MOST_AT_ONCE: Final = 8
 STOPPED_SHARE: Final = 0.1
-LONGEST_BEFORE_STOP: Final = 4.0
+LONGEST_BEFORE_STOP: Final = 10.0
 PAUSE: Final = 0.05
 PAUSE_AFTER_ERROR: Final = 0.3
 
