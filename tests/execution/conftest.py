@@ -1,7 +1,12 @@
 """Fixtures for tests of runs."""
 
-import pytest
+from collections.abc import Iterator
 
+import pytest
+from django.core.files.storage import default_storage
+from kombu import Connection
+
+from execution import examination, recovery
 from tests.execution.agents_folder import AGENTS_FOLDER
 from tests.execution.drain import Drain, KeeperWithoutThread
 
@@ -17,3 +22,22 @@ def drain(monkeypatch: pytest.MonkeyPatch) -> Drain:
     monkeypatch.setattr("execution.runner.keeper", keeper)
     monkeypatch.setattr("execution.attempts.keeper", keeper)
     return queue
+
+
+@pytest.fixture
+def quick_doctor(drain: Drain, broker: Connection, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the doctor look again at once and send to the drain; the broker is empty before, the storage afterwards."""
+    monkeypatch.setattr(examination, "send", drain.send)
+    monkeypatch.setattr(examination, "SETTLE_SECONDS", 0.01)
+    monkeypatch.setattr(examination, "PATIENCE_OF_LEASE", 0)
+    monkeypatch.setattr(recovery, "PATIENCE_OF_LEASE", 0)
+    yield
+    _empty("")
+
+
+def _empty(folder: str) -> None:
+    folders, files = default_storage.listdir(folder)
+    for name in folders:
+        _empty(f"{folder}/{name}".removeprefix("/"))
+    for name in (*files, *folders):
+        default_storage.delete(f"{folder}/{name}".removeprefix("/"))
