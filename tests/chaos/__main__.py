@@ -1,7 +1,8 @@
 """`python -m tests.chaos`: users start runs while processes die; nothing may be lost. Exit code 0 if nothing was.
 
-CHAOS_SECONDS (default 180) is how long there are faults, CHAOS_SEED what they are drawn from. Everything happens in a
-folder of its own, with servers of its own; `CHAOS_FOLDER` (default `.local/chaos/<seed>`) gets the figures and logs.
+CHAOS_SECONDS (default 180) is how long there are faults, CHAOS_PAUSE (default 3) how many seconds lie between two of
+them on average, CHAOS_SEED what they are drawn from. Everything happens in a folder of its own, with servers of its
+own; CHAOS_FOLDER (default `.local/chaos/<seed>`) gets the figures and logs.
 """
 
 import os
@@ -38,6 +39,7 @@ OTHER_SERVERS: Final = frozenset({"DATABASE_URL", "REDIS_URL", "BROKER_URL", "DA
 def main() -> int:
     """Run in a temporary folder, in a process of its own: settings are read once."""
     seconds = float(os.environ.get("CHAOS_SECONDS") or 180)
+    pause = float(os.environ.get("CHAOS_PAUSE") or 3)
     seed = os.environ.get("CHAOS_SEED") or str(secrets.randbelow(10**6))
     folder = Path(os.environ.get("CHAOS_FOLDER") or open_folder("chaos") / seed).absolute()
     shutil.rmtree(folder, ignore_errors=True)
@@ -45,7 +47,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="chaos-") as local:
         kept = {name: value for name, value in os.environ.items() if name not in OTHER_SERVERS}
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.chaos.run", str(folder), str(seconds), seed],
+            [sys.executable, "-m", "tests.chaos.run", str(folder), str(seconds), str(pause), seed],
             cwd=BASE_DIR,
             env={**kept, **SETTINGS, "LOCAL_DIR": local},
             stdin=subprocess.DEVNULL,

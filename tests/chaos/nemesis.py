@@ -11,8 +11,7 @@ from typing import Final, TextIO
 from tests.chaos.crew import Crew
 from tests.chaos.faults import FaultImpossibleError, Faults
 
-MEAN_PAUSE: Final = 3.0
-LONGEST_PAUSE: Final = 8.0
+LONGEST_PAUSE: Final = 3.0
 TICK: Final = 0.05
 
 
@@ -26,13 +25,17 @@ class Committed:
 
 
 class Nemesis:
-    """Commits faults from the thread that calls it, which also looks after the workers."""
+    """Commits faults from the thread that calls it, which also looks after the workers.
 
-    def __init__(self, *, faults: Faults, crew: Crew, chance: random.Random, log: TextIO) -> None:
+    There are `pause` seconds between two faults on average, and never more than `LONGEST_PAUSE` times as many.
+    """
+
+    def __init__(self, *, faults: Faults, crew: Crew, chance: random.Random, pause: float, log: TextIO) -> None:
         self.committed: list[Committed] = []
         self._faults = faults
         self._crew = crew
         self._chance = chance
+        self._pause = pause
         self._log = log
         self._deck: list[str] = []
         self._numbers = itertools.count()
@@ -42,7 +45,8 @@ class Nemesis:
         """Commit faults for so long."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            self._wait(min(end, time.monotonic() + min(LONGEST_PAUSE, self._chance.expovariate(1 / MEAN_PAUSE))))
+            pause = min(self._chance.expovariate(1 / self._pause), self._pause * LONGEST_PAUSE)
+            self._wait(min(end, time.monotonic() + pause))
             self._commit_one()
 
     def make_up(self) -> None:

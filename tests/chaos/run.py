@@ -1,4 +1,4 @@
-"""`python -m tests.chaos.run FOLDER SECONDS SEED`: one chaos run, in the environment that `tests.chaos` gives it."""
+"""`python -m tests.chaos.run FOLDER SECONDS PAUSE SEED`: one chaos run, as `tests.chaos` starts it."""
 
 import io
 import json
@@ -51,8 +51,8 @@ class ChaosRun:
         self._broker = make_broker()
         self._crew = Crew(folder)
 
-    def run(self, seconds: float) -> None:
-        """Let users work and processes die for so long, wait until all has ended, and examine it."""
+    def run(self, seconds: float, *, pause: float) -> None:
+        """Let users work and faults happen for so long, one every `pause` seconds; wait for the end, and examine it."""
         try:
             _start(self._database, self._broker)
             call_command("migrate", verbosity=0)
@@ -64,7 +64,7 @@ class ChaosRun:
                 faults = Faults(
                     crew=self._crew, database=self._database, broker=self._broker, chance=self._draw("faults")
                 )
-                nemesis = Nemesis(faults=faults, crew=self._crew, chance=self._draw("nemesis"), log=log)
+                nemesis = Nemesis(faults=faults, crew=self._crew, chance=self._draw("nemesis"), pause=pause, log=log)
                 users.start()
                 nemesis.rage(seconds)
                 nemesis.make_up()
@@ -158,12 +158,12 @@ def _ask_doctor() -> list[str]:
     return []
 
 
-def main(folder: Path, seconds: float, seed: str) -> int:
+def main(folder: Path, seconds: float, pause: float, seed: str) -> int:
     """Run, write `figures.json`, print it; return 1 if there is anything to complain about."""
-    print_line(f"chaos for {seconds:g} s with CHAOS_SEED={seed}")
+    print_line(f"chaos for {seconds:g} s, a fault every {pause:g} s, with CHAOS_SEED={seed}")
     chaos = ChaosRun(folder, seed=seed)
-    chaos.run(seconds)
-    report = {"seed": seed, "seconds": seconds, "complaints": len(chaos.complaints), **chaos.figures}
+    chaos.run(seconds, pause=pause)
+    report = {"seed": seed, "seconds": seconds, "pause": pause, "complaints": len(chaos.complaints), **chaos.figures}
     (folder / "figures.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     (folder / "complaints.txt").write_text("".join(f"{line}\n" for line in chaos.complaints), encoding="utf-8")
     print_line(json.dumps(report, indent=2))
@@ -174,4 +174,4 @@ def main(folder: Path, seconds: float, seed: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), float(sys.argv[2]), sys.argv[3]))
+    sys.exit(main(Path(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3]), sys.argv[4]))
