@@ -1,14 +1,14 @@
 """From graphs to the JSON that AutoGPT exports, without secrets."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
 from graphs.blocks.interfaces import Interface
 from graphs.document import GraphDocument, LinkDocument, NodeDocument
 from graphs.exchange.reading import KEPT_SETTINGS
-from graphs.exchange.secrets import drop_secrets
+from graphs.exchange.secrets import clean_mapping, clean_node, clean_text
 from graphs.signature import input_schema, output_schema
 
 FindInterface = Callable[[str], Interface | None]
@@ -32,17 +32,14 @@ def write_document(graph: NumberedGraph, *, sub_graphs: Sequence[NumberedGraph],
 
 
 def _write_graph(graph: NumberedGraph, *, find: FindInterface) -> dict[str, Any]:
-    document = graph.document
+    document = _clean_document(graph.document, find=find)
     links = [_write_link(link) for link in document.links]
     incoming: dict[str, list[dict[str, Any]]] = {}
     outgoing: dict[str, list[dict[str, Any]]] = {}
     for link in links:
         incoming.setdefault(link["sink_id"], []).append(link)
         outgoing.setdefault(link["source_id"], []).append(link)
-    nodes = [
-        _write_node(node, graph, incoming=incoming, outgoing=outgoing, interface=find(node.block_id))
-        for node in document.nodes
-    ]
+    nodes = [_write_node(node, graph, incoming=incoming, outgoing=outgoing) for node in document.nodes]
     settings = dict(document.settings)
     return {
         "id": str(graph.graph_id),
@@ -59,18 +56,27 @@ def _write_graph(graph: NumberedGraph, *, find: FindInterface) -> dict[str, Any]
     }
 
 
+def _clean_document(document: GraphDocument, *, find: FindInterface) -> GraphDocument:
+    """Return the graph without secrets: so there are none in its input schema's defaults either."""
+    return replace(
+        document,
+        description=clean_text(document.description),
+        settings=clean_mapping(document.settings),
+        nodes=tuple(clean_node(node, interface=find(node.block_id)) for node in document.nodes),
+    )
+
+
 def _write_node(
     node: NodeDocument,
     graph: NumberedGraph,
     *,
     incoming: Mapping[str, list[dict[str, Any]]],
     outgoing: Mapping[str, list[dict[str, Any]]],
-    interface: Interface | None,
 ) -> dict[str, Any]:
     return {
         "id": str(node.id),
         "block_id": node.block_id,
-        "input_default": drop_secrets(node.input_default, interface=interface),
+        "input_default": dict(node.input_default),
         "metadata": dict(node.metadata),
         "input_links": incoming.get(str(node.id), []),
         "output_links": outgoing.get(str(node.id), []),

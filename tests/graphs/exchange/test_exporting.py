@@ -1,6 +1,7 @@
 """What is exported can be imported, and is the same but for its ids."""
 
 import json
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from graphs.document import GraphDocument, LinkDocument, NodeDocument
 from graphs.exchange.exporting import NumberedGraph, write_document
 from graphs.exchange.importing import read_document, read_version
 from graphs.exchange.limits import Limits
-from graphs.exchange.secrets import is_secret_name
+from graphs.exchange.secret_names import is_secret_name
 from tests.graphs.building import (
     CALCULATOR,
     FILL_TEXT_TEMPLATE,
@@ -58,7 +59,7 @@ def documents(draw: st.DrawFn) -> GraphDocument:
                 id=st.uuids(),
                 block_id=BLOCKS,
                 input_default=st.dictionaries(NAMES, VALUES, max_size=4),
-                metadata=st.dictionaries(TEXTS, VALUES, max_size=2),
+                metadata=st.dictionaries(NAMES, VALUES, max_size=2),
             ),
             max_size=6,
             unique_by=lambda node: node.id,
@@ -150,12 +151,33 @@ def test_an_export_has_the_shape_of_autogpts() -> None:
 
 
 def test_an_export_has_no_secret() -> None:
+    nested = {"deep": [{"botToken": "hunter2"}, "https://ada:hunter2@host/?token=hunter2"]}
+    call = make_node(
+        "call",
+        NOBODY_KNOWS,
+        api_key="hunter2",
+        headers={"Authorization": "hunter2"},
+        more_headers=[{"name": "X-Api-Key", "value": "hunter2"}],
+        url="https://ada:hunter2@host/",
+        body='{"password": "hunter2"}',
+        connection_string="hunter2",
+    )
     document = GraphDocument(
         name="Sum",
+        description="Asks https://ada:hunter2@host/.",
         nodes=(
-            make_node("in", INPUT, name="PIN", value="hunter2", secret=True),
-            make_node("call", NOBODY_KNOWS, api_key="hunter2", headers={"Authorization": "hunter2"}, url="x"),
+            make_node("pin", INPUT, name="PIN", value="hunter2", secret=True),
+            make_node("key", INPUT, name="OpenAI Key", value="hunter2", default="hunter2"),
+            replace(call, metadata={"position": {"x": 1}, "credentials": "hunter2", **nested}),
         ),
+        settings={"instructions": "Call https://host/?api_key=hunter2", "openai_key": "hunter2", **nested},
     )
+    below = NumberedGraph(graph_id=make_id("below"), version=1, is_active=True, document=document)
 
-    assert b"hunter2" not in export(document)
+    exported = export(document, below)
+
+    assert b"hunter2" not in exported
+    written = json.loads(exported)
+    assert "default" not in written["input_schema"]["properties"]["OpenAI Key"]
+    assert written["nodes"][2]["metadata"]["position"] == {"x": 1}
+    read_document(exported, limits=Limits(), find=INTERFACES.get)
