@@ -83,11 +83,16 @@ def find_stalled() -> list[Hit]:
 
 
 def find_leftovers() -> list[Hit]:
-    """Return the queues with more messages than there are rows to send them for, and nobody at work on them."""
+    """Return the queues with more messages than there are rows to send them for.
+
+    Where workers listen, messages of runs that were stopped come out behind the others: then only if nothing else is
+    there to do.
+    """
     return [
         Hit(subject=each.rows.queue, detail=f"{each.messages} messages, {each.rows.queued} node executions")
         for each in look_at_queues()
-        if (each.messages or 0) > each.rows.queued and not (each.has_listeners and each.rows.running)
+        if (each.messages or 0) > each.rows.queued
+        and not (each.has_listeners and (each.rows.queued or each.rows.running))
     ]
 
 

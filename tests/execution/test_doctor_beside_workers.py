@@ -1,0 +1,45 @@
+"""The doctor beside real workers: no false alarm while they are busy, nothing left when they are done."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.files.storage import default_storage
+from kombu import Connection
+
+from execution.examination import Finding, examine
+from execution.models import Execution
+from execution.pruning import Retention, prune
+from execution.services import start_execution, stop_execution
+from execution.workers import WorkerProcesses
+from graphs.services import import_graph
+from tests.config.processes import wait_until
+from tests.execution.damage import example
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def describe(findings: list[Finding]) -> list[Any]:
+    return [(finding.check.name, finding.hits) for finding in findings]
+
+
+def test_nothing_is_found_while_workers_are_busy_stopped_and_done(
+    user: User, broker: Connection, workers: WorkerProcesses
+) -> None:
+    names = ("triangles", "word_lengths", "doubling")
+    versions = [import_graph(owner=user, document=example(name)).version for name in names]
+    runs = [start_execution(user=user, version=version, input_data={}) for version in versions]
+
+    looks = 0
+    while Execution.objects.filter(ended_at__isnull=True).exists():
+        assert describe(examine()) == []
+        looks += 1
+        if looks == 2:
+            stop_execution(execution_id=runs[0].pk)
+
+    assert looks > 2
+    assert describe(examine()) == []
+    assert wait_until(lambda: prune(Retention(age=timedelta(0))).runs == 0 and not Execution.objects.exists(), seconds=10)
+    assert describe(examine()) == []
+    assert not default_storage.exists("runs")
