@@ -9,12 +9,13 @@ from config.local import BASE_DIR
 # A child runs short attempts one after the other, and says so; its parent ends every other one. The parent looks at
 # what runs, dawdles, and then acts on what it saw: often the child is on the next attempt by then.
 NURSERY = """
-import json, os, random, sys, time
+import json, os, random, signal, sys, time
+from itertools import count
 from uuid import UUID
 from execution.interruptions import AttemptStoppedError, run_open
 from execution.places import Places, Running, stoppable, take_place
 
-how, attempts, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+how, enough, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 places, chance = Places(replace_dead=lambda: None), random.Random(seed)
 
 def work(seconds):
@@ -24,19 +25,23 @@ def work(seconds):
 
 def live(first, report):
     take_place(places, 0)
-    for number in range(first, attempts):
+    last_call = []
+    signal.signal(signal.SIGUSR1, lambda *_: last_call.append(True))
+    for number in count(first):
+        if last_call:
+            return
         key = UUID(int=number + 1)
         os.write(report, b"%d\\n" % number)
         try:
             with stoppable(Running(node_execution_id=key, execution_id=key, token=key)):
-                run_open(work, chance.choice((0.0, 0.0005, 0.002)))
+                run_open(work, chance.choice((0.0, 0.001, 0.003)))
             os.write(report, b"%d done\\n" % number)
         except AttemptStoppedError:
             os.write(report, b"%d stopped\\n" % number)
 
 def raise_children():
     told, lines, first = [], [], 0
-    while first < attempts:
+    while len(told) < enough:
         reader, writer = os.pipe()
         child = os.fork()
         if not child:
@@ -47,12 +52,15 @@ def raise_children():
         while os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
             for token in places.find_running():
                 if token.int % 2 == 0 and token.int not in told:
-                    time.sleep(chance.uniform(0, 0.003))
+                    time.sleep(chance.uniform(0, 0.002))
                     if how == "interrupt":
                         told.append(token.int)
                         places.interrupt(token)
                     elif places.kill(token):
                         told.append(token.int)
+                        break
+            if len(told) == enough and how == "interrupt":
+                os.kill(child, signal.SIGUSR1)
         os.waitpid(child, 0)
         with open(reader) as report:
             lines += [line.split() for line in report]
@@ -63,11 +71,11 @@ print(json.dumps(raise_children()))
 """
 
 
-def raise_children(how: str, attempts: int) -> tuple[set[int], dict[str, set[int]]]:
-    """Return which attempts the parent ended (or told to end), and which began, were done, and stopped."""
+def raise_children(how: str, enough: int) -> tuple[set[int], dict[str, set[int]]]:
+    """End (or tell to end) `enough` attempts; return which those were, and which began, were done, and stopped."""
     answer = json.loads(
         subprocess.run(
-            [sys.executable, "-c", NURSERY, how, str(attempts), "7"],
+            [sys.executable, "-c", NURSERY, how, str(enough), "7"],
             cwd=BASE_DIR,
             capture_output=True,
             check=True,
@@ -81,18 +89,59 @@ def raise_children(how: str, attempts: int) -> tuple[set[int], dict[str, set[int
 
 
 def test_an_interruption_reaches_the_attempt_that_it_is_meant_for_or_none() -> None:
-    told, ends = raise_children("interrupt", 600)
+    told, ends = raise_children("interrupt", 200)
 
-    assert ends[""] == set(range(600))
+    assert len(told) >= 200
     assert ends["stopped"] <= told
     assert ends["done"] == ends[""] - ends["stopped"]
-    assert len(told) > 100
-    assert len(ends["stopped"]) > 30
+    assert ends["stopped"], "All came too late, so nothing was shown."
     assert told - ends["stopped"], "None came too late, so nothing was shown."
 
 
 def test_a_kill_ends_the_attempt_that_it_is_meant_for_or_none() -> None:
-    killed, ends = raise_children("kill", 600)
+    killed, ends = raise_children("kill", 100)
 
+    assert len(killed) == 100
     assert ends["done"] == ends[""] - killed
-    assert len(killed) > 30
+
+
+LATE = """
+import os
+from uuid import UUID
+from execution.interruptions import AttemptStoppedError, run_open
+from execution.places import STOP_SIGNAL, Places, Running, stoppable, take_place
+
+places = Places(replace_dead=lambda: None)
+take_place(places, 0)
+
+def run(number, during):
+    key = UUID(int=number)
+    try:
+        with stoppable(Running(node_execution_id=key, execution_id=key, token=key)):
+            run_open(during)
+        print(number, "done")
+    except AttemptStoppedError:
+        print(number, "stopped")
+
+def hear_again():
+    # What a signal finds that was sent for the attempt before and comes only now.
+    with places.lock(0):
+        content = places.read(0)
+        content.to_stop = UUID(int=1)
+        places.write(0, content)
+    os.kill(os.getpid(), STOP_SIGNAL)
+
+run(1, lambda: places.interrupt(UUID(int=1)))
+run(2, hear_again)
+os.kill(os.getpid(), STOP_SIGNAL)
+run(3, lambda: places.interrupt(UUID(int=1)))
+run(4, lambda: places.interrupt(UUID(int=4)))
+"""
+
+
+def test_a_signal_that_comes_when_its_attempt_is_over_hurts_nobody() -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", LATE], cwd=BASE_DIR, capture_output=True, check=True, timeout=60, text=True
+    ).stdout
+
+    assert said.split("\n")[:-1] == ["1 stopped", "2 done", "3 done", "4 stopped"]
