@@ -11,9 +11,10 @@ from django.core.management import call_command
 from django.db import connections
 
 from execution import recovery
+from execution.engine.statuses import Status
 from execution.examination import CHECKS, examine
 from execution.planning import CPU_QUEUE, IO_QUEUE
-from execution.services import start_execution, stop_execution
+from execution.services import resume_execution, start_execution, stop_execution
 from graphs.services import import_graph
 from tests.execution.damage import (
     AN_HOUR_AGO,
@@ -127,6 +128,21 @@ def test_every_check_has_a_name_of_its_own() -> None:
     names = [check.name for check in CHECKS]
 
     assert len(set(names)) == len(names)
+
+
+def test_nothing_is_found_at_any_moment_of_a_run_that_is_resumed(user: User, drain: Drain) -> None:
+    run = run_until_a_sub_run_waits(user, drain)
+    stop_execution(execution_id=run.pk)
+    drain.waiting.clear()
+
+    resume_execution(execution_id=run.pk)
+    while drain.waiting:
+        assert examine() == []
+        drain.run_one(drain.waiting.pop(0))
+
+    assert examine() == []
+    run.refresh_from_db()
+    assert run.status == Status.COMPLETED
 
 
 @pytest.mark.parametrize("is_simulated", [False, True])
