@@ -4,7 +4,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 from uuid import UUID
@@ -64,7 +64,7 @@ class Faults:
         }
 
     def _kill_child(self, _later: Later) -> str:
-        pid = self._choose(child for post in self._crew.posts for child in post.children())
+        pid = self._choose_busy({child: child for post in self._crew.posts for child in post.children()})
         self._note_deaths([pid])
         _signal(pid, signal.SIGKILL)
         return f"process {pid}"
@@ -92,11 +92,11 @@ class Faults:
         return f"{post.name} for {seconds:.1f} s"
 
     def _freeze_child(self, later: Later) -> str:
-        post = self._choose(post for post in self._crew.posts if post.children())
-        pid, seconds = self._choose(post.children()), self._longer_than_a_lease()
+        post_of = {child: post for post in self._crew.posts for child in post.children()}
+        pid, seconds = self._choose_busy({child: child for child in post_of}), self._longer_than_a_lease()
         self._note_deaths([pid])
         _signal(pid, signal.SIGSTOP)
-        later(seconds, lambda: _thaw(post, pid))
+        later(seconds, lambda: _thaw(post_of[pid], pid))
         return f"process {pid} for {seconds:.1f} s"
 
     def _stop_worker(self, _later: Later) -> str:
@@ -183,7 +183,18 @@ class Faults:
         return self._chance.choice(candidates)
 
     def _choose_post(self) -> Post:
-        return self._choose(post for post in self._crew.posts if post.is_running)
+        return self._choose_busy(
+            {pid: post for post in self._crew.posts if post.is_running for pid in (post.pid, *post.children())}
+        )
+
+    def _choose_busy(self, of_pid: Mapping[int, T]) -> T:
+        """Choose among what is given by process; where some of these processes run blocks now, one of those."""
+        try:
+            rows = self._ask_database("SELECT worker FROM execution_nodeexecution WHERE status = 'RUNNING'")
+        except FaultImpossibleError:
+            rows = []
+        busy = {int(str(worker).rpartition(":")[2]) for (worker,) in rows}
+        return self._choose([each for pid, each in of_pid.items() if pid in busy] or of_pid.values())
 
     def _longer_than_a_lease(self) -> float:
         return float(settings.LEASE_SECONDS) * self._chance.uniform(1.2, 2.5)

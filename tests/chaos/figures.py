@@ -46,7 +46,7 @@ def measure(committed: Sequence[Committed], deaths: Mapping[int, float]) -> dict
         "run_seconds": summarize(
             [
                 took.total_seconds()
-                for took in runs.exclude(status="TERMINATED").values_list(F("ended_at") - F("created_at"), flat=True)
+                for took in runs.filter(status="COMPLETED").values_list(F("ended_at") - F("created_at"), flat=True)
             ]
         ),
         "seconds_from_fault_to_next_recorded_end": _measure_progress(committed),
