@@ -12,6 +12,7 @@ from django.db.models import (
     Case,
     CharField,
     Exists,
+    F,
     FloatField,
     OuterRef,
     Prefetch,
@@ -22,9 +23,11 @@ from django.db.models import (
     Value,
     When,
 )
-from django.db.models.functions import Cast, Coalesce, Concat
+from django.db.models.functions import Cast, Coalesce, Concat, Left
 from django.utils import timezone
 
+from execution.bounds import PAGE, SINGLE, Allowance, Bounds, Hidden, bound_values, measure_text, read_value
+from execution.engine.plan import PlanNode
 from execution.engine.statuses import ENDED, Status
 from execution.exceptions import ExecutionNotFoundError, ReviewNotFoundError
 from execution.models import Execution, NodeExecution, NodeInput, Output, PastAttempt, Review, RunOutput
@@ -34,9 +37,6 @@ from graphs.blocks.contract import ERROR_PIN
 MAX_SHOWN_OUTPUTS: Final = 10_000
 """Outputs of a run that one answer shows; `output_count` tells how many there are."""
 
-MAX_SHOWN_NODE_OUTPUTS: Final = 100
-"""Outputs of one node execution that a list of node executions shows, besides its error."""
-
 
 class _Measured(Protocol):
     """What `with_measures` adds to a run."""
@@ -44,6 +44,14 @@ class _Measured(Protocol):
     needs_person: bool
     is_busy: bool
     below_cputime: float
+
+
+class _Bounded(Protocol):
+    """What `find_node_executions` adds to a node execution."""
+
+    inputs_size: int
+    shown_inputs: dict[str, Any] | None
+    shown_log: str
 
 
 def with_measures(runs: QuerySet[Execution]) -> QuerySet[Execution]:
@@ -67,7 +75,8 @@ def find_runs(*, user_id: int, graph_id: UUID | None = None) -> QuerySet[Executi
     """Return a user's runs, newest first: those of one graph, or those that the user has started (no sub-runs)."""
     runs = Execution.objects.filter(user_id=user_id)
     runs = runs.filter(parent__isnull=True) if graph_id is None else runs.filter(graph_version__graph_id=graph_id)
-    return with_measures(runs)
+    # Not read for a list: what may be large.
+    return with_measures(runs).defer("input_data", "nodes_input_masks", "mocks", "warnings")
 
 
 def get_run(*, execution_id: UUID, user_id: int | None = None, graph_id: UUID | None = None) -> Execution:
@@ -108,35 +117,90 @@ def find_outputs(run: Execution, *, limit: int | None = MAX_SHOWN_OUTPUTS) -> di
     return outputs
 
 
-def find_node_executions(run: Execution) -> QuerySet[NodeExecution]:
-    """Return the node executions of a run, oldest first, with all that is shown of them. Five queries."""
-    shown = Q(position__lt=MAX_SHOWN_NODE_OUTPUTS) | Q(pin=ERROR_PIN)
+def show_outputs(run: Execution) -> dict[str, list[Any]]:
+    """Return the outputs of a run as `find_outputs` does, with `Hidden` in place of what an answer has no room for."""
+    outputs: dict[str, list[Any]] = {}
+    rows = bound_values(RunOutput.objects.filter(execution=run), SINGLE, order=["position"])
+    for row in rows[:MAX_SHOWN_OUTPUTS]:
+        outputs.setdefault(row.name, []).append(read_value(row))
+    return outputs
+
+
+def find_node_executions(run: Execution, *, bounds: Bounds = PAGE) -> QuerySet[NodeExecution]:
+    """Return the node executions of a run, oldest first, with all that is shown of them. Five queries.
+
+    What is beyond the bounds is not read: ask the functions below for their values.
+    """
+    shown = Q(position__lt=bounds.outputs) | Q(pin=ERROR_PIN)
+    outputs = bound_values(Output.objects.filter(shown), bounds, order=["node_execution_id", "position"])
+    inputs = bound_values(NodeInput.objects.all(), bounds, order=["node_execution_id", "pin"])
     return (
         NodeExecution.objects.filter(execution=run)
         .order_by("id")
+        .defer("inputs", "log")
+        .annotate(inputs_size=measure_text("inputs"), shown_log=Left("log", bounds.value))
+        .annotate(shown_inputs=Case(When(inputs_size__lte=bounds.value, then=F("inputs")), default=None))
         .prefetch_related(
-            Prefetch("outputs", Output.objects.filter(shown).order_by("position")),
-            Prefetch("later_inputs", NodeInput.objects.order_by("pin")),
+            Prefetch("outputs", outputs),
+            Prefetch("later_inputs", inputs),
             Prefetch("past_attempts", PastAttempt.objects.order_by("id")),
             Prefetch("children", Execution.objects.only("id", "parent_id").order_by("id")),
         )
     )
 
 
-def gather_inputs(node_execution: NodeExecution, *, plan: GraphPlan, masks: dict[str, Any]) -> dict[str, Any]:
-    """Return what a node execution works with: constants, overlaid by what links delivered, overlaid by its mask."""
+def get_node_execution(*, run: Execution, node_execution_id: UUID) -> NodeExecution:
+    """Return a node execution of a run with its values whole. Raises `ExecutionNotFoundError`."""
+    found = find_node_executions(run, bounds=SINGLE).filter(pk=node_execution_id).first()
+    if found is None:
+        raise ExecutionNotFoundError(f"The execution {run.pk} has no node execution {node_execution_id}.")
+    return found
+
+
+def gather_inputs(
+    node_execution: NodeExecution, *, plan: GraphPlan, masks: dict[str, Any], allowance: Allowance
+) -> dict[str, Any]:
+    """Return what a node execution works with: constants, overlaid by what links delivered, overlaid by its mask.
+
+    `Hidden` stands for what there is no room for.
+    """
     node = plan.plan.nodes.get(node_execution.node_id)
-    later = {each.pin: each.value for each in node_execution.later_inputs.all()}
+    later = {each.pin: read_value(each) for each in node_execution.later_inputs.all()}
     mask = masks.get(str(node_execution.node_id)) or {}
-    return {**(node.input_default if node else {}), **node_execution.inputs, **later, **mask}
+    constants = node.input_default if node else {}
+    inputs = {**constants, **_read_opening_inputs(node_execution, node), **later, **mask}
+    return {pin: allowance.admit(value) for pin, value in inputs.items()}
+
+
+def _read_opening_inputs(node_execution: NodeExecution, node: PlanNode | None) -> dict[str, Any]:
+    """Return what it was opened with; if that is too large, which pins it may have come for, as the graph says."""
+    read = cast(_Bounded, node_execution)
+    if read.shown_inputs is not None:
+        return read.shown_inputs
+    pins = node.connected | ({"value"} if node.is_input else set()) if node else {"?"}
+    return dict.fromkeys(sorted(pins), Hidden(read.inputs_size))
 
 
 def gather_outputs(node_execution: NodeExecution) -> dict[str, list[Any]]:
-    """Return what a node execution emitted: {pin: [values]}."""
+    """Return what a node execution emitted: {pin: [values]}, with `Hidden` for what there is no room for."""
     outputs: dict[str, list[Any]] = {}
     for output in node_execution.outputs.all():
-        outputs.setdefault(output.pin, []).append(output.value)
+        outputs.setdefault(output.pin, []).append(read_value(output))
     return outputs
+
+
+def read_log(node_execution: NodeExecution, *, allowance: Allowance) -> str:
+    """Return the beginning of its log, as much as there is room for."""
+    log = allowance.admit(cast(_Bounded, node_execution).shown_log)
+    return f"({log.bytes:,} bytes)" if isinstance(log, Hidden) else str(log)
+
+
+def find_error(node_execution: NodeExecution) -> str | None:
+    """Return why a node execution failed, if it did."""
+    errors = gather_outputs(node_execution).get(ERROR_PIN)
+    if not errors:
+        return None
+    return f"(an error of {errors[0].bytes:,} bytes)" if isinstance(errors[0], Hidden) else str(errors[0])
 
 
 def find_reviews(*, user_id: int) -> QuerySet[Review]:

@@ -1,27 +1,35 @@
 """Runs, node executions and reviews as the API shows them. Names are those of AutoGPT's API."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+from rest_framework.reverse import reverse
 
+from execution.bounds import PAGE, Allowance, Hidden
 from execution.engine.statuses import Status
 from execution.models import Execution, NodeExecution, OnError, PastAttempt, Review
 from execution.reporting import (
     describe_version,
-    find_outputs,
+    find_error,
     gather_inputs,
     gather_outputs,
     measure,
+    read_log,
+    show_outputs,
     show_run_status,
     show_status,
 )
-from graphs.blocks.contract import ERROR_PIN
 
 STATUS_NAMES = [status.value for status in Status if status is not Status.SUSPENDED]
 REVIEW_STATUS_NAMES = ["WAITING", "APPROVED", "REJECTED", "CANCELLED"]
+
+
+def _show(value: Any, *, url: str | None) -> Any:
+    """Return the value, or what stands for one that is too large, and where it is shown whole."""
+    return {"truncated": True, "bytes": value.bytes, "url": url} if isinstance(value, Hidden) else value
 
 
 class StartSerializer(serializers.Serializer[Any]):
@@ -123,7 +131,7 @@ class PastAttemptSerializer(serializers.ModelSerializer[PastAttempt]):
 
 
 class NodeExecutionSerializer(serializers.ModelSerializer[NodeExecution]):
-    """One firing of a node. Its run is given as `context["run"]`."""
+    """One firing of a node. Its run is given as `context["run"]`, the room for values as `context["allowance"]`."""
 
     node_exec_id = serializers.UUIDField(source="id")
     graph_exec_id = serializers.UUIDField(source="execution_id")
@@ -131,10 +139,13 @@ class NodeExecutionSerializer(serializers.ModelSerializer[NodeExecution]):
     node_name = serializers.SerializerMethodField()
     status = serializers.SerializerMethodField()
     input_data = serializers.SerializerMethodField()
-    output_data = serializers.SerializerMethodField(help_text="{pin: [values]}; long lists are cut.")
+    output_data = serializers.SerializerMethodField(
+        help_text="{pin: [values]}; long lists are cut, large values are {truncated, bytes, url}: whole at the url."
+    )
     error = serializers.SerializerMethodField()
     sub_executions = serializers.SerializerMethodField(help_text="The sub-runs that it started.")
     past_attempts = PastAttemptSerializer(many=True, help_text="Attempts that failed, were lost or were handed back.")
+    log = serializers.SerializerMethodField()
     next_attempt_at = serializers.SerializerMethodField(help_text="When it goes on: its next attempt, or its timer.")
     add_time = serializers.DateTimeField(source="opened_at")
     queue_time = serializers.DateTimeField(source="queued_at", allow_null=True)
@@ -175,6 +186,19 @@ class NodeExecutionSerializer(serializers.ModelSerializer[NodeExecution]):
         run: Execution = self.context["run"]
         return run
 
+    @property
+    def _allowance(self) -> Allowance:
+        """All node executions of one answer share the room."""
+        shared = cast(dict[str, Any], self.context)
+        allowance: Allowance = shared.setdefault("allowance", Allowance(bounds=PAGE))
+        return allowance
+
+    def _address(self, node_execution: NodeExecution) -> str:
+        """Return where its values are shown whole."""
+        run = self._run
+        parts = [run.graph_version.graph_id, run.pk, node_execution.pk]
+        return reverse("execution:node-execution", args=parts, request=self.context.get("request"))
+
     def get_block_id(self, node_execution: NodeExecution) -> str:
         """Return the block of its node."""
         node = describe_version(self._run).plan.nodes.get(node_execution.node_id)
@@ -192,16 +216,25 @@ class NodeExecutionSerializer(serializers.ModelSerializer[NodeExecution]):
 
     def get_input_data(self, node_execution: NodeExecution) -> dict[str, Any]:
         """Return constants, overlaid by what links delivered, overlaid by the run's mask."""
-        run = self._run
-        return gather_inputs(node_execution, plan=describe_version(run), masks=run.nodes_input_masks)
+        run, url = self._run, self._address(node_execution)
+        inputs = gather_inputs(
+            node_execution, plan=describe_version(run), masks=run.nodes_input_masks, allowance=self._allowance
+        )
+        return {pin: _show(value, url=url) for pin, value in inputs.items()}
 
     def get_output_data(self, node_execution: NodeExecution) -> dict[str, list[Any]]:
         """Return what it emitted."""
-        return gather_outputs(node_execution)
+        url = self._address(node_execution)
+        outputs = gather_outputs(node_execution).items()
+        return {pin: [_show(value, url=url) for value in values] for pin, values in outputs}
 
     def get_error(self, node_execution: NodeExecution) -> str | None:
         """Return why it failed."""
-        return next((str(each.value) for each in node_execution.outputs.all() if each.pin == ERROR_PIN), None)
+        return find_error(node_execution)
+
+    def get_log(self, node_execution: NodeExecution) -> str:
+        """Return what its block logged."""
+        return read_log(node_execution, allowance=self._allowance)
 
     def get_next_attempt_at(self, node_execution: NodeExecution) -> datetime | None:
         """Return the time for which it waits, if it waits for one."""
@@ -241,7 +274,7 @@ class ExecutionDetailSerializer(ExecutionSerializer):
 
     def get_outputs(self, run: Execution) -> dict[str, list[Any]]:
         """Return {name: [values]}; `output_count` tells whether the lists are complete."""
-        return find_outputs(run)
+        return {name: [_show(value, url=None) for value in values] for name, values in show_outputs(run).items()}
 
     def get_error(self, run: Execution) -> str | None:
         """Return why it failed."""
@@ -250,7 +283,8 @@ class ExecutionDetailSerializer(ExecutionSerializer):
     @extend_schema_field(NodeExecutionSerializer(many=True))
     def get_node_executions(self, run: Execution) -> Any:
         """Return the first of its node executions."""
-        return NodeExecutionSerializer(self.context["node_executions"], many=True, context={"run": run}).data
+        context = {"run": run, "request": self.context.get("request")}
+        return NodeExecutionSerializer(self.context["node_executions"], many=True, context=context).data
 
     @extend_schema_field(serializers.URLField(allow_null=True))
     def get_node_executions_next(self, run: Execution) -> str | None:

@@ -21,6 +21,11 @@ urlpatterns = [
         name="node-executions",
     ),
     path(
+        "graphs/<uuid:graph_id>/executions/<uuid:execution_id>/node_executions/<uuid:node_execution_id>",
+        views.NodeExecutionView.as_view(),
+        name="node-execution",
+    ),
+    path(
         "graphs/<uuid:graph_id>/executions/<uuid:execution_id>/stop",
         views.StopView.as_view(),
         name="stop",

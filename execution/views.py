@@ -13,6 +13,7 @@ from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
 from execution import reporting
+from execution.bounds import SINGLE, Allowance
 from execution.models import Execution, NodeExecution, Review
 from execution.pagination import OldestFirstPagination, PendingFirstPagination
 from execution.parsers import StorableJSONParser
@@ -109,7 +110,8 @@ class GraphExecutionView(APIView):
         pages.page_size = pages.max_page_size
         shown = pages.paginate_queryset(reporting.find_node_executions(run), request, view=self)
         address = reverse("execution:node-executions", args=[graph_id, execution_id], request=request)
-        context = {"node_executions": shown, "node_executions_next": pages.next_link_below(address)}
+        following = pages.next_link_below(address)
+        context = {"request": request, "node_executions": shown, "node_executions_next": following}
         return Response(ExecutionDetailSerializer(run, context=context).data)
 
 
@@ -153,6 +155,18 @@ class NodeExecutionsView(generics.ListAPIView[NodeExecution]):
     def get_serializer_context(self) -> dict[str, Any]:
         """Tell the serializer the run."""
         return {**super().get_serializer_context(), "run": getattr(self, "run", None)}
+
+
+class NodeExecutionView(APIView):
+    """One node execution."""
+
+    @extend_schema(responses=NodeExecutionSerializer)
+    def get(self, request: Request, graph_id: UUID, execution_id: UUID, node_execution_id: UUID) -> Response:
+        """Return a node execution with its values whole."""
+        run = reporting.get_run(user_id=_pk(request), graph_id=graph_id, execution_id=execution_id)
+        found = reporting.get_node_execution(run=run, node_execution_id=node_execution_id)
+        context = {"request": request, "run": run, "allowance": Allowance(bounds=SINGLE)}
+        return Response(NodeExecutionSerializer(found, context=context).data)
 
 
 class ReviewsView(generics.ListAPIView[Review]):

@@ -1,0 +1,100 @@
+"""How much of a run's values one answer shows. The database knows their sizes, so what is too large is not read."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+from django.db.models import (
+    BigIntegerField,
+    BooleanField,
+    Case,
+    F,
+    Func,
+    Model,
+    Q,
+    QuerySet,
+    Sum,
+    TextField,
+    Value,
+    When,
+    Window,
+)
+from django.db.models.functions import Cast, Coalesce
+
+Row = TypeVar("Row", bound=Model)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bounds:
+    """Bytes of one value and of all values of one kind (as JSON text), and outputs of one node execution."""
+
+    value: int
+    total: int
+    outputs: int
+
+
+PAGE: Final = Bounds(value=64 * 1024, total=8 * 1024 * 1024, outputs=100)
+"""For many node executions at once."""
+
+SINGLE: Final = Bounds(value=64 * 1024 * 1024, total=64 * 1024 * 1024, outputs=10_000)
+"""For one node execution, or for the outputs of one run."""
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """Stands for a value of so many bytes that the answer has no room for."""
+
+    bytes: int
+
+
+def measure_text(column: str) -> Func:
+    """Return the SQL of a column's size in bytes, as text; 0 for NULL."""
+    size = Func(Cast(column, TextField()), function="OCTET_LENGTH", output_field=BigIntegerField())
+    return Coalesce(size, Value(0), output_field=BigIntegerField())
+
+
+def bound_values(rows: QuerySet[Row], bounds: Bounds, *, order: Sequence[str]) -> QuerySet[Row]:
+    """Return the rows with their `value` only where it fits: ask `read_value`. In `order`, the first ones have room."""
+    taken = Window(
+        Sum(Case(When(size__lte=bounds.value, then=F("size")), default=Value(0)), output_field=BigIntegerField()),
+        order_by=list(order),
+    )
+    fits = Q(size__lte=bounds.value) & Q(taken__lte=bounds.total)
+    measured = rows.defer("value").order_by(*order).annotate(size=measure_text("value")).annotate(taken=taken)
+    bounded: QuerySet[Row] = measured.annotate(
+        fits=Case(When(fits, then=Value(True)), default=Value(False), output_field=BooleanField())
+    ).annotate(shown=Case(When(fits=True, then=F("value")), default=None))
+    return bounded
+
+
+def read_value(row: Any) -> Any:
+    """Return the value of a row of `bound_values`, or `Hidden`."""
+    return row.shown if row.fits else Hidden(row.size)
+
+
+@dataclass(kw_only=True)
+class Allowance:
+    """Room for values that come along with what is read anyway, and so are measured here."""
+
+    bounds: Bounds
+    _taken: int = 0
+    # Constants and masks come again with every node execution; they live as long as the answer is written, or longer.
+    _sizes: dict[int, int] = field(default_factory=dict)
+
+    def admit(self, value: Any) -> Any:
+        """Return the value if there is room for it, else `Hidden`."""
+        if isinstance(value, Hidden):
+            return value
+        size = self._measure(value)
+        if size > self.bounds.value or self._taken + size > self.bounds.total:
+            return Hidden(size)
+        self._taken += size
+        return value
+
+    def _measure(self, value: Any) -> int:
+        if not isinstance(value, str | list | dict):
+            return len(str(value))
+        if id(value) not in self._sizes:
+            self._sizes[id(value)] = len(json.dumps(value, ensure_ascii=False).encode())
+        return self._sizes[id(value)]
