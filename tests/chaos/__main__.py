@@ -1,8 +1,9 @@
 """`python -m tests.chaos`: users start runs while processes die; nothing may be lost. Exit code 0 if nothing was.
 
 CHAOS_SECONDS (default 180) is how long there are faults, CHAOS_PAUSE (default 3) how many seconds lie between two of
-them on average, CHAOS_SEED what they are drawn from. Everything happens in a folder of its own, with servers of its
-own; CHAOS_FOLDER (default `.local/chaos/<seed>`) gets the figures and logs.
+them on average, CHAOS_SEED what they are drawn from; with CHAOS_FAULTS only those with this word in their names happen
+(`freeze`, say). Everything happens in a folder of its own, with servers of its own; CHAOS_FOLDER (default
+`.local/chaos/<seed>`) gets the figures and logs.
 """
 
 import os

@@ -21,9 +21,12 @@ from tests.chaos.servers import IMMEDIATE, OwnServer, connect
 
 T = TypeVar("T")
 Later = Callable[[float, Callable[[], None]], None]
+FREEZE_WORKER: Final = "freeze a worker"
 QUEUES: Final = (CPU_QUEUE, IO_QUEUE)
 OLD_MESSAGES: Final = 60
 MOST_LOST: Final = 6
+BUSY_SECONDS: Final = 1.5
+POLL_SECONDS: Final = 0.05
 
 
 class FaultImpossibleError(Exception):
@@ -47,7 +50,7 @@ class Faults:
             "kill a pool's child": self._kill_child,
             "kill a worker": self._kill_worker,
             "kill all workers": self._kill_all_workers,
-            "freeze a worker": self._freeze_worker,
+            FREEZE_WORKER: self._freeze_worker,
             "freeze a pool's child": self._freeze_child,
             "deploy: stop a worker": self._stop_worker,
             "kill the broker": self._kill_broker,
@@ -188,13 +191,21 @@ class Faults:
         )
 
     def _choose_busy(self, of_pid: Mapping[int, T]) -> T:
-        """Choose among what is given by process; where some of these processes run blocks now, one of those."""
+        """Choose among what is given by process: one that runs a block, or if there is none for a while, any."""
+        deadline = time.monotonic() + BUSY_SECONDS
+        busy: list[T] = []
+        while not busy and time.monotonic() < deadline:
+            running = self._find_running()
+            busy = [each for pid, each in of_pid.items() if pid in running]
+            time.sleep(POLL_SECONDS)
+        return self._choose(busy or of_pid.values())
+
+    def _find_running(self) -> set[int]:
         try:
             rows = self._ask_database("SELECT worker FROM execution_nodeexecution WHERE status = 'RUNNING'")
         except FaultImpossibleError:
-            rows = []
-        busy = {int(str(worker).rpartition(":")[2]) for (worker,) in rows}
-        return self._choose([each for pid, each in of_pid.items() if pid in busy] or of_pid.values())
+            return set()
+        return {int(str(worker).rpartition(":")[2]) for (worker,) in rows}
 
     def _longer_than_a_lease(self) -> float:
         return float(settings.LEASE_SECONDS) * self._chance.uniform(1.2, 2.5)

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import Final, TextIO
 
 from tests.chaos.crew import Crew
-from tests.chaos.faults import FaultImpossibleError, Faults
+from tests.chaos.faults import FREEZE_WORKER, FaultImpossibleError, Faults
 
 LONGEST_PAUSE: Final = 3.0
+# Most of those who are frozen are killed by another fault before they come back, so more have to be.
+OFTEN: Final = (FREEZE_WORKER,) * 3
 TICK: Final = 0.05
 
 
@@ -27,16 +29,20 @@ class Committed:
 class Nemesis:
     """Commits faults from the thread that calls it, which also looks after the workers.
 
+    `only` is a part of the names of the faults that are wanted; all are, if it is empty.
     There are `pause` seconds between two faults on average, and never more than `LONGEST_PAUSE` times as many.
     """
 
-    def __init__(self, *, faults: Faults, crew: Crew, chance: random.Random, pause: float, log: TextIO) -> None:
+    def __init__(
+        self, *, faults: Faults, crew: Crew, chance: random.Random, pause: float, only: str, log: TextIO
+    ) -> None:
         self.committed: list[Committed] = []
         self._faults = faults
         self._crew = crew
         self._chance = chance
         self._pause = pause
         self._log = log
+        self._kinds = [kind for kind in (*faults.by_name, *OFTEN) if only in kind]
         self._deck: list[str] = []
         self._numbers = itertools.count()
         self._later: list[tuple[float, int, Callable[[], None]]] = []
@@ -67,8 +73,8 @@ class Nemesis:
 
     def _commit_one(self) -> None:
         """Commit the next fault that is possible; the others wait for their turn."""
-        if len(self._deck) < len(self._faults.by_name):
-            more = list(self._faults.by_name)
+        if len(self._deck) < len(self._kinds):
+            more = list(self._kinds)
             self._chance.shuffle(more)
             self._deck += more
         for position, kind in enumerate(self._deck):

@@ -64,7 +64,14 @@ class ChaosRun:
                 faults = Faults(
                     crew=self._crew, database=self._database, broker=self._broker, chance=self._draw("faults")
                 )
-                nemesis = Nemesis(faults=faults, crew=self._crew, chance=self._draw("nemesis"), pause=pause, log=log)
+                nemesis = Nemesis(
+                    faults=faults,
+                    crew=self._crew,
+                    chance=self._draw("nemesis"),
+                    pause=pause,
+                    only=os.environ.get("CHAOS_FAULTS", ""),
+                    log=log,
+                )
                 users.start()
                 nemesis.rage(seconds)
                 nemesis.make_up()

@@ -21,7 +21,7 @@ from tests.execution.reference import outputs_by_name, run_in_memory
 from tests.execution.small_graphs import INPUT, OUTPUT, STEP, TIMER, draw, node_id
 
 EXAMPLES: Final = Path(__file__).resolve().parents[2] / "examples"
-RANDOM_GRAPHS: Final = 8
+RANDOM_GRAPHS: Final = 5
 
 Emitted = list[tuple[str, Any]]
 
@@ -93,12 +93,12 @@ def _with_known_answers() -> dict[str, tuple[dict[str, Any], Answer]]:
         "family": (_make_family(), Answer(outputs={"out": [1.0, 2.0, 3.0]}, sub_runs=3)),
         "timer": (_numbers_into(TIMER, ["output_message"], count=6, seconds=1), _numbers("output_message", count=6)),
         "plain pauses": (
-            _numbers_into(PlainPauseBlock.id, ["before", "after"], count=5, seconds=0.3),
+            _numbers_into(PlainPauseBlock.id, ["before", "after"], count=5, seconds=0.6),
             _numbers("before", "after", count=5),
         ),
         "long plain pause": (
-            _numbers_into(PlainPauseBlock.id, ["before", "after"], count=1, seconds=4),
-            _numbers("before", "after", count=1),
+            _numbers_into(PlainPauseBlock.id, ["before", "after"], count=2, seconds=4),
+            _numbers("before", "after", count=2),
         ),
         "async pauses": (
             _numbers_into(AsyncPauseBlock.id, ["before", "after"], count=12, seconds=1),
