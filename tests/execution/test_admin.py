@@ -77,7 +77,7 @@ def test_a_node_execution_shows_what_came_at_first_and_later_and_what_it_emitted
 ) -> None:
     run = start(user, ADDING, Number=41)
     drain.run()
-    added = NodeExecution.objects.get(outputs__pin="result", later_inputs__isnull=False)
+    added = NodeExecution.objects.get(outputs__pin="result", later_inputs__pin="b")
 
     page = read(client, f"{NODES}{added.pk}/change/")
 
