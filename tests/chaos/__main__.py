@@ -22,6 +22,7 @@ from execution.workers import die_with_parent
 
 # Beyond the time of the faults: to start, to wait until everything has ended, to check.
 OTHER_SECONDS: Final = 300.0
+LEAVE_SECONDS: Final = 60.0
 
 # Shorter than anybody would set them, so that all of it happens often.
 SETTINGS: Final = {
@@ -56,6 +57,9 @@ def main() -> int:
         )
         try:
             return process.wait(seconds + OTHER_SECONDS)
+        except KeyboardInterrupt:
+            # The terminal has told it, too: it ends what it has started.
+            return process.wait(LEAVE_SECONDS)
         finally:
             process.kill()
             process.wait()
