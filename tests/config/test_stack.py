@@ -21,6 +21,10 @@ from tests.config.processes import environment_for, processes_of, run_manage, st
 LAST_LINE = "Ctrl-C stops everything."
 
 
+# Test processes that run side by side must not find the same port free.
+FIRST_PORT = 18000 + 100 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+
+
 @dataclass
 class RunningStack:
     """A stack that has said that it is up."""
@@ -56,7 +60,8 @@ def stack(local: Path) -> Iterator[RunningStack]:
 
 
 def start_stack(local: Path, *options: str) -> RunningStack:
-    wanted = ("--port", str(find_port(18000)), "--flower-port", str(find_port(15555)), "--concurrency", "1")
+    web, flower = find_port(FIRST_PORT), find_port(FIRST_PORT + 50)
+    wanted = ("--port", str(web), "--flower-port", str(flower), "--concurrency", "1")
     process = start_python("manage.py", "stack", *(options or wanted), environment=environment_for(local))
     assert process.stdout is not None
     lines = []
