@@ -16,7 +16,10 @@ def _claim_broker_database() -> str:
     raise RuntimeError("All Redis databases for tests are in use by other test runs.")
 
 
-os.environ.setdefault("REDIS_DATABASE", _claim_broker_database())
+# A process of pytest-xdist inherits the number of the one that started it, which is no good to it: workers of one would
+# take the messages of the other.
+if "PYTEST_XDIST_WORKER" in os.environ or "REDIS_DATABASE" not in os.environ:
+    os.environ["REDIS_DATABASE"] = _claim_broker_database()
 
 from config.settings import *  # noqa: E402, F403
 from config.settings import DATABASES, EMBEDDED_SERVERS  # noqa: E402
