@@ -1,8 +1,8 @@
-"""One attempt at a node execution: what it emits on its way to the rows, and the thread that keeps it alive.
+"""One attempt at a node execution: what it emits on its way to the rows, and the threads that keep it alive.
 
 Outputs are gathered and recorded together: when enough have come, when the oldest has waited long enough to be worth
-it, or at the end. A background thread, one per process, records what has waited while the block is busy and renews
-the leases.
+it, or at the end. Background threads of the process record what has waited while the block is busy, and renew the
+leases.
 """
 
 import os
@@ -29,6 +29,7 @@ Write = Callable[[Sequence[Output], int], Recorded]
 FLUSH_AFTER: Final = 0.02
 FLUSH_COUNT: Final = 200
 FLUSH_RETRY: Final = 1.0
+RENEW_RETRY: Final = 1.0
 RENEWALS_PER_LEASE: Final = 3
 
 # How a node execution that nobody has claimed since may stand after its attempt's own record.
@@ -172,10 +173,15 @@ class Attempt:
 
 
 class Keeper:
-    """The background thread of a process: flushes what has waited, renews leases. Started when first needed."""
+    """The background threads of a process, started when first needed.
+
+    One renews leases, the other flushes what has waited. What is flushed is also sent, which takes seconds while the
+    broker can't be reached: no lease may run out for that.
+    """
 
     def __init__(self) -> None:
         self._wake = threading.Condition()
+        self._holds = threading.Event()
         self._attempts: set[Attempt] = set()
         self._process = 0
         self._next_look = float("inf")
@@ -186,7 +192,7 @@ class Keeper:
             if self._process != os.getpid():
                 self._start()
             self._attempts.add(attempt)
-        self.expect(time.monotonic() + _renewal_interval())
+            self._holds.set()
 
     def let_go(self, attempt: Attempt) -> None:
         """Stop looking after `attempt`."""
@@ -194,7 +200,7 @@ class Keeper:
             self._attempts.discard(attempt)
 
     def expect(self, moment: float) -> None:
-        """Look again at `moment` (monotonic seconds) at the latest."""
+        """Look for something to flush at `moment` (monotonic seconds) at the latest."""
         if moment >= self._next_look:
             return
         with self._wake:
@@ -202,42 +208,49 @@ class Keeper:
             self._wake.notify()
 
     def _start(self) -> None:
-        # A forked child inherits this object but not its thread.
+        # A forked child inherits this object but not its threads.
         self._process = os.getpid()
         self._attempts = set()
+        self._holds = threading.Event()
         self._next_look = float("inf")
-        threading.Thread(target=self._loop, name="keeper", daemon=True).start()
+        threading.Thread(target=self._renew_in_time, name="keeper", daemon=True).start()
+        threading.Thread(target=self._flush_in_time, name="flusher", daemon=True).start()
 
-    def _loop(self) -> None:
-        renewed_at = time.monotonic()
+    def _renew_in_time(self) -> None:
+        pause = _renewal_interval()
+        while True:
+            self._holds.wait()
+            time.sleep(pause)
+            with self._wake:
+                attempts = list(self._attempts)
+                if not attempts:
+                    self._holds.clear()
+            pause = _renewal_interval()
+            try:
+                if attempts:
+                    _renew(attempts)
+            except DatabaseError as error:
+                logger.warning("keeper can't reach the database", error=str(error))
+                pause = min(pause, RENEW_RETRY)
+            close_old_connections()
+
+    def _flush_in_time(self) -> None:
         while True:
             with self._wake:
                 while (wait := self._next_look - time.monotonic()) > 0:
                     self._wake.wait(None if wait == float("inf") else wait)
                 self._next_look = float("inf")
                 attempts = list(self._attempts)
-            try:
-                renewed_at = self._look_after(attempts, renewed_at)
-            except DatabaseError as error:
-                logger.warning("keeper can't reach the database", error=str(error))
-                self.expect(time.monotonic() + 1.0)
+            for attempt in attempts:
+                self._flush_if_due(attempt)
             close_old_connections()
 
-    def _look_after(self, attempts: Sequence[Attempt], renewed_at: float) -> float:
-        """Do what is due and say when to look again; return when leases were last renewed."""
-        now = time.monotonic()
-        if attempts and now >= renewed_at + _renewal_interval():
-            _renew(attempts)
-            renewed_at = now
-        for attempt in attempts:
-            due_at = attempt.flush_due_at
-            if due_at is not None and due_at <= now and not _flush_quietly(attempt):
-                self.expect(now + FLUSH_RETRY)
-            elif due_at is not None and due_at > now:
-                self.expect(due_at)
-        if attempts:
-            self.expect(renewed_at + _renewal_interval())
-        return renewed_at
+    def _flush_if_due(self, attempt: Attempt) -> None:
+        due_at, now = attempt.flush_due_at, time.monotonic()
+        if due_at is not None and due_at > now:
+            self.expect(due_at)
+        elif due_at is not None and not _flush_quietly(attempt):
+            self.expect(now + FLUSH_RETRY)
 
 
 def _renewal_interval() -> float:
@@ -247,7 +260,7 @@ def _renewal_interval() -> float:
 def _flush_quietly(attempt: Attempt) -> bool:
     """Record what has waited; False if that has to be tried again."""
     try:
-        # Without patience: when the database is back, the leases must be renewed first.
+        # Without patience: other attempts wait for this thread, too.
         attempt.flush_now()
     except ClaimLostError:
         logger.info("claim lost", node_execution=str(attempt.claimed.id))

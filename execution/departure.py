@@ -50,29 +50,36 @@ class Departure:
         self._begun.wait()
         self._stopping.wait(settings.SHUTDOWN_GRACE_SECONDS)
         while not self._stopping.wait(LOOK_SECONDS):
-            for place, running in self._running():
-                self._see_off(place, running)
+            ready = [each for place, running in self._running() for each in self._see_off(place, running)]
+            # All is handed back before anything is sent: while the broker can't be reached, that takes seconds.
+            if ready:
+                self._send(ready)
         connection.close()
 
     def _running(self) -> list[tuple[Workplace, Running]]:
         return [(place, each) for place in self._workplaces for each in place.find_running().values()]
 
-    def _see_off(self, place: Workplace, running: Running) -> None:
-        """Hand back an attempt, then end its code: at first in a friendly way."""
+    def _see_off(self, place: Workplace, running: Running) -> list[Ready]:
+        """Hand back an attempt, then end its code: at first in a friendly way. Return what became QUEUED by it."""
         now = time.monotonic()
         handed_back_at = self._handed_back.get(running.token)
         if handed_back_at is None:
             self._handed_back[running.token] = now
-            self._hand_back(running)
+            ready = self._hand_back(running)
             place.interrupt(running.token)
-        elif now >= handed_back_at + KILL_AFTER:
+            return ready
+        if now >= handed_back_at + KILL_AFTER:
             place.kill(running.token)
+        return []
 
-    def _hand_back(self, running: Running) -> None:
+    def _hand_back(self, running: Running) -> list[Ready]:
         try:
-            self._send(hand_back(running))
-            logger.info("handed back", node_execution=str(running.node_execution_id))
+            ready = hand_back(running)
         except DatabaseError as error:
             # Its lease runs out: that counts as a loss, and takes longer.
             logger.warning("can't hand back", node_execution=str(running.node_execution_id), error=str(error).strip())
             close_old_connections()
+            return []
+        if ready:
+            logger.info("handed back", node_execution=str(running.node_execution_id))
+        return ready

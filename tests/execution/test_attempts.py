@@ -1,6 +1,8 @@
 """Recording while the database comes and goes: nothing is lost, nothing is written twice."""
 
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ from django.db import InterfaceError, OperationalError, connection
 from pytest_django import Settings
 
 from execution import attempts
-from execution.attempts import Attempt, ClaimLostError
+from execution.attempts import Attempt, ClaimLostError, Keeper
 from execution.engine.statuses import Status
 from execution.models import Execution, NodeExecution, Output, RunOutput
 from execution.places import Running
@@ -21,6 +23,7 @@ from execution.store.losses import hand_back
 from execution.store.recording import End, Recorded, record
 from execution.store.runs import Ready
 from graphs.services import import_graph
+from tests.config.processes import wait_until
 from tests.execution.drain import Drain
 from tests.execution.small_graphs import INPUT, OUTPUT, draw
 
@@ -209,3 +212,42 @@ def test_a_run_is_undisturbed_by_connections_that_break_all_the_time(
 def _send_queued(drain: Drain, run: Execution) -> None:
     queued = NodeExecution.objects.filter(execution=run, status=Status.QUEUED)
     drain.send([Ready(id=each.pk, queue=each.queue, name="") for each in queued])
+
+
+@pytest.fixture
+def keeper(drain: Drain, monkeypatch: pytest.MonkeyPatch) -> Iterator[Keeper]:
+    """A keeper with its threads, whose database sessions end with the test."""
+    keeper = Keeper()
+    monkeypatch.setattr(attempts, "keeper", keeper)
+    yield keeper
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+
+def test_leases_are_renewed_while_the_broker_does_not_answer(
+    attempt: Attempt, keeper: Keeper, settings: Settings
+) -> None:
+    settings.LEASE_SECONDS = 0.3
+    is_sending, may_go_on = threading.Event(), threading.Event()
+
+    def send(_ready: Sequence[Ready]) -> None:
+        is_sending.set()
+        may_go_on.wait(60)
+
+    def lease() -> datetime | None:
+        return NodeExecution.objects.get(pk=attempt.claimed.id).lease_until
+
+    sending = Attempt(attempt.claimed, send)
+    keeper.hold(sending)
+    sending.emit("result", "a")
+
+    assert is_sending.wait(20)
+    lease_before = lease()
+    try:
+        assert wait_until(lambda: lease() != lease_before)
+    finally:
+        keeper.let_go(sending)
+        may_go_on.set()
