@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from django.core.files.storage import default_storage
 from kombu import Connection
+from pytest_django import Settings
 
 from execution import examination, recovery
 from tests.execution.agents_folder import AGENTS_FOLDER
@@ -41,3 +42,9 @@ def _empty(folder: str) -> None:
         _empty(f"{folder}/{name}".removeprefix("/"))
     for name in (*files, *folders):
         default_storage.delete(f"{folder}/{name}".removeprefix("/"))
+
+
+@pytest.fixture(autouse=True)
+def storage_of_its_own(settings: Settings) -> None:
+    """Let no test find the files of another: the storage in memory lasts as long as its setting."""
+    settings.STORAGES = {**settings.STORAGES}
