@@ -18,6 +18,7 @@ CHILDREN: Final = 2
 RESTART_SECONDS: Final = 0.3
 START_SECONDS: Final = 60.0
 LEAVE_SECONDS: Final = 30.0
+STACK_SECONDS: Final = 2.0
 POLL_SECONDS: Final = 0.05
 
 
@@ -100,6 +101,14 @@ class Post:
             if self._process is not None and self.is_running:
                 os.killpg(self._process.pid, which)
 
+    def end_late(self) -> None:
+        """Kill a worker that should have stopped; before, it may write the stacks of its threads into its log."""
+        with suppress(ProcessLookupError, subprocess.TimeoutExpired):
+            if self._process is not None:
+                self._process.send_signal(signal.SIGUSR1)
+                self._process.wait(STACK_SECONDS)
+        self.end()
+
     def end(self) -> None:
         """Kill whatever is left."""
         if self._process is not None:
@@ -144,7 +153,7 @@ class Crew:
         for post in self.posts:
             if post.is_leaving_late:
                 self.killed_late += 1
-                post.end()
+                post.end_late()
             if (exit_ := post.look_after()) is not None:
                 self.exits.append(exit_)
 
@@ -164,9 +173,11 @@ class Crew:
         deadline = time.monotonic() + LEAVE_SECONDS
         while any(post.is_running for post in self.posts) and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
-        late = [post.name for post in self.posts if post.is_running]
+        late = [post for post in self.posts if post.is_running]
+        for post in late:
+            post.end_late()
         self.kill()
-        return late
+        return [post.name for post in late]
 
     def kill(self) -> None:
         """End everything at once."""
