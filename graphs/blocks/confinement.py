@@ -160,6 +160,9 @@ class _Process:
         boot = json.dumps([function.__module__, function.__qualname__, memory_limit, path])
         self._connection, inside = socket.socketpair()
         with inside:
+            # While a Celery worker stops, new sockets have a time-out, and the process would inherit one that never
+            # waits.
+            inside.setblocking(True)
             # A session of its own, so that Ctrl-C in a terminal is left to the owner.
             self._popen = subprocess.Popen(  # noqa: S603 - our own interpreter and our own code
                 [sys.executable, "-I", "-S", "-W", "ignore", "-c", BOOT, boot],

@@ -3,6 +3,7 @@
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -45,6 +46,16 @@ def test_the_work_is_done_in_another_process_that_stays_warm(confined: Confined)
     assert first != os.getpid()
     assert second == first
     assert confined.process_ids() == {first}
+
+
+def test_a_process_that_was_started_while_sockets_had_a_time_out_waits_for_work(confined: Confined) -> None:
+    socket.setdefaulttimeout(PATIENCE)
+    try:
+        processes = {confined("process_id", time_limit=AMPLE) for _ in range(10)}
+    finally:
+        socket.setdefaulttimeout(None)
+
+    assert len(processes) == 1
 
 
 def test_a_refusal_keeps_its_text(confined: Confined) -> None:
