@@ -86,6 +86,10 @@ class Coroutines:
         """Cancel an attempt, and let go of its block if that goes on all the same."""
         return self._cancel(token, cut=True)
 
+    def end_processes(self) -> list[int]:
+        """There are none."""
+        return []
+
     def _cancel(self, token: UUID, *, cut: bool) -> bool:
         entry = self._entries.get(token)
         if entry is None:

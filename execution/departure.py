@@ -17,6 +17,8 @@ from execution.store.losses import hand_back
 from execution.store.runs import Ready
 
 LOOK_SECONDS: Final = 0.05
+# After the grace period, and once nothing runs any more, the pool's processes get this long (seconds) to end.
+LAST_SECONDS: Final = 5.0
 
 logger = structlog.get_logger(__name__)
 
@@ -49,12 +51,23 @@ class Departure:
     def _loop(self) -> None:
         self._begun.wait()
         self._stopping.wait(settings.SHUTDOWN_GRACE_SECONDS)
+        idle_since = time.monotonic()
         while not self._stopping.wait(LOOK_SECONDS):
             ready = [each for place, running in self._running() for each in self._see_off(place, running)]
             # All is handed back before anything is sent: while the broker can't be reached, that takes seconds.
             if ready:
                 self._send(ready)
+            if self._running():
+                idle_since = time.monotonic()
+            elif time.monotonic() > idle_since + LAST_SECONDS:
+                self._end_processes()
         connection.close()
+
+    def _end_processes(self) -> None:
+        """Kill what is left of the pool: the worker waits for it, without a limit, and one that is stuck never ends."""
+        for place in self._workplaces:
+            if killed := place.end_processes():
+                logger.warning("killed processes that didn't end", processes=killed)
 
     def _running(self) -> list[tuple[Workplace, Running]]:
         return [(place, each) for place in self._workplaces for each in place.find_running().values()]

@@ -35,7 +35,7 @@ logger = structlog.get_logger(__name__)
 
 
 class Workplace(Protocol):
-    """Where attempts of this worker run. All three may be called from any thread."""
+    """Where attempts of this worker run. All of these may be called from any thread."""
 
     def find_running(self) -> dict[UUID, Running]:
         """Return the attempts that run, by token."""
@@ -45,6 +45,9 @@ class Workplace(Protocol):
 
     def kill(self, token: UUID) -> bool:
         """End an attempt that goes on all the same; return whether that was done (now)."""
+
+    def end_processes(self) -> list[int]:
+        """Kill the processes that it has beside the worker's own; return their ids."""
 
 
 class Stopper:

@@ -249,6 +249,22 @@ def test_a_worker_that_is_told_to_stop_lets_blocks_end(
 
 
 @REDIS_ONLY
+def test_a_worker_that_is_told_to_stop_ends_although_a_process_of_its_pool_does_not(
+    user: User, tmp_path: Path, crew: Crew
+) -> None:
+    worker = crew.hire("cpu").processes[0]
+    gated = Gated(user, tmp_path, GATE)
+    (pid,) = gated.await_attempts(1)
+    gated.open()
+    assert outputs_of_ended(gated.run, crew) == UNDISTURBED
+
+    os.kill(pid, signal.SIGSTOP)
+    worker.terminate()
+
+    assert wait_until(lambda: worker.poll() is not None, seconds=DEADLINE)
+    assert "killed processes" in crew.logs()
+
+
 def test_messages_that_the_broker_forgot_are_sent_again(
     user: User, tmp_path: Path, crew: Crew, broker: Connection
 ) -> None:
