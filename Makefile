@@ -10,13 +10,14 @@ PYTHON ?= $(shell for candidate in python3.13 python3.12 python3.11 python3; do 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DEMO ?=
+BENCH ?=
 
 # Neither variables of another project nor a user's own packages may leak in.
 unexport PYTHONPATH PYTHONHOME DJANGO_SETTINGS_MODULE
 export PYTHONNOUSERSITE := 1
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help install install-dev demo run test chaos lint format clean clean-data
+.PHONY: help install install-dev demo run test chaos bench lint format clean clean-data
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 20
@@ -36,6 +37,9 @@ test: .venv/.installed-dev ## The whole test suite (ARGS="-k name")
 
 chaos: .venv/.installed-dev ## Kill processes while runs go on; nothing may be lost (CHAOS_SECONDS=180, CHAOS_SEED=…)
 	@$(BIN)/python -m tests.chaos
+
+bench: .venv/.installed-dev ## Measure beside other engines (BENCH=quick, BENCH=hop, ARGS="--repeats 9")
+	@$(BIN)/python -m bench $(BENCH) $(ARGS)
 
 lint: .venv/.installed-dev ## Style, types, layers, migrations, deployment settings
 	@$(BIN)/ruff check .

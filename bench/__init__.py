@@ -1,0 +1,1 @@
+"""How fast the engine is, beside others that run the same graphs in the same session: `make bench`."""

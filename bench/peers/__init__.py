@@ -1,0 +1,1 @@
+"""What else runs graphs: each as its own documentation shows it."""
