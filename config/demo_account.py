@@ -7,10 +7,11 @@ from pathlib import Path
 from django.conf import settings
 from django.contrib.auth.hashers import check_password
 from django.contrib.auth.models import User
-from rest_framework.authtoken.models import Token
 
 from config import embedded
+from config.accounts.keys import PREFIX, digest, make_key
 from config.local import BASE_DIR, read_secret
+from config.models import ApiKey, Scope
 from graphs.exceptions import GraphsError
 from graphs.models import GraphVersion
 from graphs.services import import_graph
@@ -25,7 +26,7 @@ class DemoAccount:
 
     user: User
     password: str
-    token: str
+    api_key: str
 
 
 def ensure_demo_account() -> DemoAccount | None:
@@ -53,18 +54,25 @@ def _make_or_mend(password: str) -> DemoAccount:
 
 def _find(password: str) -> DemoAccount | None:
     """Only reads: not even an outdated hash is renewed, as `User.check_password` would."""
-    user = User.objects.filter(username=NAME, auth_token__isnull=False).first()
+    user = User.objects.filter(username=NAME, api_keys__digest=digest(read_demo_key())).first()
     return _describe(user, password) if user and check_password(password, user.password) else None
 
 
 def _describe(user: User, password: str) -> DemoAccount:
-    token, _made = Token.objects.get_or_create(user=user)
-    return DemoAccount(user=user, password=password, token=token.key)
+    secret = read_demo_key()
+    if not ApiKey.objects.filter(digest=digest(secret)).exists():
+        make_key(user=user, name="make run", scopes=list(Scope), secret=secret)
+    return DemoAccount(user=user, password=password, api_key=secret)
 
 
 def read_demo_password() -> str:
     """Return the demo account's password, generated at the first call."""
     return f"demo-{read_secret('demo_password', length=9)}"
+
+
+def read_demo_key() -> str:
+    """Return the demo account's API key, generated at the first call."""
+    return f"{PREFIX}{read_secret('demo_api_key')}"
 
 
 def load_examples(owner: User) -> list[str]:

@@ -10,6 +10,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler, set_rollback
 
+from config.accounts.keys import KeyRefusedError
 from execution.exceptions import (
     ExecutionError,
     ExecutionNotFoundError,
@@ -29,12 +30,13 @@ STATUSES: tuple[tuple[type[Exception], HTTPStatus], ...] = (
     (ReviewNotFoundError, HTTPStatus.NOT_FOUND),
     (ReviewDecidedError, HTTPStatus.CONFLICT),
     (ExecutionNotResumableError, HTTPStatus.CONFLICT),
+    (KeyRefusedError, HTTPStatus.FORBIDDEN),
     (GraphsError, HTTPStatus.BAD_REQUEST),
     (ExecutionError, HTTPStatus.BAD_REQUEST),
 )
 
 # What an exception may tell besides its text.
-_EXTENSIONS = ("node_errors",)
+_EXTENSIONS = ("node_errors", "required_scope")
 
 
 def handle_exception(error: Exception, context: dict[str, Any]) -> Response | None:
@@ -47,7 +49,9 @@ def handle_exception(error: Exception, context: dict[str, Any]) -> Response | No
     response = exception_handler(error, context)
     if response is None:
         return None
-    extensions = {"field_errors": error.detail} if isinstance(error, ValidationError) else {}
+    extensions = {name: getattr(error, name) for name in _EXTENSIONS if hasattr(error, name)}
+    if isinstance(error, ValidationError):
+        extensions["field_errors"] = error.detail
     problem = _describe(status=HTTPStatus(response.status_code), detail=_detail(error, response), extensions=extensions)
     for name, value in response.headers.items():
         if name != "Content-Type":

@@ -3,10 +3,13 @@
 import base64
 import binascii
 import mimetypes
+import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 from uuid import UUID
@@ -14,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.core.exceptions import SuspiciousOperation
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
@@ -27,6 +31,7 @@ from graphs.blocks.downloads import download
 from graphs.exceptions import BlockError
 
 REFERENCE_PREFIX: Final = "file:"
+ZONE_MEMORY_SECONDS: Final = 5.0
 MADE_UP_FILE: Final = Media(content=b"name,value\nsample,1\n", name="sample.csv", media_type="text/csv")
 
 logger = structlog.get_logger(__name__)
@@ -148,7 +153,7 @@ def build_context(claimed: Claimed, graph: GraphPlan, *, log: Callable[[str], No
         node_id=str(claimed.node_id),
         idempotency_key=str(claimed.id),
         attempt=claimed.attempt,
-        time_zone=read_time_zone(graph.settings),
+        time_zone=read_time_zone(graph.settings, user_id=user_id),
         files=(SimulatedRunFiles if claimed.simulate else RunFiles)(user_id, execution_id),
         memory=(
             SimulatedMemory(user_id, graph.graph_id, root_id)
@@ -160,10 +165,17 @@ def build_context(claimed: Claimed, graph: GraphPlan, *, log: Callable[[str], No
     )
 
 
-def read_time_zone(graph_settings: Mapping[str, Any]) -> str:
-    """Return the time zone that a graph asks for, if there is such a one; else the installation's."""
+def read_time_zone(graph_settings: Mapping[str, Any], *, user_id: int) -> str:
+    """Return the time zone that a graph asks for, if there is such a one; else its user's, else the installation's."""
     asked = graph_settings.get("time_zone")
-    try:
-        return ZoneInfo(asked).key if isinstance(asked, str) else settings.TIME_ZONE
-    except (KeyError, ValueError, OSError):  # OSError: the name of a directory of zones
-        return settings.TIME_ZONE
+    with suppress(KeyError, ValueError, OSError):  # OSError: the name of a directory of zones
+        if isinstance(asked, str):
+            return ZoneInfo(asked).key
+    return _find_zone_of(user_id, int(time.monotonic() / ZONE_MEMORY_SECONDS)) or settings.TIME_ZONE
+
+
+@lru_cache(maxsize=1000)
+def _find_zone_of(user_id: int, _moment: int) -> str:
+    """Return the time zone that a user has chosen, or nothing. It is remembered a while: every node execution asks."""
+    user = get_user_model().objects.select_related("profile").filter(pk=user_id).first()
+    return user.profile.chosen_time_zone if user else ""

@@ -55,6 +55,7 @@ class ExecuteActiveView(APIView):
     """Starting a run of a graph's active version."""
 
     parser_classes = [StorableJSONParser]
+    required_scopes = {"POST": "execute"}
 
     @extend_schema(
         operation_id="v1_graphs_execute_active", request=StartSerializer, responses={202: ExecutionSerializer}
@@ -68,6 +69,7 @@ class ExecuteView(APIView):
     """Starting a run of a graph."""
 
     parser_classes = [StorableJSONParser]
+    required_scopes = {"POST": "execute"}
 
     @extend_schema(operation_id="v1_graphs_execute", request=StartSerializer, responses={202: ExecutionSerializer})
     def post(self, request: Request, graph_id: UUID, version: int) -> Response:
@@ -118,6 +120,8 @@ class GraphExecutionView(APIView):
 class StopView(APIView):
     """Stopping a run."""
 
+    required_scopes = {"POST": "execute"}
+
     @extend_schema(request=None, responses=ReceiptSerializer)
     def post(self, request: Request, graph_id: UUID, execution_id: UUID) -> Response:
         """Stop a run and all of its sub-runs for good; what has ended stays as it is. The answer is a receipt."""
@@ -127,6 +131,8 @@ class StopView(APIView):
 
 class ResumeView(APIView):
     """Resuming a run."""
+
+    required_scopes = {"POST": "execute"}
 
     @extend_schema(request=None, responses={202: ExecutionSerializer})
     def post(self, request: Request, graph_id: UUID, execution_id: UUID) -> Response:
@@ -184,6 +190,7 @@ class DecideReviewView(APIView):
     """Deciding."""
 
     parser_classes = [StorableJSONParser]
+    required_scopes = {"POST": "execute"}
 
     @extend_schema(request=DecisionSerializer, responses=ReviewSerializer)
     def post(self, request: Request, review_id: UUID) -> Response:

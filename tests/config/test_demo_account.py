@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from pytest_django import Settings
-from rest_framework.authtoken.models import Token
 
 from config import embedded
 from config.demo_account import NAME, ensure_demo_account, read_demo_password
 from config.management.commands.stack import _describe_logins
+from config.models import ApiKey
 from config.stack import Addresses
 
 pytestmark = pytest.mark.django_db
@@ -26,7 +26,7 @@ def own_database(settings: Settings) -> None:
 
 
 def everything() -> list[Any]:
-    return [list(User.objects.order_by("pk").values()), list(Token.objects.values())]
+    return [list(User.objects.order_by("pk").values()), list(ApiKey.objects.values("digest", "user"))]
 
 
 def test_in_our_own_database_the_account_is_made_and_mended(own_database: None) -> None:

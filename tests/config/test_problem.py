@@ -82,7 +82,7 @@ def test_headers_that_belong_to_an_error_stay() -> None:
 
     assert throttled["Retry-After"] == "7"
     assert anonymous.status_code == 401
-    assert anonymous["WWW-Authenticate"] == "Token"
+    assert anonymous["WWW-Authenticate"] == "Bearer"
 
 
 def test_a_fault_of_our_own_is_not_dressed_up() -> None:

@@ -84,7 +84,7 @@ def get(url: str, **headers: str) -> tuple[int, bytes]:
 def test_a_stack_is_up_when_it_says_so_and_a_second_one_is_told_where(stack: RunningStack) -> None:
     web = stack.find(r"Admin\s+(http://\S+)/admin/")
     flower = stack.find(r"Flower\s+(http://\S+)")
-    token = stack.find(r"Authorization: (Token \w+)")
+    token = stack.find(r"Authorization: (Bearer [\w-]+)")
     password = stack.find(r"password\s+(\S+)")
     login = "Basic " + base64.b64encode(f"demo:{password}".encode()).decode()
 
@@ -110,7 +110,7 @@ def test_ctrl_c_leaves_no_process_and_the_next_start_finds_its_data(local: Path)
     left = processes_of(local)
     second = start_stack(local)
     _status, graphs = get(
-        second.find(r"(http://\S+/v1/graphs)"), Authorization=second.find(r"Authorization: (Token \w+)")
+        second.find(r"(http://\S+/v1/graphs)"), Authorization=second.find(r"Authorization: (Bearer [\w-]+)")
     )
     second.process.terminate()
     second.finish()

@@ -84,11 +84,24 @@ def test_a_real_run_asks_the_network(files: RunFiles) -> None:
         (["UTC"], "Asia/Tokyo"),
     ],
 )
-def test_the_time_zone_is_the_graphs_or_else_the_installations(settings: Settings, asked: Any, expected: str) -> None:
+@pytest.mark.django_db
+def test_the_time_zone_is_the_graphs_or_else_the_installations(
+    user: User, settings: Settings, asked: Any, expected: str
+) -> None:
     settings.TIME_ZONE = "Asia/Tokyo"
 
-    assert read_time_zone({"time_zone": asked}) == expected
-    assert read_time_zone({}) == "Asia/Tokyo"
+    assert read_time_zone({"time_zone": asked}, user_id=user.pk) == expected
+    assert read_time_zone({}, user_id=user.pk) == "Asia/Tokyo"
+
+
+@pytest.mark.django_db
+def test_a_user_has_a_time_zone_unless_the_graph_names_one(user: User, settings: Settings) -> None:
+    settings.TIME_ZONE = "Asia/Tokyo"
+    user.profile.chosen_time_zone = "Europe/Vienna"
+    user.profile.save()
+
+    assert read_time_zone({}, user_id=user.pk) == "Europe/Vienna"
+    assert read_time_zone({"time_zone": "America/New_York"}, user_id=user.pk) == "America/New_York"
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,0 +1,67 @@
+"""Logging in by password, wherever that happens (API or admin), is throttled against guessing.
+
+What counts are failures: of one name from one address, of one address whatever the name, and of one name wherever they
+come from. The last bound is wide, so that nobody locks others out with a few wrong passwords.
+"""
+
+import hashlib
+import math
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.contrib.auth.backends import ModelBackend
+from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
+
+from config.counting import counter
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bound:
+    """At most `failures` in `seconds`."""
+
+    failures: int
+    seconds: int
+
+
+OF_NAME_AND_ADDRESS: Final = Bound(failures=5, seconds=300)
+OF_ADDRESS: Final = Bound(failures=50, seconds=300)
+OF_NAME: Final = Bound(failures=200, seconds=3600)
+
+
+class GuardedBackend(ModelBackend):
+    """Django's own, for requests that may still try."""
+
+    def authenticate(
+        self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **kwargs: Any
+    ) -> User | None:
+        """Return the user; None if the password is wrong. Raises `PermissionDenied` after too many failures."""
+        name = username if username is not None else kwargs.get("username")
+        if request is None or name is None:
+            return super().authenticate(request, username, password, **kwargs)
+        if seconds_locked(request, name=name):
+            raise PermissionDenied
+        user = super().authenticate(request, username, password, **kwargs)
+        if user is None:
+            for key, bound in _bounds(request, name=name).items():
+                counter.add(key, seconds=bound.seconds)
+        return user
+
+
+def seconds_locked(request: HttpRequest, *, name: str) -> int:
+    """Return for how many seconds this name can't log in from this address; 0 if it can."""
+    counts = [(bound, counter.look(key, seconds=bound.seconds)) for key, bound in _bounds(request, name=name).items()]
+    waits = [count.seconds_left for bound, count in counts if count.number >= bound.failures]
+    return math.ceil(max(waits, default=0.0))
+
+
+def _bounds(request: HttpRequest, *, name: str) -> dict[str, Bound]:
+    address = str(request.META.get("REMOTE_ADDR", ""))
+    # Names that were typed wrong may be passwords: they are not kept as they are.
+    digest = hashlib.sha256(name.casefold().encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    return {
+        f"login:{digest}@{address}": OF_NAME_AND_ADDRESS,
+        f"login:@{address}": OF_ADDRESS,
+        f"login:{digest}@": OF_NAME,
+    }

@@ -1,0 +1,136 @@
+"""Accounts as the API shows them."""
+
+from functools import lru_cache
+from typing import Any
+from zoneinfo import available_timezones
+
+from django.contrib.auth.models import User
+from rest_framework import serializers
+
+from config.models import MAX_KEY_NAME_LENGTH, MAX_ZONE_LENGTH, ApiKey, Scope
+
+SCOPES = [scope.value for scope in Scope]
+
+
+@lru_cache(maxsize=1)
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+class MeSerializer(serializers.ModelSerializer[User]):
+    """The account that asks."""
+
+    id = serializers.IntegerField(read_only=True, help_text="The account's number.")
+    username = serializers.CharField(read_only=True, help_text="The name to log in with.")
+    email = serializers.CharField(read_only=True, help_text="The e-mail address; empty if there is none.")
+    first_name = serializers.CharField(
+        max_length=150, allow_blank=True, required=False, help_text="First name; may be empty."
+    )
+    last_name = serializers.CharField(
+        max_length=150, allow_blank=True, required=False, help_text="Last name; may be empty."
+    )
+    time_zone = serializers.CharField(
+        source="profile.time_zone",
+        max_length=MAX_ZONE_LENGTH,
+        allow_blank=True,
+        required=False,
+        help_text="IANA name; for schedules and clocks. Set it empty to follow the installation's.",
+    )
+    is_staff = serializers.BooleanField(read_only=True, help_text="Whether the account may use the admin.")
+    date_joined = serializers.DateTimeField(read_only=True, help_text="When the account was made.")
+    scopes = serializers.SerializerMethodField(help_text="What this key, or this session, may do.")
+
+    class Meta:
+        model = User
+        fields = [
+            "id",
+            "username",
+            "email",
+            "first_name",
+            "last_name",
+            "time_zone",
+            "is_staff",
+            "date_joined",
+            "scopes",
+        ]
+
+    def get_scopes(self, user: User) -> list[str]:
+        """Return the key's scopes; a session has all."""
+        del user
+        key = self.context["request"].auth
+        return list(key.scopes) if isinstance(key, ApiKey) else SCOPES
+
+    def validate_time_zone(self, value: str) -> str:
+        """Refuse what is no zone."""
+        if value and value not in _zones():
+            raise serializers.ValidationError("This is not the name of an IANA time zone, such as Europe/Berlin.")
+        return value
+
+    def update(self, instance: User, validated_data: dict[str, Any]) -> User:
+        """Save the names with the user and the zone with the profile."""
+        zone = validated_data.pop("profile", {}).get("time_zone")
+        if zone is not None:
+            instance.profile.chosen_time_zone = zone
+            instance.profile.save(update_fields=["chosen_time_zone"])
+        if validated_data:
+            for name, value in validated_data.items():
+                setattr(instance, name, value)
+            instance.save(update_fields=list(validated_data))
+        return instance
+
+
+class ApiKeySerializer(serializers.ModelSerializer[ApiKey]):
+    """An API key, without the key itself."""
+
+    id = serializers.UUIDField(read_only=True, help_text="The key's id.")
+    name = serializers.CharField(max_length=MAX_KEY_NAME_LENGTH, help_text="What it is for.")
+    prefix = serializers.CharField(source="shown", read_only=True, help_text="How the key begins.")
+    scopes = serializers.MultipleChoiceField(
+        choices=SCOPES,
+        allow_empty=False,
+        help_text="What it may do: read, execute (start and stop runs), write, credits.",
+    )
+    created_at = serializers.DateTimeField(read_only=True, help_text="When it was made.")
+    expires_at = serializers.DateTimeField(
+        allow_null=True, required=False, help_text="When it stops working; null: never."
+    )
+    last_used_at = serializers.DateTimeField(
+        allow_null=True, read_only=True, help_text="When it was last used, to the minute."
+    )
+    revoked_at = serializers.DateTimeField(
+        allow_null=True, read_only=True, help_text="When it was revoked; null: it was not."
+    )
+
+    class Meta:
+        model = ApiKey
+        fields = ["id", "name", "prefix", "scopes", "created_at", "expires_at", "last_used_at", "revoked_at"]
+
+    def to_representation(self, instance: ApiKey) -> dict[str, Any]:
+        """Show the scopes in their usual order."""
+        return {**super().to_representation(instance), "scopes": [each for each in SCOPES if each in instance.scopes]}
+
+
+class NewApiKeySerializer(ApiKeySerializer):
+    """An API key that was just made, with the key itself: it is never shown again."""
+
+    key = serializers.CharField(
+        read_only=True, help_text="The key: send it as `Authorization: Bearer KEY`. It is shown this once."
+    )
+
+    class Meta(ApiKeySerializer.Meta):
+        fields = [*ApiKeySerializer.Meta.fields, "key"]
+
+
+class RenameKeySerializer(serializers.Serializer[Any]):
+    """A new name for a key."""
+
+    name = serializers.CharField(max_length=MAX_KEY_NAME_LENGTH, help_text="What it is for.")
+
+
+class LoginSerializer(serializers.Serializer[Any]):
+    """A name and its password."""
+
+    username = serializers.CharField(max_length=150, help_text="The account's name.")
+    password = serializers.CharField(
+        max_length=4096, trim_whitespace=False, write_only=True, help_text="The account's password."
+    )
