@@ -17,6 +17,7 @@ from graphs.models import new_id
 MAX_ZONE_LENGTH = 64
 MAX_KEY_NAME_LENGTH = 100
 SHOWN_LENGTH = 12
+MAX_IDEMPOTENCY_KEY_LENGTH = 255
 
 
 class Scope(StrEnum):
@@ -82,3 +83,24 @@ class ApiKey(models.Model):
     def __str__(self) -> str:
         """Show the beginning and the name."""
         return f"{self.shown}… {self.name}"
+
+
+class IdempotencyRecord(models.Model):
+    """What was answered to a request that was sent under an `Idempotency-Key`: the same is answered again.
+
+    It is written in the transaction of what the request did. `body` is JSON text, empty if there was no content.
+    """
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False)
+    key = models.CharField(max_length=MAX_IDEMPOTENCY_KEY_LENGTH)
+    request_digest = models.CharField(max_length=64)
+    status = models.PositiveSmallIntegerField(null=True)
+    body = models.TextField(blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "key"], name="one_answer_per_idempotency_key")]
+
+    def __str__(self) -> str:
+        """Show the key."""
+        return self.key

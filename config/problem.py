@@ -6,11 +6,18 @@
 from http import HTTPStatus
 from typing import Any
 
+from django.core.exceptions import RequestDataTooBig
 from rest_framework.exceptions import ValidationError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler, set_rollback
 
 from config.accounts.keys import KeyRefusedError
+from config.idempotency import (
+    AnsweredBeforeError,
+    IdempotencyKeyInvalidError,
+    IdempotencyKeyReusedError,
+    show_again,
+)
 from execution.exceptions import (
     ExecutionError,
     ExecutionNotFoundError,
@@ -31,6 +38,9 @@ STATUSES: tuple[tuple[type[Exception], HTTPStatus], ...] = (
     (ReviewDecidedError, HTTPStatus.CONFLICT),
     (ExecutionNotResumableError, HTTPStatus.CONFLICT),
     (KeyRefusedError, HTTPStatus.FORBIDDEN),
+    (IdempotencyKeyInvalidError, HTTPStatus.BAD_REQUEST),
+    (IdempotencyKeyReusedError, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (RequestDataTooBig, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (GraphsError, HTTPStatus.BAD_REQUEST),
     (ExecutionError, HTTPStatus.BAD_REQUEST),
 )
@@ -41,6 +51,8 @@ _EXTENSIONS = ("node_errors", "required_scope")
 
 def handle_exception(error: Exception, context: dict[str, Any]) -> Response | None:
     """Return the answer to an error in a view; None (a server error) if it is none of the client's business."""
+    if isinstance(error, AnsweredBeforeError):
+        return show_again(error.record)
     status = next((status for family, status in STATUSES if isinstance(error, family)), None)
     if status is not None:
         set_rollback()

@@ -56,6 +56,7 @@ class ExecuteActiveView(APIView):
 
     parser_classes = [StorableJSONParser]
     required_scopes = {"POST": "execute"}
+    idempotent_methods = ("POST",)
 
     @extend_schema(
         operation_id="v1_graphs_execute_active", request=StartSerializer, responses={202: ExecutionSerializer}
@@ -70,6 +71,7 @@ class ExecuteView(APIView):
 
     parser_classes = [StorableJSONParser]
     required_scopes = {"POST": "execute"}
+    idempotent_methods = ("POST",)
 
     @extend_schema(operation_id="v1_graphs_execute", request=StartSerializer, responses={202: ExecutionSerializer})
     def post(self, request: Request, graph_id: UUID, version: int) -> Response:
@@ -121,6 +123,7 @@ class StopView(APIView):
     """Stopping a run."""
 
     required_scopes = {"POST": "execute"}
+    idempotent_methods = ("POST",)
 
     @extend_schema(request=None, responses=ReceiptSerializer)
     def post(self, request: Request, graph_id: UUID, execution_id: UUID) -> Response:
@@ -133,6 +136,7 @@ class ResumeView(APIView):
     """Resuming a run."""
 
     required_scopes = {"POST": "execute"}
+    idempotent_methods = ("POST",)
 
     @extend_schema(request=None, responses={202: ExecutionSerializer})
     def post(self, request: Request, graph_id: UUID, execution_id: UUID) -> Response:
@@ -191,6 +195,7 @@ class DecideReviewView(APIView):
 
     parser_classes = [StorableJSONParser]
     required_scopes = {"POST": "execute"}
+    idempotent_methods = ("POST",)
 
     @extend_schema(request=DecisionSerializer, responses=ReviewSerializer)
     def post(self, request: Request, review_id: UUID) -> Response:
