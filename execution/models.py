@@ -7,10 +7,14 @@ Names of indexes say who uses them.
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 
 from execution.engine.statuses import Status
 from graphs.models import GraphVersion, new_id
 from graphs.ordered_json import OrderedJSONField
+
+MAX_LABEL_LENGTH = 100
+MAX_PRESET_NAME_LENGTH = 200
 
 STATUS_CHOICES = [(status.value, status.value.capitalize()) for status in Status]
 
@@ -35,6 +39,8 @@ class Execution(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, db_index=False)
     graph_version = models.ForeignKey(GraphVersion, on_delete=models.CASCADE, db_index=False)
     status = models.CharField(max_length=16, choices=STATUS_CHOICES, default=Status.QUEUED)
+    # What its user calls it, to find it again.
+    label = models.CharField(max_length=MAX_LABEL_LENGTH, blank=True, default="", db_default="")
     input_data = OrderedJSONField(default=dict)
     nodes_input_masks = OrderedJSONField(default=dict)
     simulate = models.BooleanField(default=False)
@@ -72,6 +78,7 @@ class Execution(models.Model):
         indexes = [
             models.Index(fields=["user", "-id"], name="execution_list_of_user"),
             models.Index(fields=["graph_version", "-id"], name="execution_list_of_version"),
+            models.Index(fields=["user", "label", "-id"], condition=~Q(label=""), name="execution_list_of_label"),
             # Recovery: runs that may have to be ended for their time.
             models.Index(
                 fields=["id"],
@@ -315,3 +322,39 @@ class SimulatedValue(models.Model):
     def __str__(self) -> str:
         """Name the key."""
         return self.key
+
+
+class Preset(models.Model):
+    """Inputs for a graph, kept under a name to be run with again. Without a version the graph's active one is run."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False)
+    graph = models.ForeignKey("graphs.Graph", on_delete=models.CASCADE, related_name="+")
+    graph_version = models.PositiveIntegerField(null=True)
+    name = models.CharField(max_length=MAX_PRESET_NAME_LENGTH)
+    description = models.TextField(blank=True)
+    input_data = OrderedJSONField(default=dict)
+    nodes_input_masks = OrderedJSONField(default=dict)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["user", "-id"], name="preset_list_of_user")]
+
+    def __str__(self) -> str:
+        """Name the preset."""
+        return self.name
+
+
+class ShareLink(models.Model):
+    """Lets whoever holds its token see a run's outputs. `digest` is the token's SHA-256, in hex."""
+
+    execution = models.OneToOneField(Execution, on_delete=models.CASCADE, primary_key=True, related_name="share_link")
+    digest = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        """Name the run."""
+        return str(self.execution_id)

@@ -39,8 +39,13 @@ class Graph(models.Model):
         db_index=False,
         db_constraint=False,
     )
+    forked_from = models.ForeignKey(
+        "GraphVersion", on_delete=models.SET_NULL, null=True, blank=True, related_name="forks"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
+    # It was deleted, but something that is kept (a run) still tells of it. Nobody finds it any more.
+    deleted_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
         ordering = ["-id"]

@@ -48,6 +48,7 @@ SELECT count(*), COALESCE(sum(below.runs), 0), COALESCE(sum(roots.opened + below
 # What hangs on node executions, what hangs on runs, and then they themselves.
 OF_NODE_EXECUTIONS: Final = ("execution_output", "execution_nodeinput", "execution_pastattempt", "execution_review")
 OF_RUNS: Final = (
+    "execution_sharelink",
     "execution_runoutput",
     "execution_staticvalue",
     "execution_simulatedvalue",
