@@ -2,10 +2,11 @@
 
 import django.db.models.deletion
 import django.db.models.functions.datetime
-import graphs.models
-import graphs.ordered_json
 from django.conf import settings
 from django.db import migrations, models
+
+import graphs.models
+import graphs.ordered_json
 
 
 class Migration(migrations.Migration):
