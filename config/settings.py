@@ -152,6 +152,25 @@ SHUTDOWN_GRACE_SECONDS = read_float("SHUTDOWN_GRACE_SECONDS", default=20)
 # Workers delete runs (with what belongs to them) that ended so many days ago; 0: they are kept.
 EXECUTION_RETENTION_DAYS = read_float("EXECUTION_RETENTION_DAYS", default=0)
 
+# --- Credits (one is a US cent) --------------------------------------------------------------------------------------
+
+# What a new user is given.
+INITIAL_CREDITS = read_int("INITIAL_CREDITS", default=1_500)
+# So many node executions of a user cost a credit, besides what their blocks cost; 0: none.
+NODE_EXECUTIONS_PER_CREDIT = read_int("NODE_EXECUTIONS_PER_CREDIT", default=100)
+# Credentials with these ids are the platform's: blocks that use them cost what their price list says. A user's own
+# make a block free.
+PLATFORM_CREDENTIAL_IDS = read_list("PLATFORM_CREDENTIAL_IDS")
+# A refund is made without asking if the balance lacks no more than this of it.
+REFUND_TOLERANCE = read_int("REFUND_TOLERANCE", default=500)
+# With a secret key payments go through Stripe; without one there are none. The webhook's address is
+# /v1/credits/stripe-webhook.
+STRIPE_SECRET_KEY = os.environ.get("STRIPE_SECRET_KEY", "")
+STRIPE_WEBHOOK_SECRET = os.environ.get("STRIPE_WEBHOOK_SECRET", "")
+# Where the checkout page sends people back to; {CHECKOUT_SESSION_ID} is filled in by Stripe.
+TOP_UP_RETURN_URL = os.environ.get("TOP_UP_RETURN_URL", "")
+TOP_UP_CANCEL_URL = os.environ.get("TOP_UP_CANCEL_URL", "")
+
 # --- Web -------------------------------------------------------------------------------------------------------------
 
 DEBUG = read_bool("DJANGO_DEBUG", default=False)
@@ -175,6 +194,7 @@ X_FRAME_OPTIONS = "DENY"
 INSTALLED_APPS = [
     "config",
     "graphs",
+    "credits",
     "execution",
     "django.contrib.admin",
     "django.contrib.auth",

@@ -1,0 +1,165 @@
+"""What the engine asks of this app: to find a price, to set credits aside, to charge, to let go.
+
+Everything happens in the caller's transaction, in one statement each, so a charge is committed with the result that it
+is for, or not at all. A node execution is charged once at most, whatever is repeated. Nothing here costs a statement
+for a block that is free. Lock order: runs and node executions before accounts.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from django.conf import settings
+
+from credits.accounts import find_account
+from credits.exceptions import FundsLackingError
+from credits.history import recent_quantity
+from credits.price_list import find_price_list
+from credits.pricing import KNOWN_BEFORE, Cost, CostType, Usage, find_cost, price_after, price_before, quantity_of
+from credits.store import ledger
+from credits.store.ledger import Charged, Held
+
+NOTHING_CHARGED: Final = Charged(charged=0, owed=0, is_new=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """What a charge is for. `root_execution_id` is the run at the top of the tree, which may be the run itself."""
+
+    execution_id: UUID
+    root_execution_id: UUID
+    graph_id: UUID
+    graph_version: int
+    node_id: UUID
+    node_execution_id: UUID
+    block_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Price:
+    """What a node execution costs. `hold` is what is set aside for it; `size` that of its inputs, in bytes."""
+
+    cost: Cost
+    version: int
+    charge_on_failure: bool
+    size: int
+    hold: int
+
+
+def find_price(
+    *,
+    block_id: str,
+    listed: Sequence[Cost],
+    inputs: Mapping[str, Any],
+    size: int,
+    charge_on_failure: bool = False,
+) -> Price | None:
+    """Return the price of a node execution with these inputs (`size` in bytes); None if it is free.
+
+    `listed` and `charge_on_failure` are what the block's code says; an admin may have set something else.
+    """
+    prices = find_price_list(block_id=block_id, listed=listed, charge_on_failure=charge_on_failure)
+    if not prices.costs:
+        return None
+    cost = find_cost(prices.costs, inputs, platform_credentials=settings.PLATFORM_CREDENTIAL_IDS)
+    if cost is None:
+        return None
+    return Price(
+        cost=cost,
+        version=prices.version,
+        charge_on_failure=prices.charge_on_failure,
+        size=size,
+        hold=price_before(cost, size=size, quantity=_expect(block_id, cost)),
+    )
+
+
+def _expect(block_id: str, cost: Cost) -> float | None:
+    """Return the quantity that 95 of 100 recent charges did not exceed."""
+    if cost.type in KNOWN_BEFORE or cost.type is CostType.TOKENS:
+        return None
+    recent = recent_quantity(block_id=block_id, type=cost.type)
+    return recent.high if recent else None
+
+
+def hold(*, user_id: int, subject: Subject, price: Price, max_cost: int | None = None) -> Held:
+    """Set a node execution's credits aside, if the account has them and the whole run stays within `max_cost`.
+
+    Call it in the transaction that claims the node execution. A repeated call replaces what was set aside before.
+    """
+    if price.hold == 0:
+        return Held(granted=True, spendable=0, committed=None)
+    return ledger.hold(
+        user_id=user_id,
+        key=subject.node_execution_id,
+        execution_id=subject.execution_id,
+        root_execution_id=subject.root_execution_id,
+        amount=price.hold,
+        max_cost=max_cost,
+    )
+
+
+def capture(*, user_id: int, subject: Subject, price: Price, usage: Usage, has_failed: bool) -> Charged:
+    """Charge what a node execution cost, and let go of the rest of what was set aside for it.
+
+    Call it in the transaction that records its end. A failed one costs nothing unless its block's price says so. What
+    the balance can't pay is owed.
+    """
+    if has_failed and not price.charge_on_failure:
+        ledger.release(keys=[subject.node_execution_id])
+        return NOTHING_CHARGED
+    amount = price_after(price.cost, usage=usage, size=price.size)
+    facts = {
+        "execution_id": subject.execution_id,
+        "root_execution_id": subject.root_execution_id,
+        "graph_id": subject.graph_id,
+        "graph_version": subject.graph_version,
+        "node_id": subject.node_id,
+        "node_execution_id": subject.node_execution_id,
+        "block_id": subject.block_id,
+        "price_version": price.version,
+        "price_type": price.cost.type.value,
+        "quantity": quantity_of(price.cost, usage),
+        "details": _describe(usage) if price.cost.type is CostType.TOKENS else {},
+    }
+    return ledger.capture(user_id=user_id, key=subject.node_execution_id, amount=amount, facts=facts)
+
+
+def _describe(usage: Usage) -> dict[str, Any]:
+    return {"tokens": {model: vars(used) for model, used in usage.tokens.items()}}
+
+
+def release(node_execution_ids: Collection[UUID]) -> None:
+    """Let go of what is set aside for attempts that were lost, handed back or stopped."""
+    if node_execution_ids:
+        ledger.release(keys=node_execution_ids)
+
+
+def release_runs(execution_ids: Collection[UUID]) -> None:
+    """Let go of everything that is set aside for runs that have ended."""
+    if execution_ids:
+        ledger.release(execution_ids=execution_ids)
+
+
+def charge_fee(*, user_id: int, execution_id: UUID, root_execution_id: UUID, graph_id: UUID, count: int) -> Charged:
+    """Count `count` node executions of a run, which the caller counts once; every hundredth of a user costs a credit.
+
+    How many cost one is `NODE_EXECUTIONS_PER_CREDIT`; 0: none.
+    """
+    if count <= 0 or settings.NODE_EXECUTIONS_PER_CREDIT <= 0:
+        return NOTHING_CHARGED
+    facts = {
+        "execution_id": execution_id,
+        "root_execution_id": root_execution_id,
+        "graph_id": graph_id,
+        "reason": f"1 credit per {settings.NODE_EXECUTIONS_PER_CREDIT} node executions",
+    }
+    return ledger.charge_fee(user_id=user_id, count=count, per=settings.NODE_EXECUTIONS_PER_CREDIT, facts=facts)
+
+
+def require_funds(user_id: int) -> None:
+    """Raise `FundsLackingError` if the user has nothing to start a run with, or owes something."""
+    account = find_account(user_id)
+    if account.balance <= 0 or account.owed > 0:
+        needed = account.owed + max(1 - account.balance, 0)
+        raise FundsLackingError(balance=account.balance, owed=account.owed, needed=needed)

@@ -1,0 +1,29 @@
+"""Accounts, ledger, prices and payments as rows."""
+
+from credits.models.ledger import Account, EntryType, Hold, LedgerEntry, RunCost
+from credits.models.payments import (
+    Notice,
+    NoticeKind,
+    RefundRequest,
+    RefundStatus,
+    TopUp,
+    TopUpKind,
+    TopUpStatus,
+)
+from credits.models.prices import BlockPrice
+
+__all__ = [
+    "Account",
+    "BlockPrice",
+    "EntryType",
+    "Hold",
+    "LedgerEntry",
+    "Notice",
+    "NoticeKind",
+    "RefundRequest",
+    "RefundStatus",
+    "RunCost",
+    "TopUp",
+    "TopUpKind",
+    "TopUpStatus",
+]

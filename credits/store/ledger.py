@@ -1,0 +1,114 @@
+"""The ledger's functions (see the migration `0002_laws`), one statement each, in the caller's transaction."""
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from credits.exceptions import EntryConflictError
+from credits.notices import tell_after_commit
+
+Facts = Mapping[str, Any]
+"""Columns of an entry that say what it is about; UUIDs as such or as text."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """Whether credits were set aside. `spendable` is what there was; `committed` what the run had cost or held."""
+
+    granted: bool
+    spendable: int
+    committed: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Charged:
+    """What was taken from the balance and what remained owed. `is_new`: it had not been charged before."""
+
+    charged: int
+    owed: int
+    is_new: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Posted:
+    """An entry's number in its account. `is_new`: it had not been entered before."""
+
+    sequence: int
+    is_new: bool
+
+
+def hold(
+    *, user_id: int, key: UUID, execution_id: UUID, root_execution_id: UUID, amount: int, max_cost: int | None
+) -> Held:
+    """Set `amount` aside under `key`, instead of what was set aside under it before."""
+    granted, spendable, committed = _ask(
+        "SELECT * FROM credits_hold(%s, %s, %s, %s, %s, %s)",
+        [user_id, key, execution_id, root_execution_id, amount, max_cost],
+    )
+    return Held(granted=granted, spendable=spendable, committed=committed)
+
+
+def capture(*, user_id: int, key: UUID, amount: int, facts: Facts) -> Charged:
+    """Charge `amount` for `key`, once, and let go of what was held for it."""
+    charged, owed, is_new, has_news = _ask(
+        "SELECT * FROM credits_capture(%s, %s, %s, %s)", [user_id, key, amount, _dump(facts)]
+    )
+    if has_news:
+        tell_after_commit(user_id)
+    return Charged(charged=charged, owed=owed, is_new=is_new)
+
+
+def release(*, keys: Collection[UUID] = (), execution_ids: Collection[UUID] = ()) -> int:
+    """Let go of what is held for these keys and for all of these runs; return how many holds there were."""
+    (count,) = _ask("SELECT credits_release(%s::uuid[], %s::uuid[])", [list(keys), list(execution_ids)])
+    return int(count)
+
+
+def release_account(user_id: int) -> int:
+    """Let go of everything that is held for a user."""
+    (count,) = _ask(
+        "SELECT credits_release(ARRAY(SELECT h.key FROM credits_hold h JOIN credits_account a ON a.id = h.account_id"
+        " WHERE a.user_id = %s), '{}')",
+        [user_id],
+    )
+    return int(count)
+
+
+def charge_fee(*, user_id: int, count: int, per: int, facts: Facts) -> Charged:
+    """Count node executions of a user; charge a credit for every `per` of them."""
+    charged, owed, has_news = _ask(
+        "SELECT * FROM credits_charge_fee(%s, %s, %s, %s)", [user_id, count, per, _dump(facts)]
+    )
+    if has_news:
+        tell_after_commit(user_id)
+    return Charged(charged=charged, owed=owed, is_new=charged + owed > 0)
+
+
+def post(*, user_id: int, key: str, type: str, amount: int, facts: Facts) -> Posted:
+    """Enter money that comes in (above zero) or goes out, once per key.
+
+    Raises `EntryConflictError` if an entry with this key says something else.
+    """
+    sequence, is_new, agrees, has_news = _ask(
+        "SELECT * FROM credits_post(%s, %s, %s, %s, %s)", [user_id, key, type, amount, _dump(facts)]
+    )
+    if not agrees:
+        raise EntryConflictError(f"There is another entry with the key “{key}”.")
+    if has_news:
+        tell_after_commit(user_id)
+    return Posted(sequence=sequence, is_new=is_new)
+
+
+def _ask(statement: str, arguments: list[Any]) -> tuple[Any, ...]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, arguments)
+        row: tuple[Any, ...] = cursor.fetchone()
+    return row
+
+
+def _dump(facts: Facts) -> str:
+    return json.dumps(facts, default=str)

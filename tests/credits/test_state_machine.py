@@ -1,0 +1,224 @@
+"""The books under everything that can happen to them: repeats, crashes between any two statements, any order."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection, transaction
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
+
+from credits.auditing import find_faults
+from credits.metering import NOTHING_CHARGED, capture, charge_fee, hold, release, release_runs
+from credits.models import LedgerEntry
+from credits.pricing import Usage
+from credits.store import ledger
+from tests.credits.booking import GRAPH, flat_price, set_balance, standing, subject
+
+FEW = st.integers(min_value=1, max_value=60)
+CRASHES = st.sampled_from([None, None, None, 0, 1, 2])
+"""Before which statement of a transaction its process dies, if it does."""
+
+RUN = st.sampled_from([0, 1])
+
+
+class CrashError(Exception):
+    pass
+
+
+@contextmanager
+def dying_before(statement: int | None) -> Iterator[None]:
+    """Run a transaction whose process dies before its n-th statement; at last before its commit."""
+    left = [statement]
+
+    def count(execute: Callable[..., Any], *arguments: Any) -> Any:
+        if left[0] == 0:
+            raise CrashError
+        if left[0] is not None:
+            left[0] -= 1
+        return execute(*arguments)
+
+    with transaction.atomic():
+        with connection.execute_wrapper(count):
+            yield
+        if left[0] is not None:
+            raise CrashError
+
+
+class Books(RuleBasedStateMachine):
+    """An account beside a model of it in plain Python."""
+
+    keys = Bundle("keys")
+    gifts = Bundle("gifts")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.user_id: int = User.objects.create_user(f"user-{uuid4()}").pk
+        set_balance(self.user_id, 0)
+        self.balance = self.owed = self.fees = self.fired = 0
+        self.held: dict[UUID, int] = {}
+        self.charged: dict[UUID, int] = {}
+        self.two_runs = (uuid4(), uuid4())
+        self.runs: dict[UUID, UUID] = {}
+        self.posted: dict[str, int] = {}
+
+    @property
+    def spendable(self) -> int:
+        return self.balance - sum(self.held.values())
+
+    def take(self, price: int) -> None:
+        paid = min(price, self.spendable)
+        self.balance -= paid
+        self.owed += price - paid
+        self.settle()
+
+    def settle(self) -> None:
+        paid = min(self.owed, self.spendable)
+        self.balance -= paid
+        self.owed -= paid
+
+    @rule(target=gifts, amount=FEW, crash=CRASHES)
+    def grant(self, amount: int, crash: int | None) -> tuple[str, int]:
+        gift = (f"gift:{uuid4()}", amount)
+        self.grant_again(gift, crash)
+        return gift
+
+    @rule(gift=gifts, crash=CRASHES)
+    def grant_again(self, gift: tuple[str, int], crash: int | None) -> None:
+        key, amount = gift
+        try:
+            with dying_before(crash):
+                ledger.post(user_id=self.user_id, key=key, type="GRANT", amount=amount, facts={})
+        except CrashError:
+            return
+        if key not in self.posted:
+            self.posted[key] = amount
+            self.balance += amount
+            self.settle()
+
+    @rule(gift=gifts, crash=CRASHES)
+    def refund(self, gift: tuple[str, int], crash: int | None) -> None:
+        key = f"refund of {gift[0]}"
+        try:
+            with dying_before(crash):
+                ledger.post(user_id=self.user_id, key=key, type="REFUND", amount=-gift[1], facts={})
+        except CrashError:
+            return
+        if key not in self.posted:
+            self.posted[key] = -gift[1]
+            self.take(gift[1])
+
+    @rule(target=keys, amount=FEW, run=RUN, crash=CRASHES)
+    def begin(self, amount: int, run: int, crash: int | None) -> UUID:
+        key = uuid4()
+        self.runs[key] = self.two_runs[run]
+        self.begin_again(key, amount, crash)
+        return key
+
+    @rule(key=keys, amount=FEW, crash=CRASHES)
+    def begin_again(self, key: UUID, amount: int, crash: int | None) -> None:
+        try:
+            with dying_before(crash):
+                held = hold(user_id=self.user_id, subject=subject(key, root=self.runs[key]), price=flat_price(amount))
+        except CrashError:
+            return
+        self.held.pop(key, None)
+        assert held.granted == (self.spendable >= amount)
+        if held.granted:
+            self.held[key] = amount
+        self.settle()
+
+    @rule(key=keys, cost=FEW, has_failed=st.booleans(), crash=CRASHES)
+    def end(self, key: UUID, cost: int, has_failed: bool, crash: int | None) -> None:
+        try:
+            with dying_before(crash):
+                charged = capture(
+                    user_id=self.user_id,
+                    subject=subject(key, root=self.runs[key]),
+                    price=flat_price(cost),
+                    usage=Usage(),
+                    has_failed=has_failed,
+                )
+        except CrashError:
+            return
+        self.held.pop(key, None)
+        if has_failed:
+            assert charged == NOTHING_CHARGED
+        elif key not in self.charged:
+            assert charged.is_new
+            assert charged.charged + charged.owed == cost
+            self.charged[key] = cost
+            self.take(cost)
+        else:
+            assert not charged.is_new
+        self.settle()
+
+    @rule(key=consumes(keys), crash=CRASHES)
+    def lose(self, key: UUID, crash: int | None) -> None:
+        try:
+            with dying_before(crash):
+                release([key])
+        except CrashError:
+            return
+        self.held.pop(key, None)
+        self.settle()
+
+    @rule(run=RUN, crash=CRASHES)
+    def end_run(self, run: int, crash: int | None) -> None:
+        try:
+            with dying_before(crash):
+                release_runs([self.two_runs[run]])
+        except CrashError:
+            return
+        self.held = {key: amount for key, amount in self.held.items() if self.runs[key] != self.two_runs[run]}
+        self.settle()
+
+    @rule(count=st.integers(min_value=0, max_value=350), crash=CRASHES)
+    def count_executions(self, count: int, crash: int | None) -> None:
+        try:
+            with dying_before(crash):
+                charge_fee(
+                    user_id=self.user_id,
+                    execution_id=self.two_runs[0],
+                    root_execution_id=self.two_runs[0],
+                    graph_id=GRAPH,
+                    count=count,
+                )
+        except CrashError:
+            return
+        fee = (self.fired + count) // 100 - self.fired // 100
+        self.fired += count
+        self.fees += fee
+        self.take(fee)
+
+    @invariant()
+    def the_account_is_what_the_model_says(self) -> None:
+        assert standing(self.user_id) == (self.balance, sum(self.held.values()), self.owed)
+
+    @invariant()
+    def nothing_is_spent_that_is_not_there(self) -> None:
+        assert self.spendable >= 0
+        assert self.owed == 0 or self.spendable == 0
+
+    @invariant()
+    def each_node_execution_is_charged_its_price_once(self) -> None:
+        used = LedgerEntry.objects.filter(account__user=self.user_id, type="USAGE", node_execution_id__isnull=False)
+        prices = sorted((entry.node_execution_id, entry.owed - entry.amount) for entry in used)
+        assert prices == sorted(self.charged.items())
+
+    def teardown(self) -> None:
+        assert find_faults() == ()
+
+
+@pytest.mark.django_db
+def test_the_books_agree_whatever_happens() -> None:
+    run_state_machine_as_test(
+        Books,
+        settings=settings(
+            max_examples=30, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )
