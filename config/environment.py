@@ -20,13 +20,16 @@ def read_bool(name: str, *, default: bool) -> bool:
     return text.lower() in _TRUE
 
 
-def read_int(name: str, *, default: int) -> int:
-    """Return a whole number."""
+def read_int(name: str, *, default: int, least: int | None = None) -> int:
+    """Return a whole number, at least `least`."""
     text = os.environ.get(name)
     try:
-        return default if text is None else int(text)
+        number = default if text is None else int(text)
     except ValueError as error:
         raise ImproperlyConfigured(f"{name} must be a whole number, not {text!r}.") from error
+    if least is not None and number < least:
+        raise ImproperlyConfigured(f"{name} must be {least} or more, not {number}.")
+    return number
 
 
 def read_float(name: str, *, default: float) -> float:

@@ -138,6 +138,15 @@ BLOCK_MODULES = ["graphs.blocks"]
 MAX_NODE_EXECUTIONS_PER_RUN = read_int("MAX_NODE_EXECUTIONS_PER_RUN", default=10_000)
 MAX_SUB_RUN_DEPTH = read_int("MAX_SUB_RUN_DEPTH", default=10)
 
+# How many messages of one run are in a queue at most: some times what the workers of that queue run at once, or they
+# wait for messages. The more, the longer other runs wait behind a large one.
+RUN_WINDOW = {
+    CPU_QUEUE: read_int("RUN_WINDOW_CPU", default=16, least=2),
+    IO_QUEUE: read_int("RUN_WINDOW_IO", default=128, least=2),
+}
+# How many runs of one user go on at once; more wait their turn.
+MAX_CONCURRENT_RUNS_PER_USER = read_int("MAX_CONCURRENT_RUNS_PER_USER", default=100, least=1)
+
 # Who runs a node execution says so again three times per lease. When it has not for this long (seconds), it is lost.
 LEASE_SECONDS = read_float("LEASE_SECONDS", default=10)
 # A node execution that has lost so many workers is not given another one.

@@ -19,8 +19,8 @@ from django.db import close_old_connections
 from execution.database_patience import DATABASE_AWAY, DatabaseAwayError, patiently
 from execution.engine.statuses import Status
 from execution.store.claims import Claimed, renew_leases
+from execution.store.ready import Ready
 from execution.store.recording import End, Output, Recorded, find_standing, record
-from execution.store.runs import Ready
 from execution.time_limits import alarm_held_back
 
 Publish = Callable[[Sequence[Ready]], None]

@@ -14,7 +14,7 @@ from django.db import close_old_connections, connection
 from execution.places import Running
 from execution.stopper import KILL_AFTER, Workplace
 from execution.store.losses import hand_back
-from execution.store.runs import Ready
+from execution.store.ready import Ready
 
 LOOK_SECONDS: Final = 0.05
 # After the grace period, and once nothing runs any more, the pool's processes get this long (seconds) to end.

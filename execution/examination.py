@@ -31,8 +31,8 @@ from execution.store.mending import (
     say_since_when,
     wake_up,
 )
+from execution.store.ready import Ready
 from execution.store.run_limits import find_overdue
-from execution.store.runs import Ready
 from execution.store.unfired import find_unfired, queue_unfired
 from execution.tasks import send
 

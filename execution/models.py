@@ -31,6 +31,7 @@ class Execution(models.Model):
 
     `unfinished` counts its node executions that are queued, running or suspended: at 0 the run has ended.
     `opened` counts all that were ever opened; `event_number` goes up with everything that is recorded.
+    One that is not `admitted` waits until fewer runs of its user go on.
     `mocks` (simulated runs) maps a node id or block id to what it emits: {pin: value or [values]}.
     `max_duration` (seconds from the first claim) and `idle_limit` (seconds since something was last recorded) end it.
     """
@@ -46,12 +47,15 @@ class Execution(models.Model):
     simulate = models.BooleanField(default=False)
     mocks = OrderedJSONField(default=dict)
     on_error = models.CharField(max_length=16, choices=OnError.choices, default=OnError.CONTINUE)
+    admitted = models.BooleanField(default=True, db_default=True)
     max_node_executions = models.PositiveIntegerField()
     max_duration = models.FloatField(null=True)
     idle_limit = models.FloatField(null=True)
 
     # A sub-run: the node execution that waits for it, which of its waits it is, and the run at the top of the tree.
-    parent = models.ForeignKey("NodeExecution", on_delete=models.CASCADE, null=True, related_name="children")
+    parent = models.ForeignKey(
+        "NodeExecution", on_delete=models.CASCADE, null=True, related_name="children", db_index=False
+    )
     parent_wait = models.PositiveIntegerField(default=0)
     root = models.ForeignKey("self", on_delete=models.CASCADE, null=True, related_name="descendants")
     depth = models.PositiveSmallIntegerField(default=0)
@@ -79,6 +83,15 @@ class Execution(models.Model):
             models.Index(fields=["user", "-id"], name="execution_list_of_user"),
             models.Index(fields=["graph_version", "-id"], name="execution_list_of_version"),
             models.Index(fields=["user", "label", "-id"], condition=~Q(label=""), name="execution_list_of_label"),
+            # How many runs of a user go on, and which wait their turn.
+            models.Index(
+                fields=["user"],
+                condition=Q(parent__isnull=True, admitted=True, status__in=["QUEUED", "RUNNING"]),
+                name="execution_active_of_user",
+            ),
+            models.Index(
+                fields=["user", "id"], condition=Q(admitted=False, status="QUEUED"), name="execution_not_admitted"
+            ),
             # Recovery: runs that may have to be ended for their time.
             models.Index(
                 fields=["id"],
@@ -108,7 +121,8 @@ class NodeExecution(models.Model):
     `inputs` is what it was opened with, if that made it ready; what else links delivered is in `NodeInput`. `token`
     is drawn by the attempt that claimed it: only who holds it may record. `waits` counts the suspensions that it has
     gone into, `losses` the attempts whose worker was lost. `queue` is where its messages go, `worker` who claimed it
-    last, at `claimed_at`; `started_at` is when it was first claimed.
+    last, at `claimed_at`; `started_at` is when it was first claimed. One that is QUEUED and `held_back` has no message
+    yet: its run has enough of them in the broker.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -117,6 +131,7 @@ class NodeExecution(models.Model):
     ordinal = models.PositiveIntegerField()
     status = models.CharField(max_length=16, choices=STATUS_CHOICES)
     queue = models.CharField(max_length=8)
+    held_back = models.BooleanField(default=False, db_default=False)
     inputs = OrderedJSONField(default=dict)
     worker = models.CharField(max_length=200, blank=True, default="", db_default="")
     losses = models.PositiveSmallIntegerField(default=0, db_default=0)
@@ -141,15 +156,33 @@ class NodeExecution(models.Model):
             # Who is the head of a node; which executions wait for pins.
             models.Index(
                 fields=["execution", "node_id", "ordinal"],
-                condition=Q(status__in=["INCOMPLETE", "QUEUED", "RUNNING", "SUSPENDED", "REVIEW"]),
-                name="node_execution_not_ended",
+                condition=Q(status__in=["QUEUED", "RUNNING", "SUSPENDED", "REVIEW"]),
+                name="node_execution_unfinished",
+            ),
+            models.Index(
+                fields=["execution", "node_id", "ordinal"],
+                condition=Q(status="INCOMPLETE"),
+                name="node_execution_waiting",
+            ),
+            # A run's window: what it has in the broker, and what is next.
+            models.Index(
+                fields=["execution", "queue"], condition=Q(status="QUEUED", held_back=False), name="node_execution_sent"
+            ),
+            models.Index(
+                fields=["execution", "queue", "id"],
+                condition=Q(status="QUEUED", held_back=True),
+                name="node_execution_held_back",
             ),
             # A run's node executions, a page at a time.
             models.Index(fields=["execution", "id"], name="node_execution_list"),
             # Recovery: timers that are due, leases that have run out, promises that are old.
             models.Index(fields=["wake_at"], condition=Q(status="SUSPENDED"), name="node_execution_asleep"),
             models.Index(fields=["id"], condition=Q(status="RUNNING"), name="node_execution_running"),
-            models.Index(fields=["queue", "queued_at"], condition=Q(status="QUEUED"), name="node_execution_in_queue"),
+            models.Index(
+                fields=["queue", "queued_at"],
+                condition=Q(status="QUEUED", held_back=False),
+                name="node_execution_in_queue",
+            ),
         ]
         constraints = [
             models.UniqueConstraint(fields=["execution", "node_id", "ordinal"], name="ordinal_once_per_node"),
@@ -218,7 +251,9 @@ class NodeInput(models.Model):
     """A value that a link delivered to a node execution that waits for more, or waited."""
 
     pk = models.CompositePrimaryKey("node_execution_id", "pin")
-    node_execution = models.ForeignKey(NodeExecution, on_delete=models.CASCADE, related_name="later_inputs")
+    node_execution = models.ForeignKey(
+        NodeExecution, on_delete=models.CASCADE, related_name="later_inputs", db_index=False
+    )
     pin = models.TextField()
     value = OrderedJSONField(null=True)
 
@@ -227,7 +262,7 @@ class Output(models.Model):
     """What a node execution emitted, numbered from 0. A repeated attempt doesn't write a position again."""
 
     pk = models.CompositePrimaryKey("node_execution_id", "position")
-    node_execution = models.ForeignKey(NodeExecution, on_delete=models.CASCADE, related_name="outputs")
+    node_execution = models.ForeignKey(NodeExecution, on_delete=models.CASCADE, related_name="outputs", db_index=False)
     position = models.PositiveIntegerField()
     pin = models.TextField()
     value = OrderedJSONField(null=True)
@@ -237,7 +272,7 @@ class StaticValue(models.Model):
     """The newest value that a static link delivered to a pin (semantics, rule 5)."""
 
     pk = models.CompositePrimaryKey("execution_id", "node_id", "pin")
-    execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="static_values")
+    execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="static_values", db_index=False)
     node_id = models.UUIDField()
     pin = models.TextField()
     value = OrderedJSONField(null=True)
@@ -247,7 +282,7 @@ class RunOutput(models.Model):
     """A value that left the run through an OUTPUT node, numbered in the order in which they left."""
 
     pk = models.CompositePrimaryKey("execution_id", "position")
-    execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="outputs")
+    execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="outputs", db_index=False)
     position = models.PositiveIntegerField()
     name = models.TextField()
     value = OrderedJSONField(null=True)
@@ -257,7 +292,7 @@ class Review(models.Model):
     """A question that a node execution asked a person; `approved` is None until somebody decides."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    node_execution = models.ForeignKey(NodeExecution, on_delete=models.CASCADE, related_name="reviews")
+    node_execution = models.ForeignKey(NodeExecution, on_delete=models.CASCADE, related_name="reviews", db_index=False)
     wait = models.PositiveIntegerField()
     name = models.TextField()
     data = OrderedJSONField(null=True)

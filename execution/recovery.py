@@ -15,12 +15,14 @@ from django.db import close_old_connections, connection
 
 from execution.engine.outputs import ERROR_PIN
 from execution.engine.statuses import Status
+from execution.store.admission import admit_forgotten
 from execution.store.losses import correct_leases, queue_lost_again, take_over_hopeless
 from execution.store.messages import correct_queue_times, take_lost
+from execution.store.ready import Ready
 from execution.store.recording import End, record
 from execution.store.run_limits import end_overdue, find_overdue
-from execution.store.runs import Ready
 from execution.store.waits import seconds_to_next_wake, wake_due
+from execution.store.window import release_forgotten
 
 Send = Callable[[Sequence[Ready]], None]
 Step = Callable[[], None]
@@ -105,6 +107,8 @@ def sweep(send: Send, *, also: Sequence[Step] = ()) -> float:
         lambda: _take_back(send),
         lambda: _give_up(send),
         lambda: _end_overdue(send),
+        lambda: send(admit_forgotten()),
+        lambda: send(release_forgotten()),
         *also,
         lambda: _send_again(send),
         _correct_times,
@@ -122,7 +126,9 @@ def sweep(send: Send, *, also: Sequence[Step] = ()) -> float:
 
 
 def _wake(send: Send) -> None:
-    while ready := wake_due(limit=BATCH):
+    count = BATCH
+    while count == BATCH:
+        count, ready = wake_due(limit=BATCH)
         send(ready)
 
 

@@ -21,7 +21,7 @@ from django.db import connection
 from execution.attempts import Attempt, ClaimLostError, Publish, keeper
 from execution.context import build_context
 from execution.coroutines import Leash, coroutines
-from execution.database_patience import DatabaseAwayError, patiently
+from execution.database_patience import DATABASE_AWAY, DatabaseAwayError, patiently
 from execution.engine.outputs import ERROR_PIN
 from execution.engine.statuses import Status
 from execution.interruptions import AttemptStoppedError, run_open
@@ -29,7 +29,9 @@ from execution.places import Running, stoppable
 from execution.planning import load_plan
 from execution.preparation import Prepared, check_output, prepare
 from execution.store.claims import Claimed, claim
-from execution.store.recording import End, Suspension, suspend
+from execution.store.recording import End
+from execution.store.suspending import Suspension, suspend
+from execution.store.window import release
 from execution.time_limits import TimeLimitError, alarm_after
 from execution.values import to_text
 from execution.waiting import SuspendedError, Waits
@@ -61,7 +63,17 @@ def begin(node_execution_id: UUID, *, publish: Publish) -> Attempt | None:
         return None
     attempt = Attempt(claimed, publish)
     keeper.hold(attempt)
+    if claimed.run_holds_back:
+        _send_next(claimed, publish)
     return attempt
+
+
+def _send_next(claimed: Claimed, publish: Publish) -> None:
+    """Send what the run's window has room for, now that there is one message less of it."""
+    try:
+        publish(release([claimed.execution_id]))
+    except DATABASE_AWAY as error:
+        logger.warning("can't send the next of a run; recovery will", error=str(error).strip())
 
 
 def run_plain(attempt: Attempt) -> None:
@@ -130,11 +142,11 @@ def _outcome(attempt: Attempt, times: "_Times") -> End | None:
 
 async def _outcome_async(attempt: Attempt, times: "_Times", executor: Executor, leash: Leash) -> End | None:
     try:
-        prepared = await _in_thread(executor, lambda: prepare(attempt.claimed))
+        prepared, context = await _in_thread(executor, lambda: _prepare_with_context(attempt))
         if prepared.made_up is not None:
             _emit_made_up(attempt, prepared)
         else:
-            await _pull_async(attempt, prepared, executor, leash)
+            await _pull_async(attempt, prepared, context, executor, leash)
     except SuspendedError:
         return None
     except ClaimLostError:
@@ -164,9 +176,15 @@ def _pull(attempt: Attempt, prepared: Prepared) -> None:
         run_open(items.close)
 
 
-async def _pull_async(attempt: Attempt, prepared: Prepared, executor: Executor, leash: Leash) -> None:
+def _prepare_with_context(attempt: Attempt) -> tuple[Prepared, Any]:
+    """Both may ask the database, which the event loop must not wait for."""
+    prepared = prepare(attempt.claimed)
+    return prepared, _context(attempt, prepared)
+
+
+async def _pull_async(attempt: Attempt, prepared: Prepared, context: Any, executor: Executor, leash: Leash) -> None:
     block, waits = _block(prepared), Waits(attempt, prepared)
-    items = cast(AsyncGenerator[Yielded, Any], block.run(_inputs(prepared), _context(attempt, prepared)))
+    items = cast(AsyncGenerator[Yielded, Any], block.run(_inputs(prepared), context))
     answer = None
     try:
         async with asyncio.timeout(prepared.spec.time_limit.total_seconds()) as timer:

@@ -15,7 +15,7 @@ from execution.async_loop import run_in_background
 from execution.planning import IO_QUEUE
 from execution.runner import begin, run_async, run_plain
 from execution.store.messages import note_passed
-from execution.store.runs import Ready
+from execution.store.ready import Ready
 
 # What the client libraries raise while the broker is away.
 BROKER_AWAY = (KombuError, RedisError, OSError)

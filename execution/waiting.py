@@ -16,9 +16,9 @@ from execution.exceptions import InputsUnknownError
 from execution.planning import load_plan
 from execution.preparation import Prepared
 from execution.simulation import complete_inputs
-from execution.store.recording import Suspension, suspend
 from execution.store.runs import LockedRun
 from execution.store.starting import Order, start_run
+from execution.store.suspending import Suspension, suspend
 from execution.store.waits import SubRun, ask, find_sub_run, load_decision, load_run_outputs, still_waits_for
 from execution.values import to_json_value
 from graphs.blocks.contract import AskPerson, Decision, RunGraph, Sleep

@@ -21,6 +21,7 @@ class Hold:
 
     id: UUID
     execution_id: UUID
+    graph_version_id: UUID
     node_id: UUID
     ordinal: int
     token: UUID
@@ -32,50 +33,56 @@ class Claimed(Hold):
     """A node execution that this process may run now, with all that it needs for it.
 
     `attempt` counts from 1; `losses` of the attempts before lost their worker. `waits` is how many suspensions it has
-    gone through, `inputs` what links delivered.
+    gone through, `inputs` what links delivered. `run_holds_back`: there is more in its run to be sent.
     """
 
     attempt: int
     losses: int
     waits: int
     inputs: dict[str, Any]
-    graph_version_id: UUID
     user_id: int
     mask: dict[str, Any]
     simulate: bool
     mocks: dict[str, Any]
     depth: int
     root_id: UUID | None
+    run_holds_back: bool
 
 
 # Values are never looked into here: PostgreSQL can't take `json` with \u0000 apart.
 #
 # Whose message comes late, twice, or after the run has ended gets no row, and does nothing. Who doesn't know whether
 # an earlier try was committed asks again with the same token.
+#
+# The commit doesn't wait for the disk. If PostgreSQL crashes within the next moment the claim is forgotten, and what
+# was done with it can't be recorded: it is queued again, as after any other loss. A record's commit does wait, and
+# takes its claim with it.
 _CLAIM = """
 WITH claimed AS (
     UPDATE execution_nodeexecution n
        SET status = 'RUNNING', attempt = n.attempt + (n.status = 'QUEUED')::int, token = %(token)s, wake_at = NULL,
-           lease_until = clock_timestamp() + make_interval(secs => %(lease)s),
+           lease_until = clock_timestamp() + make_interval(secs => %(lease)s), held_back = false,
            started_at = COALESCE(n.started_at, clock_timestamp()), claimed_at = clock_timestamp(),
            worker = %(worker)s
       FROM execution_execution e
      WHERE n.id = %(id)s AND (n.status = 'QUEUED' OR n.status = 'RUNNING' AND n.token = %(token)s)
        AND e.id = n.execution_id AND e.status IN ('QUEUED', 'RUNNING')
  RETURNING n.id, n.execution_id, n.node_id, n.ordinal, n.attempt, n.losses, n.output_count, n.waits, n.inputs,
-           e.graph_version_id, e.user_id, e.nodes_input_masks, e.simulate,
-           e.mocks, e.depth, e.root_id
-), first AS (
-    -- A run's row is locked before its node executions' everywhere but here, so whoever holds it is not waited for.
-    SELECT e.id FROM execution_execution e JOIN claimed ON e.id = claimed.execution_id
-     WHERE e.status = 'QUEUED' FOR NO KEY UPDATE OF e SKIP LOCKED
-), started AS (
-    UPDATE execution_execution e SET status = 'RUNNING', started_at = clock_timestamp()
-      FROM first WHERE e.id = first.id
+           e.graph_version_id, e.user_id, e.nodes_input_masks, e.simulate, e.mocks, e.depth, e.root_id, e.status
 )
 SELECT claimed.*,
-       (SELECT json_object_agg(pin, value) FROM execution_nodeinput i WHERE i.node_execution_id = claimed.id) AS later
+       (SELECT json_object_agg(pin, value) FROM execution_nodeinput i WHERE i.node_execution_id = claimed.id) AS later,
+       EXISTS(SELECT FROM execution_nodeexecution h WHERE h.execution_id = claimed.execution_id
+                 AND h.status = 'QUEUED' AND h.held_back),
+       set_config('synchronous_commit', 'off', true)
   FROM claimed
+"""
+
+# A run's row is locked before its node executions' everywhere but here, so whoever holds it is not waited for.
+_START_RUN = """
+UPDATE execution_execution e SET status = 'RUNNING', started_at = clock_timestamp()
+  FROM (SELECT id FROM execution_execution WHERE id = %s AND status = 'QUEUED' FOR NO KEY UPDATE SKIP LOCKED) AS first
+ WHERE e.id = first.id
 """
 
 
@@ -95,13 +102,16 @@ def claim(node_execution_id: UUID, *, lease_seconds: float, token: UUID | None =
             _CLAIM, {"id": node_execution_id, "token": token, "lease": lease_seconds, "worker": worker_name()}
         )
         row = cursor.fetchone()
-    if row is None:
-        return None
-    (key, execution_id, node_id, ordinal, attempt, losses, output_count, waits, inputs, version_id, *rest) = row
-    user_id, masks, simulate, mocks, depth, root_id, later = rest
+        if row is None:
+            return None
+        (key, execution_id, node_id, ordinal, attempt, losses, output_count, waits, inputs, version_id, *rest) = row
+        user_id, masks, simulate, mocks, depth, root_id, run_status, later, run_holds_back, _ = rest
+        if run_status == Status.QUEUED:
+            cursor.execute(_START_RUN, [execution_id])
     return Claimed(
         id=key,
         execution_id=execution_id,
+        graph_version_id=version_id,
         node_id=node_id,
         ordinal=ordinal,
         attempt=attempt,
@@ -110,13 +120,13 @@ def claim(node_execution_id: UUID, *, lease_seconds: float, token: UUID | None =
         output_count=output_count,
         waits=waits,
         inputs={**inputs, **(later or {})},
-        graph_version_id=version_id,
         user_id=user_id,
         mask=masks.get(str(node_id), {}),
         simulate=simulate,
         mocks=mocks or {},
         depth=depth,
         root_id=root_id,
+        run_holds_back=run_holds_back,
     )
 
 

@@ -7,7 +7,7 @@ from django.db import connection
 from execution.models import PastAttempt
 from execution.places import Running
 from execution.store.claims import Hold
-from execution.store.runs import Ready, describe_ready
+from execution.store.ready import Ready, describe_ready
 
 # After PostgreSQL was away, whoever lives gets the time to say so before anybody is thought dead. `session` is how old
 # the asking session is: it ended if the database was away.
@@ -43,7 +43,8 @@ WITH expired AS MATERIALIZED ({_EXPIRED.format(comparison=">=")}), taken AS (
      WHERE n.id IN (SELECT id FROM expired)
  RETURNING n.id, n.execution_id, n.node_id, n.ordinal, n.output_count, n.attempt, n.worker, n.claimed_at
 ), kept AS ({_KEEP_ATTEMPTS.format(taken="taken")})
-SELECT id, execution_id, node_id, ordinal, output_count FROM taken
+SELECT t.id, t.execution_id, e.graph_version_id, t.node_id, t.ordinal, t.output_count
+  FROM taken t JOIN execution_execution e ON e.id = t.execution_id
 """  # noqa: S608 - made of constants
 
 _HAND_BACK = f"""
@@ -96,9 +97,15 @@ def take_over_hopeless(*, most_losses: int, patience: float, lease_seconds: floa
         row = cursor.fetchone()
     if row is None:
         return None
-    key, execution_id, node_id, ordinal, output_count = row
+    key, execution_id, version_id, node_id, ordinal, output_count = row
     return Hold(
-        id=key, execution_id=execution_id, node_id=node_id, ordinal=ordinal, token=token, output_count=output_count
+        id=key,
+        execution_id=execution_id,
+        graph_version_id=version_id,
+        node_id=node_id,
+        ordinal=ordinal,
+        token=token,
+        output_count=output_count,
     )
 
 

@@ -11,7 +11,8 @@ from django.db import connection, transaction
 from execution.engine.statuses import ENDED, Status
 from execution.models import OnError
 from execution.store.examination import NOTHING_TO_DO, SUB_RUN_ALONE, Hit, Question, still_holds
-from execution.store.runs import LockedRun, Ready, describe_ready, end_run, lock_run, wake
+from execution.store.ready import Ready, describe_ready
+from execution.store.runs import LockedRun, end_run, lock_run, wake
 
 _END_NODE: Final = """
 UPDATE execution_nodeexecution n SET status = 'TERMINATED', ended_at = clock_timestamp()
@@ -96,7 +97,7 @@ def end_sub_run(hit: Hit) -> list[Ready] | None:
         if run is None or run.status in ENDED or not still_holds(SUB_RUN_ALONE, hit):
             return None
         end_run(run, Status.TERMINATED, error="The run that started it has ended.")
-        return run.ready
+        return list(run.all_ready())
 
 
 def end_idle_run(hit: Hit) -> list[Ready] | None:
@@ -109,7 +110,7 @@ def end_idle_run(hit: Hit) -> list[Ready] | None:
             end_run(run, Status.FAILED, error="A node failed.")
         else:
             end_run(run, Status.COMPLETED)
-        return run.ready
+        return list(run.all_ready())
 
 
 def _lock(run_id: UUID | None) -> LockedRun | None:

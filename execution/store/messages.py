@@ -1,20 +1,18 @@
 """Which messages are lost: what is QUEUED although everything that was sent so long ago has come out of its queue."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from datetime import datetime
-from uuid import UUID
 
 from django.db import connection
 
-from execution.planning import load_plan
-from execution.store.runs import Ready
+from execution.store.ready import Ready, describe_ready
 
 # A queue is probed if something has waited in it for a while and no probe was sent just now.
 _DUE_PROBES = """
 WITH waiting AS (
     SELECT q.queue FROM unnest(%(queues)s::text[]) AS q(queue)
      WHERE EXISTS (SELECT FROM execution_nodeexecution n
-                    WHERE n.status = 'QUEUED' AND n.queue = q.queue
+                    WHERE n.status = 'QUEUED' AND NOT n.held_back AND n.queue = q.queue
                       AND n.queued_at < clock_timestamp() - make_interval(secs => %(patience)s))
 )
 INSERT INTO execution_queueprobe AS p (queue, sent_at) SELECT queue, clock_timestamp() FROM waiting
@@ -37,7 +35,7 @@ _TAKE_LOST = """
 WITH lost AS MATERIALIZED (
     SELECT w.id FROM execution_queueprobe p, LATERAL (
            SELECT id FROM execution_nodeexecution
-            WHERE status = 'QUEUED' AND queue = p.queue
+            WHERE status = 'QUEUED' AND NOT held_back AND queue = p.queue
               AND queued_at < p.passed - make_interval(secs => %(patience)s)
             ORDER BY queued_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED) AS w
      WHERE p.passed_at < clock_timestamp() - make_interval(secs => %(patience)s / 3)
@@ -45,7 +43,7 @@ WITH lost AS MATERIALIZED (
 UPDATE execution_nodeexecution n SET queued_at = clock_timestamp()
   FROM lost, execution_execution e
  WHERE n.id = lost.id AND e.id = n.execution_id
-RETURNING n.id, n.queue, n.node_id, e.graph_version_id
+RETURNING n.id, n.node_id, e.graph_version_id
 """
 
 
@@ -70,7 +68,7 @@ def take_lost(*, patience: float, limit: int) -> list[Ready]:
     """Return node executions whose message is lost, the oldest of each queue, and count them as sent now."""
     with connection.cursor() as cursor:
         cursor.execute(_TAKE_LOST, {"patience": patience, "limit": limit})
-        return _describe(cursor.fetchall())
+        return describe_ready(cursor.fetchall())
 
 
 def correct_queue_times() -> int:
@@ -81,15 +79,7 @@ def correct_queue_times() -> int:
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE execution_nodeexecution SET queued_at = clock_timestamp()"
-            " WHERE status = 'QUEUED' AND queue = ANY(SELECT queue FROM execution_queueprobe)"
+            " WHERE status = 'QUEUED' AND NOT held_back AND queue = ANY(SELECT queue FROM execution_queueprobe)"
             " AND queued_at > clock_timestamp() + interval '5 seconds'"
         )
         return int(cursor.rowcount)
-
-
-def _describe(rows: Sequence[tuple[UUID, str, UUID, UUID]]) -> list[Ready]:
-    described = []
-    for key, queue, node_id, version_id in rows:
-        spec = load_plan(version_id).specs.get(node_id)
-        described.append(Ready(id=key, queue=queue, name=spec.name if spec else "unknown"))
-    return described

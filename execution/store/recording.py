@@ -1,19 +1,24 @@
 """Recording what an attempt did: outputs, their way through the graph, its end. One transaction each."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connection, transaction
 
 from execution.engine.ordering import travels_at_once
 from execution.engine.outputs import ERROR_PIN
-from execution.engine.statuses import UNFINISHED, Status
+from execution.engine.statuses import Status
 from execution.models import OnError
-from execution.store.claims import Claimed, Hold
-from execution.store.flow import travel
-from execution.store.runs import LockedRun, Ready, lock_run, save_run
+from execution.planning import load_plan
+from execution.store.batches import Answer, Batch, one_transaction
+from execution.store.claims import Hold
+from execution.store.flow import Reach, ask_for_reach, travel
+from execution.store.ready import Ready
+from execution.store.runs import LOCK_RUN, LockedRun, read_run, save_run
+from execution.store.window import may_exceed_window
 from execution.values import dump
 
 RUN_GOES_ON = frozenset({Status.QUEUED, Status.RUNNING})
@@ -36,23 +41,6 @@ NOTHING_SPENT = End(status=Status.SUSPENDED)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Suspension:
-    """A wait that a node execution goes into, for `seconds` or until it is woken.
-
-    `waits` counts its waits, this one included. `write` writes what it waits for, in the same transaction; it returns
-    False if that is there already. `failure` is why the attempt failed, if it did and waits to be tried again; then
-    `spent` is what it took.
-    """
-
-    waits: int
-    write: Callable[[LockedRun], bool] = lambda _run: True
-    status: Status = Status.SUSPENDED
-    seconds: float | None = None
-    failure: str | None = None
-    spent: End = NOTHING_SPENT
-
-
-@dataclass(frozen=True, kw_only=True)
 class Recorded:
     """What a record led to. `accepted` is False where the claim is no longer the recorder's: nothing was written."""
 
@@ -72,105 +60,64 @@ class Standing:
 REFUSED = Recorded(accepted=False)
 
 
-def record(claimed: Hold, *, outputs: Sequence[Output], position: int, end: End | None = None) -> Recorded:
-    """Record `outputs`, the first of which has `position`, and the end of the attempt if it has ended.
-
-    Nothing is written if another attempt has taken over or the run has ended.
-    """
-    with transaction.atomic():
-        run = lock_run(claimed.execution_id)
-        if run is None or run.status not in RUN_GOES_ON:
-            return REFUSED
-        if not _mark(claimed, position=position, count=len(outputs), end=end):
-            return REFUSED
-        _write_outputs(claimed.id, outputs, position)
-        failure = _explain_failure(run, claimed, end)
-        has_ended = end is not None and not failure
-        travel(run, claimed.node_id, _travelling(run, claimed, _without_fatal(run, outputs), has_ended=has_ended))
-        if end is not None:
-            _count_end(run, end)
-        save_run(run, failure=failure)
-    return Recorded(accepted=True, ready=tuple(run.ready))
-
-
-def suspend(claimed: Claimed, *, outputs: Sequence[Output], position: int, suspension: Suspension) -> Recorded:
-    """Record `outputs` and let the node execution wait without a worker.
-
-    If what it waits for is there already, it is queued again instead.
-    """
-    with transaction.atomic():
-        run = lock_run(claimed.execution_id)
-        if run is None or run.status not in RUN_GOES_ON:
-            return REFUSED
-        has_to_wait = suspension.write(run)
-        if not _mark_suspended(claimed, suspension, position=position, count=len(outputs)):
-            transaction.set_rollback(True)
-            return REFUSED
-        if not has_to_wait:
-            _queue_again(claimed)
-            run.announce(claimed.id, claimed.node_id)
-        _write_outputs(claimed.id, outputs, position)
-        travel(run, claimed.node_id, _travelling(run, claimed, outputs, has_ended=False))
-        save_run(run)
-    return Recorded(accepted=True, ready=tuple(run.ready))
-
-
-def _mark(claimed: Hold, *, position: int, count: int, end: End | None) -> bool:
-    """Move the node execution on, if the claim still holds: the fence that keeps late attempts out."""
-    status = end.status if end else Status.RUNNING
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE execution_nodeexecution SET status = %s, output_count = output_count + %s,"
-            " ended_at = CASE WHEN %s THEN clock_timestamp() END, walltime = walltime + %s, cputime = cputime + %s,"
-            " log = log || %s WHERE id = %s AND token = %s AND status = 'RUNNING' AND output_count = %s",
-            [
-                status,
-                count,
-                end is not None,
-                end.walltime if end else 0.0,
-                end.cputime if end else 0.0,
-                end.log if end else "",
-                claimed.id,
-                claimed.token,
-                position,
-            ],
-        )
-        return bool(cursor.rowcount == 1)
-
-
-_KEEP_FAILED = """
-INSERT INTO execution_pastattempt (node_execution_id, number, outcome, worker, error, began_at, ended_at)
-SELECT id, attempt, 'FAILED', worker, %s, claimed_at, clock_timestamp() FROM execution_nodeexecution
- WHERE id = %s AND token = %s AND status = 'RUNNING'
+# The fence that keeps late attempts out: it moves the node execution on only if the claim still holds.
+_MARK = """
+UPDATE execution_nodeexecution
+   SET status = %(status)s, output_count = output_count + %(count)s,
+       ended_at = CASE WHEN %(ended)s THEN clock_timestamp() END,
+       walltime = walltime + %(walltime)s, cputime = cputime + %(cputime)s, log = log || %(log)s
+ WHERE id = %(id)s AND token = %(token)s AND status = 'RUNNING' AND output_count = %(position)s
+RETURNING id
 """
 
 
-def _mark_suspended(claimed: Claimed, suspension: Suspension, *, position: int, count: int) -> bool:
-    spent = suspension.spent
-    with connection.cursor() as cursor:
-        if suspension.failure is not None:
-            cursor.execute(_KEEP_FAILED, [suspension.failure, claimed.id, claimed.token])
-        cursor.execute(
-            "UPDATE execution_nodeexecution SET status = %s, output_count = output_count + %s, waits = %s,"
-            " attempt = attempt - %s, wake_at = clock_timestamp() + make_interval(secs => %s),"
-            " walltime = walltime + %s, cputime = cputime + %s, log = log || %s"
-            " WHERE id = %s AND token = %s AND status = 'RUNNING' AND output_count = %s",
-            [
-                suspension.status,
-                count,
-                suspension.waits,
-                # A wait is no failed attempt, so the attempt is given back.
-                0 if suspension.failure is not None else 1,
-                suspension.seconds,
-                spent.walltime,
-                spent.cputime,
-                spent.log,
-                claimed.id,
-                claimed.token,
-                position,
-            ],
-        )
-        return bool(cursor.rowcount == 1)
+def record(claimed: Hold, *, outputs: Sequence[Output], position: int, end: End | None = None) -> Recorded:
+    """Record `outputs`, the first of which has `position`, and the end of the attempt if it has ended.
+
+    Nothing is written if another attempt has taken over or the run has ended. Two round trips: what has to be known is
+    asked for together with the run's lock, and what follows from it is sent together with the commit.
+    """
+    with one_transaction() as batch:
+        locked = batch.ask(LOCK_RUN, [claimed.execution_id])
+        marked = _ask_to_mark(batch, claimed, position=position, count=len(outputs), end=end)
+        scene = ask_for_scene(batch, claimed)
+        run = read_run(locked.rows[0], batch) if locked.rows else None
+        if run is None or run.status not in RUN_GOES_ON or not marked.rows:
+            batch.abandon()
+            return REFUSED
+        write_outputs(batch, claimed.id, outputs, position)
+        failure = _explain_failure(run, claimed, end)
+        has_ended = end is not None and not failure
+        let_travel(run, claimed, scene, _without_fatal(run, outputs), has_ended=has_ended)
+        if end is not None:
+            _count_end(run, end)
+        save(run, failure=failure)
+    return Recorded(accepted=True, ready=run.all_ready())
+
+
+def _ask_to_mark(batch: Batch, claimed: Hold, *, position: int, count: int, end: End | None) -> Answer:
+    spent = end or NOTHING_SPENT
+    return batch.ask(
+        _MARK,
+        {
+            "status": end.status if end else Status.RUNNING,
+            "count": count,
+            "ended": end is not None,
+            "walltime": spent.walltime,
+            "cputime": spent.cputime,
+            "log": spent.log,
+            "id": claimed.id,
+            "token": claimed.token,
+            "position": position,
+        },
+    )
+
+
+def save(run: LockedRun, *, failure: str = "") -> None:
+    """Write the run's counters, or its end; send what was held back if there is room."""
+    if may_exceed_window(2 * run.unfinished, queues=settings.RUN_WINDOW):
+        run.release_next()
+    save_run(run, failure=failure)
 
 
 def find_standing(hold: Hold) -> Standing:
@@ -188,52 +135,56 @@ def find_standing(hold: Hold) -> Standing:
     return Standing(is_ours=True, status=Status(row[1]), output_count=row[2])
 
 
-def _queue_again(claimed: Claimed) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE execution_nodeexecution SET status = 'QUEUED', queued_at = clock_timestamp(), wake_at = NULL"
-            " WHERE id = %s",
-            [claimed.id],
-        )
+_WRITE_OUTPUTS = """
+INSERT INTO execution_output (node_execution_id, position, pin, value)
+SELECT %s, o.position - 1 + %s, o.pin, o.value::json
+  FROM unnest(%s::text[], %s::text[]) WITH ORDINALITY AS o(pin, value, position)
+"""
 
 
-def _write_outputs(node_execution_id: UUID, outputs: Sequence[Output], position: int) -> None:
-    if not outputs:
-        return
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO execution_output (node_execution_id, position, pin, value)"
-            " SELECT %s, o.position - 1 + %s, o.pin, o.value::json"
-            " FROM unnest(%s::text[], %s::text[]) WITH ORDINALITY AS o(pin, value, position)",
+def write_outputs(batch: Batch, node_execution_id: UUID, outputs: Sequence[Output], position: int) -> None:
+    """Write what a node execution emitted, from `position` on."""
+    if outputs:
+        batch.ask(
+            _WRITE_OUTPUTS,
             [node_execution_id, position, [pin for pin, _ in outputs], [dump(value) for _, value in outputs]],
         )
 
 
-def _travelling(run: LockedRun, claimed: Hold, outputs: Sequence[Output], *, has_ended: bool) -> list[Output]:
-    """Return what travels now (rule 6): nothing if an older execution is unfinished; at the end, what was held too."""
-    node = run.graph.plan.nodes[claimed.node_id]
-    if not node.ordered:
-        return list(outputs)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT EXISTS(SELECT FROM execution_nodeexecution WHERE execution_id = %s AND node_id = %s"
-            "              AND ordinal < %s AND status = ANY(%s)),"
-            " (SELECT max(ordinal) FROM execution_nodeexecution WHERE execution_id = %s AND node_id = %s)",
-            [
-                claimed.execution_id,
-                claimed.node_id,
-                claimed.ordinal,
-                list(UNFINISHED),
-                claimed.execution_id,
-                claimed.node_id,
-            ],
-        )
-        older_unfinished, last = cursor.fetchone()
-    if not travels_at_once(node, older_unfinished=older_unfinished):
-        return []
-    if not has_ended or last == claimed.ordinal:
-        return list(outputs)
-    return [*outputs, *_load_released(claimed)]
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """What has to be known to let outputs travel: the nodes that they reach, and the node's other executions."""
+
+    reach: Reach
+    order: Answer | None
+
+
+_ORDER = """
+SELECT EXISTS(SELECT FROM execution_nodeexecution WHERE execution_id = %(run)s AND node_id = %(node)s
+                 AND ordinal < %(ordinal)s AND status IN ('QUEUED', 'RUNNING', 'SUSPENDED', 'REVIEW')),
+       EXISTS(SELECT FROM execution_nodeexecution WHERE execution_id = %(run)s AND node_id = %(node)s
+                 AND ordinal > %(ordinal)s)
+"""
+
+
+def ask_for_scene(batch: Batch, claimed: Hold) -> Scene:
+    """Ask for the scene. The run's lock must stand before it in the batch."""
+    plan = load_plan(claimed.graph_version_id).plan
+    is_ordered = plan.nodes[claimed.node_id].ordered
+    where = {"run": claimed.execution_id, "node": claimed.node_id, "ordinal": claimed.ordinal}
+    return Scene(
+        order=batch.ask(_ORDER, where) if is_ordered else None,
+        reach=ask_for_reach(batch, execution_id=claimed.execution_id, plan=plan, node_id=claimed.node_id),
+    )
+
+
+def let_travel(run: LockedRun, claimed: Hold, scene: Scene, outputs: Sequence[Output], *, has_ended: bool) -> None:
+    """Let travel what may now (rule 6): nothing if an older execution is unfinished; at the end, what was held too."""
+    older_unfinished, has_later = scene.order.rows[0] if scene.order else (False, False)
+    if not travels_at_once(run.graph.plan.nodes[claimed.node_id], older_unfinished=older_unfinished):
+        return
+    released = _load_released(run.batch, claimed) if has_ended and has_later else []
+    travel(run, claimed.node_id, [*outputs, *released], scene.reach)
 
 
 # The rows form of `engine.ordering.released`: all later executions up to the first that has not ended, it included.
@@ -249,13 +200,9 @@ SELECT o.pin, o.value
 """
 
 
-def _load_released(claimed: Hold) -> list[Output]:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _RELEASED,
-            {"execution": claimed.execution_id, "node": claimed.node_id, "ordinal": claimed.ordinal},
-        )
-        return list(cursor.fetchall())
+def _load_released(batch: Batch, claimed: Hold) -> list[Output]:
+    where = {"execution": claimed.execution_id, "node": claimed.node_id, "ordinal": claimed.ordinal}
+    return [(pin, value) for pin, value in batch.fetch(_RELEASED, where)]
 
 
 def _count_end(run: LockedRun, end: End) -> None:

@@ -14,7 +14,8 @@ from django.db import connection, transaction
 from execution.engine.statuses import UNFINISHED, Status
 from execution.exceptions import ExecutionNotResumableError
 from execution.models import OnError, PastAttempt
-from execution.store.runs import LockedRun, Ready, lock_run, save_run
+from execution.store.ready import Ready
+from execution.store.runs import LockedRun, lock_run, save_run
 from execution.store.trees import lock_runs_below
 
 # The error of a node execution that failed its run has not travelled (see `record`), so it can be taken back.
@@ -47,6 +48,7 @@ UPDATE execution_nodeexecution
    SET status = CASE WHEN queued_at IS NULL THEN 'INCOMPLETE'
                      WHEN wake_at IS NOT NULL THEN 'SUSPENDED' ELSE 'QUEUED' END,
        queued_at = CASE WHEN queued_at IS NOT NULL THEN clock_timestamp() END,
+       held_back = queued_at IS NOT NULL AND wake_at IS NULL,
        ended_at = NULL, attempt = 0, losses = 0
  WHERE execution_id = ANY(%s) AND status = 'TERMINATED' RETURNING id, execution_id, node_id, status
 """
@@ -125,7 +127,6 @@ def _resume(execution_id: UUID, nodes: Sequence[_Resumed], *, failed: int) -> li
     for node in nodes:
         if node.execution_id == execution_id and node.status in UNFINISHED:
             run.unfinished += 1
-            if node.status is Status.QUEUED:
-                run.announce(node.id, node.node_id)
+    run.release_next()
     save_run(run)
-    return run.ready
+    return list(run.all_ready())

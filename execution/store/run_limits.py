@@ -5,7 +5,8 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from execution.engine.statuses import ENDED, Status
-from execution.store.runs import Ready, end_run, lock_run
+from execution.store.ready import Ready
+from execution.store.runs import end_run, lock_run
 
 # A run in whose sub-runs something happens is not idle.
 _OVERDUE = """
@@ -37,7 +38,7 @@ def end_overdue(execution_id: UUID) -> list[Ready]:
         if run is None or run.status in ENDED or not overdue:
             return []
         end_run(run, Status.FAILED, error=overdue[0][1])
-        return run.ready
+        return list(run.all_ready())
 
 
 def _ask(execution_id: UUID | None) -> list[tuple[UUID, str]]:

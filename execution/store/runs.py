@@ -6,34 +6,28 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
-
 from execution.engine.dataflow import Masks, lacking_pins
 from execution.engine.statuses import Status
-from execution.planning import CPU_QUEUE, GraphPlan, load_plan
+from execution.planning import GraphPlan, load_plan
+from execution.store.admission import ask_to_admit
+from execution.store.batches import Answer, Batch, Row
+from execution.store.ready import Ready, describe_ready
 from execution.store.trees import ENDED_CHANNEL, terminate_below
+from execution.store.window import ask_to_release
 from execution.values import dump
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ready:
-    """A node execution that became QUEUED: send a message with its id to `queue`. `name` is its block's.
-
-    `is_revocable`: its messages may be called by its id. Not in a resumed run, whose earlier messages were revoked.
-    """
-
-    id: UUID
-    queue: str
-    name: str
-    is_revocable: bool = False
 
 
 @dataclass(kw_only=True)
 class LockedRun:
-    """A run whose row this transaction holds. The counters are changes, written once by `save_counters`."""
+    """A run whose row this transaction holds. The counters are changes, written once by `save_run`.
+
+    What changes it goes through `batch`.
+    """
 
     id: UUID
+    user_id: int
     status: Status
+    admitted: bool
     graph: GraphPlan
     nodes_input_masks: Mapping[str, Mapping[str, Any]]
     simulate: bool
@@ -44,11 +38,14 @@ class LockedRun:
     opened: int
     output_count: int
     resumptions: int
+    node_count: int
+    batch: Batch
     ended: int = 0
     errors: int = 0
     walltime: float = 0.0
     cputime: float = 0.0
     ready: list[Ready] = field(default_factory=list)
+    released: list[Answer] = field(default_factory=list)
 
     @cached_property
     def masks(self) -> Masks:
@@ -62,22 +59,38 @@ class LockedRun:
             Ready(id=node_execution_id, queue=spec.queue, name=spec.name, is_revocable=not self.resumptions)
         )
 
+    def release_next(self) -> None:
+        """Queue what the run's window has room for."""
+        self.released.append(ask_to_release(self.batch, self.id))
 
-def lock_run(execution_id: UUID) -> LockedRun | None:
+    def all_ready(self) -> tuple[Ready, ...]:
+        """Return everything that became QUEUED. The batch is sent for it."""
+        return (*self.ready, *(ready for answer in self.released for ready in describe_ready(answer.rows)))
+
+
+LOCK_RUN = """
+SELECT id, user_id, status, admitted, graph_version_id, nodes_input_masks, simulate, max_node_executions, on_error,
+       parent_id, unfinished, opened, output_count, resumptions, node_count
+  FROM execution_execution WHERE id = %s FOR NO KEY UPDATE
+"""
+
+
+def lock_run(execution_id: UUID, *, batch: Batch | None = None) -> LockedRun | None:
     """Lock a run's row until the transaction ends; None if there is no such run."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT status, graph_version_id, nodes_input_masks, simulate, max_node_executions, on_error, parent_id,"
-            " unfinished, opened, output_count, resumptions FROM execution_execution WHERE id = %s FOR NO KEY UPDATE",
-            [execution_id],
-        )
-        row = cursor.fetchone()
-    if row is None:
-        return None
-    status, version_id, masks, simulate, limit, on_error, parent_id, unfinished, opened, output_count, resumptions = row
+    batch = batch or Batch(sends_at_once=True)
+    rows = batch.fetch(LOCK_RUN, [execution_id])
+    return read_run(rows[0], batch) if rows else None
+
+
+def read_run(row: Row, batch: Batch) -> LockedRun:
+    """Return the run that a row of `LOCK_RUN` tells of."""
+    key, user_id, status, admitted, version_id, masks, simulate, limit, on_error, parent_id, *counters = row
+    unfinished, opened, output_count, resumptions, node_count = counters
     return LockedRun(
-        id=execution_id,
+        id=key,
+        user_id=user_id,
         status=Status(status),
+        admitted=admitted,
         graph=load_plan(version_id),
         nodes_input_masks=masks,
         simulate=simulate,
@@ -88,19 +101,34 @@ def lock_run(execution_id: UUID) -> LockedRun | None:
         opened=opened,
         output_count=output_count,
         resumptions=resumptions,
+        node_count=node_count,
+        batch=batch,
     )
+
+
+_SAVE_RUN = """
+UPDATE execution_execution
+   SET unfinished = %s, opened = %s, output_count = %s, node_count = node_count + %s,
+       node_error_count = node_error_count + %s, nodes_walltime = nodes_walltime + %s,
+       nodes_cputime = nodes_cputime + %s, event_number = event_number + 1, recorded_at = clock_timestamp()
+ WHERE id = %s
+"""
+
+_END_RUN = """
+UPDATE execution_execution
+   SET status = %(status)s, error = %(error)s, warnings = %(warnings)s::json, unfinished = 0,
+       started_at = COALESCE(started_at, clock_timestamp()), ended_at = clock_timestamp()
+ WHERE id = %(id)s AND status = ANY('{QUEUED,RUNNING}')
+"""
 
 
 def save_run(run: LockedRun, *, failure: str = "") -> None:
     """Write the counters; end the run if it fails, has opened more than it may, or has nothing left to do."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE execution_execution SET unfinished = %s, opened = %s, output_count = %s,"
-            " node_count = node_count + %s, node_error_count = node_error_count + %s,"
-            " nodes_walltime = nodes_walltime + %s, nodes_cputime = nodes_cputime + %s,"
-            " event_number = event_number + 1, recorded_at = clock_timestamp() WHERE id = %s",
-            [run.unfinished, run.opened, run.output_count, run.ended, run.errors, run.walltime, run.cputime, run.id],
-        )
+    run.batch.ask(
+        _SAVE_RUN,
+        [run.unfinished, run.opened, run.output_count, run.ended, run.errors, run.walltime, run.cputime, run.id],
+    )
+    run.node_count += run.ended
     if failure:
         end_run(run, Status.FAILED, error=failure)
     elif run.opened > run.max_node_executions:
@@ -111,55 +139,44 @@ def save_run(run: LockedRun, *, failure: str = "") -> None:
 
 def end_run(run: LockedRun, status: Status, *, error: str = "") -> None:
     """End a locked run, what is unfinished in it, and the runs below it; wake the node execution that waits for it."""
-    warnings = _list_warnings(run) if status is Status.COMPLETED else []
+    # Whoever has recorded all that was opened has nothing to warn of.
+    warnings = _list_warnings(run) if status is Status.COMPLETED and run.opened != run.node_count else []
     if status is not Status.COMPLETED:
+        run.batch.flush()
         terminate_below(run.id, error="The run that started it has ended.")
         run.ready.clear()
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE execution_execution SET status = %s, error = %s, warnings = %s::json, unfinished = 0,"
-            " started_at = COALESCE(started_at, clock_timestamp()), ended_at = clock_timestamp()"
-            " WHERE id = %s AND status = ANY(%s)",
-            [status, error, dump(warnings), run.id, [Status.QUEUED, Status.RUNNING]],
-        )
-        cursor.execute("SELECT pg_notify(%s, %s)", [ENDED_CHANNEL, str(run.id)])
+        run.released.clear()
+    run.batch.ask(_END_RUN, {"status": status, "error": error, "warnings": dump(warnings), "id": run.id})
+    run.batch.ask("SELECT pg_notify(%s, %s)", [ENDED_CHANNEL, str(run.id)])
     run.status = status
-    run.ready.extend(wake([run.parent_id] if run.parent_id else []))
+    if run.parent_id is not None:
+        run.ready.extend(wake([run.parent_id], batch=run.batch))
+    else:
+        run.released.append(ask_to_admit(run.batch, user_id=run.user_id))
 
 
-def wake(node_execution_ids: Iterable[UUID]) -> list[Ready]:
+_WAKE = """
+UPDATE execution_nodeexecution n SET status = 'QUEUED', queued_at = clock_timestamp(), wake_at = NULL
+  FROM execution_execution e
+ WHERE n.id = ANY(%s) AND n.status IN ('SUSPENDED', 'REVIEW') AND e.id = n.execution_id
+RETURNING n.id, n.node_id, e.graph_version_id
+"""
+
+
+def wake(node_execution_ids: Iterable[UUID], *, batch: Batch | None = None) -> list[Ready]:
     """Queue suspended node executions again: what they waited for is there."""
     ids = list(node_execution_ids)
     if not ids:
         return []
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE execution_nodeexecution n SET status = 'QUEUED', queued_at = clock_timestamp(), wake_at = NULL"
-            "  FROM execution_execution e"
-            " WHERE n.id = ANY(%s) AND n.status IN ('SUSPENDED', 'REVIEW') AND e.id = n.execution_id"
-            " RETURNING n.id, n.node_id, e.graph_version_id",
-            [ids],
-        )
-        return describe_ready(cursor.fetchall())
-
-
-def describe_ready(rows: Sequence[tuple[UUID, UUID, UUID]]) -> list[Ready]:
-    """Return where to send `(node execution, node, graph version)` rows that became QUEUED."""
-    ready = []
-    for key, node_id, version_id in rows:
-        spec = load_plan(version_id).specs.get(node_id)
-        ready.append(Ready(id=key, queue=spec.queue if spec else CPU_QUEUE, name=spec.name if spec else "unknown"))
-    return ready
+    return describe_ready((batch or Batch()).fetch(_WAKE, [ids]))
 
 
 def _explain_limit(run: LockedRun) -> str:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT node_id, count(*) FROM execution_nodeexecution WHERE execution_id = %s"
-            " GROUP BY node_id ORDER BY count(*) DESC, node_id LIMIT 1",
-            [run.id],
-        )
-        node_id, count = cursor.fetchone()
+    ((node_id, count),) = run.batch.fetch(
+        "SELECT node_id, count(*) FROM execution_nodeexecution WHERE execution_id = %s"
+        " GROUP BY node_id ORDER BY count(*) DESC, node_id LIMIT 1",
+        [run.id],
+    )
     return (
         f"The run opened more than {run.max_node_executions} node executions (MAX_NODE_EXECUTIONS_PER_RUN)."
         f" The busiest node is “{run.graph.plan.nodes[node_id].name}” ({node_id}) with {count}:"
@@ -169,16 +186,14 @@ def _explain_limit(run: LockedRun) -> str:
 
 def _list_warnings(run: LockedRun) -> list[dict[str, Any]]:
     """Say what never fired, and which pins it lacked (rule 9)."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT n.id, n.node_id,"
-            " ARRAY(SELECT pin FROM execution_nodeinput i WHERE i.node_execution_id = n.id),"
-            " ARRAY(SELECT pin FROM execution_staticvalue s WHERE s.execution_id = n.execution_id"
-            "       AND s.node_id = n.node_id)"
-            " FROM execution_nodeexecution n WHERE n.execution_id = %s AND n.status = %s ORDER BY n.id",
-            [run.id, Status.INCOMPLETE],
-        )
-        rows = cursor.fetchall()
+    rows = run.batch.fetch(
+        "SELECT n.id, n.node_id,"
+        " ARRAY(SELECT pin FROM execution_nodeinput i WHERE i.node_execution_id = n.id),"
+        " ARRAY(SELECT pin FROM execution_staticvalue s WHERE s.execution_id = n.execution_id"
+        "       AND s.node_id = n.node_id)"
+        " FROM execution_nodeexecution n WHERE n.execution_id = %s AND n.status = %s ORDER BY n.id",
+        [run.id, Status.INCOMPLETE],
+    )
     return [_warn(run, key, node_id, delivered, statics) for key, node_id, delivered, statics in rows]
 
 

@@ -6,15 +6,18 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection, transaction
 
 from execution.engine.dataflow import start
 from execution.engine.statuses import ENDED, Status
 from execution.exceptions import InputsUnknownError
 from execution.models import OnError
 from execution.planning import GraphPlan
+from execution.store.admission import HAS_PLACE, lock_admission
+from execution.store.batches import Batch, one_transaction
 from execution.store.flow import write_deliveries
-from execution.store.runs import LockedRun, Ready, lock_run, save_run
+from execution.store.ready import Ready
+from execution.store.runs import LockedRun, save_run
+from execution.store.window import may_exceed_window
 from execution.values import dump
 from graphs.models import new_id
 
@@ -53,14 +56,13 @@ def start_run(order: Order) -> Started:
     """Create a run and the executions of its starting nodes. Raises `InputsUnknownError`."""
     inputs_of = _place_inputs(order)
     execution_id = new_id()
-    with transaction.atomic():
-        _insert(order, execution_id)
-        run = lock_run(execution_id)
-        if run is None:
-            raise LookupError(f"The run {execution_id} has vanished while it was made.")
-        _open_starting_nodes(run, inputs_of)
+    with one_transaction() as batch:
+        run = _insert(batch, order, execution_id)
+        write_deliveries(run, start(run.graph.plan, inputs_of=inputs_of, masks=run.masks), {})
+        if run.admitted and may_exceed_window(run.unfinished, queues=settings.RUN_WINDOW):
+            run.release_next()
         save_run(run)
-    return Started(execution_id=execution_id, ready=tuple(run.ready), has_ended=run.status in ENDED)
+    return Started(execution_id=execution_id, ready=run.all_ready(), has_ended=run.status in ENDED)
 
 
 def _place_inputs(order: Order) -> dict[UUID, dict[str, Any]]:
@@ -72,43 +74,67 @@ def _place_inputs(order: Order) -> dict[UUID, dict[str, Any]]:
     return {node.id: {"value": value} for name, value in order.input_data.items() for node in named[name]}
 
 
-def _insert(order: Order, execution_id: UUID) -> None:
+_INSERT = f"""
+INSERT INTO execution_execution (id, user_id, graph_version_id, status, admitted, input_data, nodes_input_masks,
+       simulate, mocks, on_error, max_node_executions, max_duration, idle_limit, parent_id, parent_wait, root_id, depth,
+       unfinished, opened, node_count, node_error_count, output_count, event_number, nodes_walltime, nodes_cputime,
+       created_at, error, warnings)
+VALUES (%(id)s, %(user)s, %(version)s, 'QUEUED', %(parent)s IS NOT NULL OR {HAS_PLACE}, %(inputs)s::json,
+       %(masks)s::json, %(simulate)s, %(mocks)s::json, %(on_error)s, %(max_nodes)s, %(max_duration)s, %(idle_limit)s,
+       %(parent)s, %(parent_wait)s, %(root)s, %(depth)s, 0, 0, 0, 0, 0, 0, 0, 0, clock_timestamp(), '', '[]')
+RETURNING admitted
+"""  # noqa: S608 - made of constants
+
+
+def _insert(batch: Batch, order: Order, execution_id: UUID) -> LockedRun:
     asked = order.graph.settings
     limit = asked.get("max_node_executions") or settings.MAX_NODE_EXECUTIONS_PER_RUN
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO execution_execution (id, user_id, graph_version_id, status, input_data, nodes_input_masks,"
-            " simulate, mocks, on_error, max_node_executions, max_duration, idle_limit, parent_id, parent_wait,"
-            " root_id, depth, unfinished, opened, node_count, node_error_count, output_count, event_number,"
-            " nodes_walltime, nodes_cputime, created_at, error, warnings)"
-            " VALUES (%s, %s, %s, %s, %s::json, %s::json, %s, %s::json, %s, %s, %s, %s, %s, %s, %s, %s,"
-            " 0, 0, 0, 0, 0, 0, 0, 0, clock_timestamp(), '', '[]')",
-            [
-                execution_id,
-                order.user_id,
-                order.graph.version_id,
-                Status.QUEUED,
-                dump(order.input_data),
-                dump(order.masks),
-                order.simulate,
-                dump(order.mocks),
-                order.on_error or asked.get("on_error") or OnError.CONTINUE,
-                limit,
-                order.max_duration or _read_seconds(asked.get("max_duration")),
-                _read_seconds(asked.get("idle_limit")),
-                order.parent_id,
-                order.parent_wait,
-                order.root_id,
-                order.depth,
-            ],
-        )
+    on_error = order.on_error or asked.get("on_error") or OnError.CONTINUE
+    if order.parent_id is None:
+        lock_admission(batch, user_id=order.user_id)
+    inserted = batch.ask(
+        _INSERT,
+        {
+            "id": execution_id,
+            "user": order.user_id,
+            "limit": settings.MAX_CONCURRENT_RUNS_PER_USER,
+            "version": order.graph.version_id,
+            "inputs": dump(order.input_data),
+            "masks": dump(order.masks),
+            "simulate": order.simulate,
+            "mocks": dump(order.mocks),
+            "on_error": on_error,
+            "max_nodes": limit,
+            "max_duration": order.max_duration or _read_seconds(asked.get("max_duration")),
+            "idle_limit": _read_seconds(asked.get("idle_limit")),
+            "parent": order.parent_id,
+            "parent_wait": order.parent_wait,
+            "root": order.root_id,
+            "depth": order.depth,
+        },
+    )
+    # Nobody else knows of it: it needs no lock until the transaction ends.
+    return LockedRun(
+        id=execution_id,
+        user_id=order.user_id,
+        status=Status.QUEUED,
+        admitted=inserted.rows[0][0],
+        graph=order.graph,
+        nodes_input_masks=order.masks,
+        simulate=order.simulate,
+        max_node_executions=limit,
+        on_error=on_error,
+        parent_id=order.parent_id,
+        unfinished=0,
+        opened=0,
+        output_count=0,
+        resumptions=0,
+        node_count=0,
+        batch=batch,
+    )
 
 
 def _read_seconds(asked: Any) -> float | None:
     """Return a graph's setting if it is a number of seconds; graphs come from anywhere."""
     is_number = isinstance(asked, int | float) and not isinstance(asked, bool)
     return float(asked) if is_number and asked > 0 else None
-
-
-def _open_starting_nodes(run: LockedRun, inputs_of: Mapping[UUID, Mapping[str, Any]]) -> None:
-    write_deliveries(run, start(run.graph.plan, inputs_of=inputs_of, masks=run.masks), {})

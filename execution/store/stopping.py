@@ -8,7 +8,9 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from execution.engine.statuses import ENDED, Status
-from execution.store.runs import LockedRun, Ready, lock_run, wake
+from execution.store.admission import ask_to_admit
+from execution.store.ready import Ready, describe_ready
+from execution.store.runs import LockedRun, lock_run, wake
 from execution.store.trees import RunBelow, Terminated, lock_runs_below, terminate_nodes, terminate_runs
 
 STOPPED: Final = "The run was stopped."
@@ -71,8 +73,12 @@ def stop_run(execution_id: UUID) -> Receipt | None:
         ready: list[Ready] = []
         if not had_ended:
             terminate_runs([run.id], error=STOPPED)
-            ready = wake([run.parent_id] if run.parent_id else [])
+            ready = wake([run.parent_id]) if run.parent_id else _admit_next(run)
         return _write_receipt(run, below, terminated, ready)
+
+
+def _admit_next(run: LockedRun) -> list[Ready]:
+    return describe_ready(ask_to_admit(run.batch, user_id=run.user_id).rows)
 
 
 def _write_receipt(

@@ -11,7 +11,8 @@ from execution.engine.statuses import ENDED
 from execution.planning import load_plan
 from execution.store.examination import MOST_HITS, Hit
 from execution.store.flow import write_deliveries
-from execution.store.runs import Ready, lock_run, save_run
+from execution.store.ready import Ready
+from execution.store.runs import lock_run, save_run
 
 _WAITING: Final = """
 SELECT n.id, n.execution_id, n.node_id, e.graph_version_id, e.nodes_input_masks, e.simulate,
@@ -67,8 +68,9 @@ def queue_unfired(hit: Hit) -> list[Ready] | None:
         added = {pin: value for pin, value in statics.items() if pin not in delivered}
         firing = Firing(node_id=node_id, ordinal=ordinal, pins=set(delivered), added=added, is_ready=True)
         write_deliveries(run, Deliveries(firings=(firing,), statics={}), {(node_id, ordinal): UUID(hit.subject)})
+        run.release_next()
         save_run(run)
-        return run.ready
+        return list(run.all_ready())
 
 
 def _fetch(statement: str, parameters: list[Any]) -> list[Any]:

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
+from django.db import connection, transaction
 
 from execution.engine.statuses import ENDED, Status
 from execution.store.claims import Claimed
+from execution.store.ready import Ready
 from execution.store.recording import Output
-from execution.store.runs import Ready, describe_ready
+from execution.store.window import release
 from execution.values import dump
 from graphs.blocks.contract import AskPerson, Decision
 from graphs.models import new_id
@@ -82,19 +83,22 @@ def still_waits_for(sub_run_id: UUID, *, seen: int) -> bool:
     return status not in ENDED and output_count <= seen
 
 
-def wake_due(*, limit: int = 500) -> list[Ready]:
-    """Queue the node executions whose time has come."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE execution_nodeexecution n SET status = 'QUEUED', queued_at = clock_timestamp(), wake_at = NULL"
-            "  FROM execution_execution e"
-            " WHERE e.id = n.execution_id AND n.status = 'SUSPENDED' AND n.id IN ("
-            "   SELECT id FROM execution_nodeexecution WHERE status = 'SUSPENDED' AND wake_at <= clock_timestamp()"
-            "    ORDER BY wake_at LIMIT %s FOR UPDATE SKIP LOCKED)"
-            " RETURNING n.id, n.node_id, e.graph_version_id",
-            [limit],
-        )
-        return describe_ready(cursor.fetchall())
+_WAKE_DUE = """
+UPDATE execution_nodeexecution n
+   SET status = 'QUEUED', queued_at = clock_timestamp(), wake_at = NULL, held_back = true
+ WHERE n.status = 'SUSPENDED' AND n.id IN (
+       SELECT id FROM execution_nodeexecution WHERE status = 'SUSPENDED' AND wake_at <= clock_timestamp()
+        ORDER BY wake_at LIMIT %s FOR UPDATE SKIP LOCKED)
+RETURNING n.execution_id
+"""
+
+
+def wake_due(*, limit: int = 500) -> tuple[int, list[Ready]]:
+    """Queue the node executions whose time has come; return how many, and what to send: as much as windows allow."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_WAKE_DUE, [limit])
+        woken = [execution_id for (execution_id,) in cursor.fetchall()]
+        return len(woken), release(sorted(set(woken)))
 
 
 def seconds_to_next_wake() -> float | None:

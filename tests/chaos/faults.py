@@ -14,7 +14,7 @@ import redis
 from django.conf import settings
 
 from execution.planning import CPU_QUEUE, IO_QUEUE
-from execution.store.runs import Ready
+from execution.store.ready import Ready
 from execution.tasks import send
 from tests.chaos.crew import Crew, Post
 from tests.chaos.servers import IMMEDIATE, OwnServer, connect

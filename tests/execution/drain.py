@@ -13,7 +13,7 @@ from execution.attempts import Attempt, Keeper
 from execution.planning import IO_QUEUE
 from execution.recovery import sweep
 from execution.runner import begin, run_async, run_plain
-from execution.store.runs import Ready
+from execution.store.ready import Ready
 from execution.store.waits import seconds_to_next_wake
 
 DEADLINE_SECONDS = 20.0

@@ -20,8 +20,8 @@ from execution.services import start_execution
 from execution.store import claims
 from execution.store.claims import claim
 from execution.store.losses import hand_back
+from execution.store.ready import Ready
 from execution.store.recording import End, Recorded, record
-from execution.store.runs import Ready
 from graphs.services import import_graph
 from tests.config.processes import wait_until
 from tests.execution.drain import Drain

@@ -13,7 +13,7 @@ from execution.planning import CPU_QUEUE, IO_QUEUE
 from execution.presence import Presence, find_listened
 from execution.queue_examination import empty_queue, look_at_queues
 from execution.store.claims import claim
-from execution.store.runs import Ready
+from execution.store.ready import Ready
 from execution.tasks import send
 from tests.execution.damage import (
     AN_HOUR_AGO,

@@ -24,8 +24,8 @@ from execution.services import start_execution
 from execution.store.claims import Claimed, claim
 from execution.store.losses import hand_back
 from execution.store.messages import due_probes, note_passed, take_lost
+from execution.store.ready import Ready
 from execution.store.recording import End, record
-from execution.store.runs import Ready
 from graphs.services import import_graph
 from tests.execution.drain import Drain
 from tests.execution.small_graphs import ASK, CALCULATOR, INPUT, OUTPUT, TIMER, draw
@@ -132,7 +132,8 @@ def test_after_the_database_was_away_everybody_gets_time_to_say_that_they_live(
     assert NodeExecution.objects.get().status == Status.RUNNING
 
 
-def test_two_sweepers_at_once_act_once(user: User, drain: Drain) -> None:
+def test_two_sweepers_at_once_act_once(user: User, drain: Drain, settings: Settings) -> None:
+    settings.RUN_WINDOW = {"cpu": 40, "io": 40}
     names = [f"in {number}" for number in range(40)]
     start(user, draw({name: (INPUT, {"name": name, "value": 1}) for name in names}))
     for ready in drain.waiting:

@@ -1,0 +1,68 @@
+"""How many runs of one user go on at once: those beyond the limit wait, and start in the order in which they came.
+
+A run that waits is QUEUED and not `admitted`; all its node executions are held back. Sub-runs don't count: a run would
+wait for itself.
+"""
+
+from typing import Final
+
+from django.conf import settings
+
+from execution.planning import CPU_QUEUE
+from execution.store.batches import Answer, Batch
+from execution.store.ready import Ready, describe_ready
+
+_ADMISSION_LOCK: Final = 0x0AD3
+
+# Two runs that one user starts at once are counted one after the other.
+LOCK_ADMISSION: Final = "SELECT pg_advisory_xact_lock(%s, %s)"
+
+# As a condition: whether a run of the user may start.
+HAS_PLACE: Final = """
+(SELECT count(*) FROM (SELECT FROM execution_execution
+  WHERE user_id = %(user)s AND parent_id IS NULL AND admitted AND status IN ('QUEUED', 'RUNNING')
+  LIMIT %(limit)s) AS active) < %(limit)s
+"""
+
+_ADMIT: Final = """
+WITH next AS MATERIALIZED (
+    SELECT id FROM execution_execution
+     WHERE user_id = %(user)s AND NOT admitted AND status = 'QUEUED'
+     ORDER BY id LIMIT %(limit)s - (SELECT count(*) FROM (SELECT FROM execution_execution
+           WHERE user_id = %(user)s AND parent_id IS NULL AND admitted AND status IN ('QUEUED', 'RUNNING')
+           LIMIT %(limit)s) AS active)
+       FOR NO KEY UPDATE SKIP LOCKED
+), admitted AS (
+    UPDATE execution_execution e SET admitted = true FROM next WHERE e.id = next.id
+ RETURNING e.id, e.graph_version_id, e.resumptions
+), first AS MATERIALIZED (
+    SELECT n.id, a.graph_version_id, a.resumptions FROM admitted a, LATERAL (
+           SELECT id FROM execution_nodeexecution
+            WHERE execution_id = a.id AND status = 'QUEUED' AND held_back ORDER BY id LIMIT %(window)s) AS n
+)
+UPDATE execution_nodeexecution n SET held_back = false, queued_at = clock_timestamp()
+  FROM first WHERE n.id = first.id AND n.status = 'QUEUED'
+RETURNING n.id, n.node_id, first.graph_version_id, first.resumptions = 0
+"""
+
+_WAITING_USERS: Final = """
+SELECT DISTINCT user_id FROM execution_execution WHERE NOT admitted AND status = 'QUEUED'
+"""
+
+
+def lock_admission(batch: Batch, *, user_id: int) -> None:
+    """Keep others from starting runs of this user until the transaction ends."""
+    batch.ask(LOCK_ADMISSION, [_ADMISSION_LOCK, user_id])
+
+
+def ask_to_admit(batch: Batch, *, user_id: int) -> Answer:
+    """Let the user's next runs start, as far as the limit allows: rows for `describe_ready`, to be sent afterwards."""
+    window = int(settings.RUN_WINDOW[CPU_QUEUE])
+    return batch.ask(_ADMIT, {"user": user_id, "limit": settings.MAX_CONCURRENT_RUNS_PER_USER, "window": window})
+
+
+def admit_forgotten() -> list[Ready]:
+    """Return the first node executions of runs whose turn has come without anybody's noticing."""
+    batch = Batch()
+    answers = [ask_to_admit(batch, user_id=key) for (key,) in batch.fetch(_WAITING_USERS)]
+    return [ready for answer in answers for ready in describe_ready(answer.rows)]

@@ -1,0 +1,34 @@
+"""What became QUEUED, and where to send it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from execution.planning import CPU_QUEUE, load_plan
+from execution.store.batches import Row
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ready:
+    """A node execution that became QUEUED: send a message with its id to `queue`. `name` is its block's.
+
+    `is_revocable`: its messages may be called by its id. Not in a resumed run, whose earlier messages were revoked.
+    """
+
+    id: UUID
+    queue: str
+    name: str
+    is_revocable: bool = False
+
+
+def describe_ready(rows: Sequence[Row]) -> list[Ready]:
+    """Return where to send `(node execution, node, graph version)` rows that became QUEUED.
+
+    A fourth column says whether their messages are revocable.
+    """
+    ready = []
+    for key, node_id, version_id, *revocable in rows:
+        spec = load_plan(version_id).specs.get(node_id)
+        queue, name = (spec.queue, spec.name) if spec else (CPU_QUEUE, "unknown")
+        ready.append(Ready(id=key, queue=queue, name=name, is_revocable=bool(revocable and revocable[0])))
+    return ready
