@@ -129,7 +129,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_SEND_TASK_EVENTS = True
 CELERY_TASK_SEND_SENT_EVENT = True
 
-CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BEAT_SCHEDULER = "scheduling.beat:Scheduler"
 CELERY_TIMEZONE = "UTC"
 
 # --- The engine ------------------------------------------------------------------------------------------------------
@@ -205,6 +205,7 @@ INSTALLED_APPS = [
     "graphs",
     "credits",
     "execution",
+    "scheduling",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",

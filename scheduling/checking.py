@@ -1,0 +1,110 @@
+"""Whether a schedule's run could start at this moment, and saying so when it can't."""
+
+from datetime import datetime
+from functools import partial
+from typing import Final
+from uuid import UUID
+
+import structlog
+from django.db import DataError, IntegrityError, transaction
+
+from execution.exceptions import ExecutionError
+from execution.models import Execution
+from execution.services import start_execution
+from graphs.exceptions import GraphInvalidError, GraphNotFoundError, GraphsError
+from graphs.models import GraphVersion
+from graphs.services import get_version
+from scheduling.exceptions import OwnerInactiveError, SchedulingError
+from scheduling.models import Schedule
+from scheduling.signals import schedule_troubled
+from scheduling.store import lock_to_check, read_clock, save_fields
+
+# What keeps a run from starting, for reasons that its user can understand and do something about.
+REFUSALS: Final = (GraphsError, ExecutionError, SchedulingError)
+# What one row may meet in the database without it being out of order.
+ROW_ERRORS: Final = (DataError, IntegrityError)
+OUR_FAULT: Final = "It can't be started for a reason that is not yours; whoever runs this system finds it in the log."
+MOST_TOLD: Final = 5
+
+logger = structlog.get_logger(__name__)
+
+
+class Versions:
+    """The graph versions that schedules ask for; each is read once."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[int, UUID | None, int | None], GraphVersion] = {}
+
+    def find(self, schedule: Schedule) -> GraphVersion:
+        """Return the version that the schedule runs. Raises `GraphNotFoundError`."""
+        key = (schedule.user_id, schedule.graph_id, schedule.graph_version)
+        if key not in self._found:
+            self._found[key] = get_version(
+                user=schedule.user, graph_id=str(schedule.graph_id), version=schedule.graph_version
+            )
+        return self._found[key]
+
+
+def start_run(schedule: Schedule, *, versions: Versions) -> Execution:
+    """Start a run as the schedule says. Raises what `REFUSALS` lists."""
+    if not schedule.user.is_active:
+        raise OwnerInactiveError("The account of its owner is switched off.")
+    return start_execution(
+        user=schedule.user,
+        version=versions.find(schedule),
+        input_data=schedule.input_data,
+        nodes_input_masks=schedule.nodes_input_masks,
+    )
+
+
+def rehearse(schedule: Schedule, *, versions: Versions) -> None:
+    """Do all that starting a run does, and take it back. Raises what `REFUSALS` lists."""
+    with transaction.atomic():
+        start_run(schedule, versions=versions)
+        transaction.set_rollback(True)
+
+
+def find_problem(schedule: Schedule, *, versions: Versions) -> str:
+    """Return why the schedule can't run, in a sentence; nothing if it can."""
+    try:
+        rehearse(schedule, versions=versions)
+    except REFUSALS as error:
+        return explain(error)
+    return ""
+
+
+def explain(error: Exception) -> str:
+    """Return the sentence that tells a schedule's owner of an error."""
+    if isinstance(error, GraphNotFoundError):
+        return f"Its graph is gone: {error}"
+    if isinstance(error, GraphInvalidError):
+        found = [f"{field}: {message}" for fields in error.node_errors.values() for field, message in fields.items()]
+        more = f" (and {len(found) - MOST_TOLD} more)" if len(found) > MOST_TOLD else ""
+        return f"{error} {' '.join(found[:MOST_TOLD])}{more}"
+    return str(error)
+
+
+def mark(schedule: Schedule, *, problem: str, now: datetime) -> None:
+    """Note on the (locked) row, which the caller saves, whether it can run; its owner is told what is new."""
+    if problem == schedule.problem:
+        return
+    is_new = bool(problem) and not schedule.problem
+    schedule.problem = problem
+    schedule.problem_since = (schedule.problem_since or now) if problem else None
+    if is_new:
+        logger.warning("a schedule can't run", schedule=str(schedule.pk), reason=problem)
+        transaction.on_commit(
+            partial(schedule_troubled.send_robust, sender=Schedule, schedule=schedule, reason=problem)
+        )
+
+
+def check_wanted(*, limit: int) -> int:
+    """Look at schedules whose graph has changed; return how many."""
+    with transaction.atomic():
+        schedules = lock_to_check(limit=limit)
+        now, versions = read_clock(), Versions()
+        for schedule in schedules:
+            mark(schedule, problem=find_problem(schedule, versions=versions), now=now)
+            schedule.needs_check = False
+        save_fields(schedules, "problem", "problem_since", "needs_check")
+    return len(schedules)

@@ -1,0 +1,221 @@
+"""Starting what is due.
+
+Each due time becomes an occurrence in the transaction that starts its run, under the lock of its schedule's row, and
+the schedule goes on to its next time there. So whoever comes second, whenever and for whatever reason, finds nothing
+due.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+import structlog
+from django.db import Error as DatabaseError
+from django.db import transaction
+
+from execution.services import stop_execution
+from scheduling.checking import OUR_FAULT, REFUSALS, ROW_ERRORS, Versions, explain, mark, start_run
+from scheduling.models import Occurrence, Schedule
+from scheduling.policies import Misfire, MisfireRule, Overlap, Pending, Turn, choose_fired, choose_turn
+from scheduling.settling import settle
+from scheduling.store import (
+    Unfinished,
+    find_decided,
+    find_unfinished,
+    lock_due,
+    lock_with_free_waiting,
+    note_runs,
+    read_clock,
+    save_fields,
+)
+from scheduling.timing import Due
+
+# Schedules that one transaction decides about: their rows are locked meanwhile.
+AT_ONCE: Final = 50
+
+State = Occurrence.State
+
+logger = structlog.get_logger(__name__)
+
+
+@dataclass(kw_only=True)
+class Round:
+    """One transaction's work: what is known at its beginning, and what is written at its end."""
+
+    now: datetime
+    unfinished: dict[UUID, Unfinished]
+    decided: set[tuple[UUID, datetime]] = field(default_factory=set)
+    versions: Versions = field(default_factory=Versions)
+    occurrences: list[Occurrence] = field(default_factory=list)
+    started: dict[UUID, Schedule] = field(default_factory=dict)
+
+
+def fire_due(*, limit: int, now: datetime | None = None, schedule_id: UUID | None = None) -> int:
+    """Start what is due of at most `limit` schedules (or of one); return how many schedules that were.
+
+    `now` is the database's time, unless it is given.
+    """
+    done = 0
+    while done < limit:
+        count = _fire_some(limit=min(AT_ONCE, limit - done), now=now, schedule_id=schedule_id)
+        done += count
+        if count < AT_ONCE:
+            break
+    return done
+
+
+@transaction.atomic
+def _fire_some(*, limit: int, now: datetime | None, schedule_id: UUID | None) -> int:
+    now = now or read_clock()
+    schedules = lock_due(now=now, limit=limit, schedule_id=schedule_id)
+    if not schedules:
+        return 0
+    # How its last runs ended decides whether a schedule goes on.
+    settle([schedule for schedule in schedules if schedule.pause_after_failures])
+    current = Round(
+        now=now,
+        unfinished=find_unfinished([schedule.pk for schedule in schedules]),
+        decided=find_decided(schedules),
+    )
+    for schedule in schedules:
+        if schedule.is_enabled:
+            _fire_schedule(schedule, current)
+    Occurrence.objects.bulk_create(current.occurrences)
+    save_fields(schedules, "next_due", "next_start", "last_due", "problem", "problem_since")
+    note_runs(list(current.started.values()), now=now)
+    return len(schedules)
+
+
+def _fire_schedule(schedule: Schedule, current: Round) -> None:
+    """Decide about all of a schedule's due times that have come, and go on to its next."""
+    first = schedule.next_due
+    if first is None:
+        return
+    try:
+        timing = schedule.timing
+    except REFUSALS as error:
+        # A row that can't be read any more, as when a time zone has left the database of zones.
+        mark(schedule, problem=explain(error), now=current.now)
+        schedule.next_due = schedule.next_start = None
+        return
+    due = timing.list_due(first, now=current.now)
+    times = [each for each in due.times if (schedule.pk, each) not in current.decided]
+    pending = [Pending(due=each, late=current.now - timing.start_of(each)) for each in times]
+    fired = set(choose_fired(pending, _rule(schedule)))
+    _note_missed(schedule, due, [each for each in times if each not in fired], current)
+    for each in times:
+        if each in fired:
+            _take_turn(schedule, each, current)
+    schedule.last_due = due.times[-1]
+    schedule.next_due = timing.next_due(due.times[-1])
+    schedule.next_start = timing.start_of(schedule.next_due) if schedule.next_due else None
+
+
+def _rule(schedule: Schedule) -> MisfireRule:
+    grace = schedule.misfire_grace
+    return MisfireRule(
+        policy=Misfire(schedule.misfire),
+        grace=None if grace is None else timedelta(seconds=grace),
+        limit=schedule.misfire_limit,
+    )
+
+
+def _note_missed(schedule: Schedule, due: Due, missed: Iterable[datetime], current: Round) -> None:
+    """Write down what was missed, the oldest with what is not told one by one."""
+    before = ""
+    if due.left_out:
+        count = f"{due.left_out:,}" if due.is_counted else f"more than {due.left_out - 1:,}"
+        before = f" So were {count} times before it, since {schedule.next_due:%Y-%m-%d %H:%M} UTC."
+    for each in missed:
+        _note(schedule, each, State.MISSED, current, reason=f"Nobody was there to start it in time.{before}")
+        before = ""
+
+
+def _take_turn(schedule: Schedule, due: datetime, current: Round) -> None:
+    """Do at a due time what the overlap policy says."""
+    unfinished = current.unfinished[schedule.pk]
+    turn = choose_turn(Overlap(schedule.overlap), running=len(unfinished.runs), waiting=len(unfinished.waiting))
+    if turn is Turn.SKIP:
+        _note(schedule, due, State.SKIPPED, current, reason=_explain_skip(unfinished))
+    elif turn is Turn.WAIT:
+        waiting = _note(schedule, due, State.WAITING, current, reason="It waits for the run before it to end.")
+        unfinished.waiting.append(waiting.pk)
+    else:
+        if turn is Turn.STOP_OTHERS:
+            _stop(unfinished, current)
+        occurrence = Occurrence(schedule=schedule, due_at=due, decided_at=current.now)
+        current.occurrences.append(occurrence)
+        _start(occurrence, current)
+
+
+def _explain_skip(unfinished: Unfinished) -> str:
+    if unfinished.waiting:
+        return "Another one waited already for the run before it to end."
+    return f"The run before it was still going on: {unfinished.runs[0]}."
+
+
+def _stop(unfinished: Unfinished, current: Round) -> None:
+    for execution_id in unfinished.runs:
+        stop_execution(execution_id=execution_id)
+    unfinished.runs.clear()
+    # One may wait since before the policy was changed.
+    Occurrence.objects.filter(pk__in=unfinished.waiting, state=State.WAITING).update(
+        state=State.SKIPPED, reason="A later one was started in its place.", decided_at=current.now
+    )
+    unfinished.waiting.clear()
+
+
+def _note(schedule: Schedule, due: datetime, state: State, current: Round, *, reason: str) -> Occurrence:
+    occurrence = Occurrence(schedule=schedule, due_at=due, state=state, reason=reason, decided_at=current.now)
+    current.occurrences.append(occurrence)
+    return occurrence
+
+
+def _start(occurrence: Occurrence, current: Round) -> None:
+    """Start the run of an occurrence, which the caller writes; if it can't, say so there and mark the schedule."""
+    schedule = occurrence.schedule
+    occurrence.state, occurrence.reason = State.REFUSED, OUR_FAULT
+    try:
+        with transaction.atomic():
+            run = start_run(schedule, versions=current.versions)
+    except REFUSALS as error:
+        occurrence.reason = explain(error)
+    except ROW_ERRORS:
+        logger.exception("a schedule's run can't be written", schedule=str(schedule.pk))
+    except DatabaseError:
+        raise
+    except Exception:  # one poor schedule must not keep the others from running
+        logger.exception("a schedule's run can't be started", schedule=str(schedule.pk))
+    else:
+        occurrence.state, occurrence.reason, occurrence.execution = State.STARTED, "", run
+        current.started[schedule.pk] = schedule
+        if run.ended_at is None:
+            current.unfinished[schedule.pk].runs.append(run.pk)
+    mark(schedule, problem=occurrence.reason, now=current.now)
+
+
+@transaction.atomic
+def start_waiting(*, limit: int, now: datetime | None = None) -> int:
+    """Start what waited for a run that has ended, of at most `limit` schedules; return how many that were.
+
+    Of a schedule that was paused meanwhile it is left out.
+    """
+    schedules = {schedule.pk: schedule for schedule in lock_with_free_waiting(limit=limit)}
+    current = Round(now=now or read_clock(), unfinished=find_unfinished(schedules.keys()))
+    waiting = Occurrence.objects.filter(schedule__in=schedules.keys(), state=State.WAITING)
+    for occurrence in waiting:
+        schedule = schedules[occurrence.schedule_id]
+        if current.unfinished[schedule.pk].runs:
+            continue
+        occurrence.schedule, occurrence.decided_at = schedule, current.now
+        if schedule.is_enabled:
+            _start(occurrence, current)
+        else:
+            occurrence.state, occurrence.reason = State.SKIPPED, "The schedule was paused while it waited."
+        current.occurrences.append(occurrence)
+    Occurrence.objects.bulk_update(current.occurrences, ("state", "reason", "execution", "decided_at"))
+    save_fields(list(schedules.values()), "problem", "problem_since")
+    note_runs(list(current.started.values()), now=current.now)
+    return len(schedules)

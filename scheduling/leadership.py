@@ -1,0 +1,64 @@
+"""Which of several beats works: the one whose database session holds a lock.
+
+The lock goes with the session, so it is free as soon as its holder dies. A holder that is frozen, or cut off, asks
+nothing any more; whoever waits for the lock ends its session.
+"""
+
+from typing import Any, Final
+
+import structlog
+from psycopg import Connection
+
+from execution.store.sessions import open_session
+
+BEAT_LOCK: Final = 0x0C3A_11F0
+FROZEN_SECONDS: Final = 5.0
+
+_HOLDS = """
+SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid()
+                  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                  AND classid = 0 AND objid = %(lock)s)
+    OR pg_try_advisory_lock(%(lock)s)
+"""
+_OUST = """
+SELECT pg_terminate_backend(a.pid)
+  FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+ WHERE l.locktype = 'advisory' AND l.granted AND l.classid = 0 AND l.objid = %s
+   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+   AND a.state <> 'active' AND a.state_change < clock_timestamp() - make_interval(secs => %s)
+"""
+
+logger = structlog.get_logger(__name__)
+
+
+class Leadership:
+    """One process's claim to be the one that works. Ask every second or so: who doesn't ask counts as frozen."""
+
+    def __init__(self, *, lock: int = BEAT_LOCK, frozen_seconds: float = FROZEN_SECONDS) -> None:
+        self._lock = lock
+        self._frozen_seconds = frozen_seconds
+        self._session: Connection[Any] | None = None
+
+    def claim(self) -> bool:
+        """Return whether this process leads, from now on if nobody did. Raises `psycopg.Error`."""
+        try:
+            return self._ask()
+        except BaseException:
+            self.give_up()
+            raise
+
+    def give_up(self) -> None:
+        """Let another one lead."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+    def _ask(self) -> bool:
+        if self._session is None:
+            self._session = open_session()
+        row = self._session.execute(_HOLDS, {"lock": self._lock}).fetchone()
+        if row is not None and row[0]:
+            return True
+        if self._session.execute(_OUST, [self._lock, self._frozen_seconds]).fetchall():
+            logger.warning("ended the session of a beat that did nothing any more")
+        return False

@@ -1,0 +1,193 @@
+"""What a user can do with schedules."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, TypedDict
+from uuid import UUID
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
+from django.db.models import OuterRef, QuerySet, Subquery
+
+from execution.values import to_json_value
+from graphs.services import get_graph
+from scheduling.checking import Versions, mark, rehearse, start_run
+from scheduling.cron import parse_cron
+from scheduling.exceptions import ScheduleNotFoundError, TimingInvalidError
+from scheduling.models import Occurrence, Schedule
+from scheduling.moments import read_zone
+from scheduling.periodic_tasks import describe
+from scheduling.store import note_runs, read_clock
+from scheduling.time_zones import zone_of
+
+# Beyond these nobody means it, and arithmetic with zones may fail.
+_EARLIEST: Final = datetime(1970, 1, 2, tzinfo=UTC)
+_LATEST: Final = datetime(3000, 1, 1, tzinfo=UTC)
+
+_TIMING: Final = frozenset({"cron", "run_at", "timezone", "starts_at", "ends_at", "jitter"})
+_WHAT_RUNS: Final = frozenset({"graph_version", "input_data", "nodes_input_masks"})
+
+
+class ScheduleFields(TypedDict, total=False):
+    """What a user decides about a schedule; see `Schedule`. What is left out is as it was, or has its default."""
+
+    name: str
+    graph_version: int | None
+    cron: str
+    run_at: datetime | None
+    timezone: str
+    starts_at: datetime | None
+    ends_at: datetime | None
+    input_data: Mapping[str, Any]
+    nodes_input_masks: Mapping[str, Mapping[str, Any]]
+    misfire: str
+    misfire_limit: int
+    misfire_grace: int | None
+    overlap: str
+    jitter: int
+    pause_after_failures: int | None
+    is_enabled: bool
+
+
+def create_schedule(*, user: AbstractBaseUser, graph_id: UUID, fields: ScheduleFields) -> Schedule:
+    """Save a new schedule of a graph of the user's, and its PeriodicTask in step with it.
+
+    Raises what keeps its run from starting (`GraphNotFoundError`, `GraphInvalidError`, `ExecutionError`…),
+    `CronInvalidError`, `TimeZoneUnknownError` and `TimingInvalidError`.
+    """
+    graph = get_graph(user=user, graph_id=graph_id)
+    with transaction.atomic():
+        now = read_clock()
+        schedule = Schedule(user=graph.owner, graph=graph, timezone=zone_of(user), created_at=now, updated_at=now)
+        _set(schedule, fields)
+        rehearse(schedule, versions=Versions())
+        _aim(schedule, now=now)
+        schedule.periodic_task = describe(schedule)
+        schedule.save(force_insert=True)
+    return schedule
+
+
+def change_schedule(*, schedule: Schedule, fields: ScheduleFields) -> Schedule:
+    """Change a schedule; times that have passed meanwhile are not made up for. Raises as `create_schedule` does."""
+    with transaction.atomic():
+        locked, now = lock_schedule(schedule), read_clock()
+        was_enabled = locked.is_enabled
+        _set(locked, fields)
+        if fields.keys() & _WHAT_RUNS:
+            rehearse(locked, versions=Versions())
+            mark(locked, problem="", now=now)
+        if fields.keys() & _TIMING or (locked.is_enabled and not was_enabled):
+            _aim(locked, now=now)
+        if "is_enabled" in fields:
+            locked.pause_reason = ""
+            locked.failures = 0
+        _write(locked, now=now)
+    return locked
+
+
+def pause_schedule(*, schedule: Schedule) -> Schedule:
+    """Let a schedule rest: what is due meanwhile is not started, now or later. Runs that go on do so."""
+    return change_schedule(schedule=schedule, fields={"is_enabled": False})
+
+
+def resume_schedule(*, schedule: Schedule) -> Schedule:
+    """Let a schedule go on with its next due time from now; its failures are forgotten."""
+    return change_schedule(schedule=schedule, fields={"is_enabled": True})
+
+
+def run_now(*, schedule: Schedule) -> Occurrence:
+    """Start a run of a schedule, paused or not, whatever of it goes on; its due times stay as they are.
+
+    Raises what keeps the run from starting.
+    """
+    with transaction.atomic():
+        locked, now = lock_schedule(schedule), read_clock()
+        run = start_run(locked, versions=Versions())
+        mark(locked, problem="", now=now)
+        locked.save(update_fields=["problem", "problem_since"])
+        note_runs([locked], now=now)
+        return Occurrence.objects.create(
+            schedule=locked,
+            due_at=now,
+            is_manual=True,
+            state=Occurrence.State.STARTED,
+            execution=run,
+            decided_at=now,
+        )
+
+
+def delete_schedule(*, schedule: Schedule) -> None:
+    """Delete a schedule with its history. Runs that it has started stay."""
+    with transaction.atomic():
+        lock_schedule(schedule).delete()
+
+
+def find_schedules(*, user_id: int, graph_id: UUID | None = None) -> QuerySet[Schedule]:
+    """Return a user's schedules, newest first: all, or those of one graph."""
+    found = with_last_run(Schedule.objects.filter(user_id=user_id))
+    return found if graph_id is None else found.filter(graph_id=graph_id)
+
+
+def get_schedule(*, user_id: int, schedule_id: UUID) -> Schedule:
+    """Return a schedule of a user's. Raises `ScheduleNotFoundError`."""
+    schedule = find_schedules(user_id=user_id).filter(pk=schedule_id).first()
+    if schedule is None:
+        raise ScheduleNotFoundError(f"There is no schedule {schedule_id}.")
+    return schedule
+
+
+def with_last_run(schedules: QuerySet[Schedule]) -> QuerySet[Schedule]:
+    """Add what lists show of a schedule's graph and its last run, without a query per row."""
+    runs = Occurrence.objects.filter(schedule=OuterRef("pk"), execution__isnull=False).order_by("-id")
+    return schedules.select_related("user", "graph__active_version").annotate(
+        last_execution_id=Subquery(runs.values("execution_id")[:1]),
+        last_state=Subquery(runs.values("state")[:1]),
+        last_run_time=Subquery(runs.values("decided_at")[:1]),
+    )
+
+
+def lock_schedule(schedule: Schedule) -> Schedule:
+    """Return the schedule as it is now, locked until the transaction ends. Raises `ScheduleNotFoundError`."""
+    found = Schedule.objects.select_for_update(no_key=True, of=("self",)).select_related("user", "periodic_task")
+    locked = found.filter(pk=schedule.pk).first()
+    if locked is None:
+        raise ScheduleNotFoundError(f"There is no schedule {schedule.pk}.")
+    return locked
+
+
+def _set(schedule: Schedule, fields: ScheduleFields) -> None:
+    """Take over the fields, if they fit together."""
+    for name, value in fields.items():
+        setattr(schedule, name, to_json_value(value) if name in ("input_data", "nodes_input_masks") else value)
+    schedule.cron = schedule.cron.strip()
+    read_zone(schedule.timezone)
+    if bool(schedule.cron) == (schedule.run_at is not None):
+        raise TimingInvalidError("A schedule has either a cron expression or one time (run_at).")
+    if schedule.cron:
+        parse_cron(schedule.cron)
+    for name in ("run_at", "starts_at", "ends_at"):
+        moment = getattr(schedule, name)
+        if moment is not None and not _EARLIEST < moment < _LATEST:
+            raise TimingInvalidError(f"{name} must be a time before the year 3000.")
+    if schedule.starts_at and schedule.ends_at and schedule.ends_at < schedule.starts_at:
+        raise TimingInvalidError("The schedule ends before it begins.")
+    if schedule.run_at and (schedule.starts_at or schedule.ends_at):
+        raise TimingInvalidError("A schedule of one time (run_at) has no beginning or end besides.")
+
+
+def _aim(schedule: Schedule, *, now: datetime) -> None:
+    """Set the next due time: after now, and after what was decided about, should the clock have been set back."""
+    timing = schedule.timing
+    after = max(now, schedule.last_due) if schedule.last_due else now
+    schedule.next_due = timing.next_due(after)
+    if schedule.next_due is None and schedule.is_enabled:
+        raise TimingInvalidError(
+            "The time of the schedule (run_at) has passed." if schedule.run_at else "No time is due before its end."
+        )
+    schedule.next_start = timing.start_of(schedule.next_due) if schedule.next_due else None
+
+
+def _write(schedule: Schedule, *, now: datetime) -> None:
+    schedule.updated_at = now
+    describe(schedule)
+    schedule.save()

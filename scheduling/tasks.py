@@ -1,0 +1,48 @@
+"""What beat has workers do. A message is a hint: the rows say what is due."""
+
+from typing import Final
+from uuid import UUID
+
+import structlog
+from celery import shared_task
+from django.db import Error as DatabaseError
+
+from scheduling.checking import check_wanted
+from scheduling.firing import fire_due, start_waiting
+from scheduling.periodic_tasks import FIRE_TASK
+from scheduling.settling import settle_ended
+
+FIRE_BATCH: Final = 200
+LOOK_AFTER_BATCH: Final = 500
+
+logger = structlog.get_logger(__name__)
+
+
+@shared_task(name="scheduling.fire_due")
+def fire_batch() -> None:
+    """Start what is due of some schedules; others take others at the same time."""
+    try:
+        count = fire_due(limit=FIRE_BATCH)
+    except DatabaseError as error:
+        logger.warning("what is due stays due: the database can't be used", error=str(error).strip())
+        return
+    if count:
+        logger.info("schedules fired", count=count)
+
+
+@shared_task(name=FIRE_TASK)
+def fire(schedule_id: str) -> None:
+    """Start what is due of one schedule, if anything is: what its PeriodicTask says."""
+    fire_due(limit=1, schedule_id=UUID(schedule_id))
+
+
+@shared_task(name="scheduling.look_after")
+def look_after() -> None:
+    """Account for runs that have ended, start what waited for them, look at schedules whose graph has changed."""
+    try:
+        while settle_ended(limit=LOOK_AFTER_BATCH) == LOOK_AFTER_BATCH:
+            pass
+        start_waiting(limit=LOOK_AFTER_BATCH)
+        check_wanted(limit=LOOK_AFTER_BATCH)
+    except DatabaseError as error:
+        logger.warning("schedules will be looked after later: the database can't be used", error=str(error).strip())
