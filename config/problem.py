@@ -21,6 +21,7 @@ from config.idempotency import (
 from execution.exceptions import (
     ExecutionError,
     ExecutionNotFoundError,
+    ExecutionNotReplayableError,
     ExecutionNotResumableError,
     ReviewDecidedError,
     ReviewNotFoundError,
@@ -41,6 +42,7 @@ STATUSES: tuple[tuple[type[Exception], HTTPStatus], ...] = (
     (IdempotencyKeyInvalidError, HTTPStatus.BAD_REQUEST),
     (IdempotencyKeyReusedError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (RequestDataTooBig, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    (ExecutionNotReplayableError, HTTPStatus.CONFLICT),
     (GraphsError, HTTPStatus.BAD_REQUEST),
     (ExecutionError, HTTPStatus.BAD_REQUEST),
 )

@@ -17,16 +17,17 @@ from django.utils.safestring import SafeString
 
 from execution.admin_display import MAX_SHOWN, cut_text, link_to, name_node, show_value, show_values, tell_rest
 from execution.engine.statuses import Status
-from execution.exceptions import ReviewDecidedError
+from execution.exceptions import ExecutionError, ReviewDecidedError
 from execution.models import Execution, NodeExecution, Review
 from execution.pagination import KeyPaginator
 from execution.receipts import describe_receipt
 from execution.reporting import describe_activity, describe_version, find_outputs, with_measures
 from execution.searching import as_uuid, newest_keys, runs_matching
-from execution.services import decide_review, stop_execution
+from execution.services import decide_review, replay_execution, stop_execution
 from graphs.admin import LookOnly
 from graphs.blocks.contract import ERROR_PIN
 from graphs.blocks.registry import find_interface
+from graphs.exceptions import GraphsError
 from graphs.models import Node
 
 
@@ -44,7 +45,7 @@ class ExecutionAdmin(LookOnly, admin.ModelAdmin[Execution]):
     search_help_text = "The id of a run or a graph, a part of a graph's name, or the beginning of a user's name."
     search_fields = ["id"]
     fields: ClassVar[Any] = [
-        *("id", "graph", "user", "status", "activity", "simulate", "parent_shown", "error"),
+        *("id", "graph", "user", "status", "activity", "simulate", "parent_shown", "origin_shown", "error"),
         *("created_at", "started_at", "ended_at", "took", "nodes_walltime", "nodes_cputime"),
         *("opened", "unfinished", "node_count", "node_error_count"),
         *("inputs_shown", "masks_shown", "outputs_shown", "warnings_shown", "node_executions_shown"),
@@ -95,6 +96,11 @@ class ExecutionAdmin(LookOnly, admin.ModelAdmin[Execution]):
     def parent_shown(self, run: Execution) -> str:
         """Lead to the node execution that waits for a sub-run."""
         return link_to(NodeExecution, run.parent_id, str(run.parent_id)) if run.parent_id else ""
+
+    @admin.display(description="replays")
+    def origin_shown(self, run: Execution) -> str:
+        """Lead to the run that it replays."""
+        return link_to(Execution, run.origin_id, str(run.origin_id)) if run.origin_id else ""
 
     @admin.display(description="inputs")
     def inputs_shown(self, run: Execution) -> SafeString:
@@ -147,14 +153,31 @@ class NodeExecutionAdmin(LookOnly, admin.ModelAdmin[NodeExecution]):
     list_select_related = ["execution__user", "execution__graph_version"]
     ordering = ["-id"]
     sortable_by = ["id"]
+    actions = ["replay"]
     search_help_text = "The id of a node execution, a run or a graph, a part of a graph's name, or of a user's."
     search_fields = ["id"]
     fields: ClassVar[Any] = [
-        *("id", "run_shown", "node_shown", "ordinal", "status", "attempt", "waits", "error_shown", "log"),
+        *("id", "run_shown", "node_shown", "ordinal", "status", "attempt", "waits", "reused_from", "error_shown"),
+        "log",
         *("opened_at", "queued_at", "started_at", "ended_at", "walltime", "cputime", "wake_at", "lease_until"),
         *("inputs_shown", "later_inputs_shown", "outputs_shown", "sub_runs_shown"),
     ]
     readonly_fields = fields
+
+    def has_replay_permission(self, request: HttpRequest) -> bool:
+        """Return whether the user may start runs for others."""
+        return request.user.has_perm("execution.add_execution")
+
+    @admin.action(description="Replay the run from here", permissions=["replay"])
+    def replay(self, request: HttpRequest, rows: QuerySet[NodeExecution]) -> None:
+        """Start a new run for each row, which runs that row again and what follows from it."""
+        for key, execution_id in rows.order_by("id").values_list("pk", "execution_id"):
+            try:
+                run = replay_execution(execution_id=execution_id, node_execution_id=key)
+            except (ExecutionError, GraphsError) as error:
+                self.message_user(request, f"{key}: {error}", messages.WARNING)
+            else:
+                self.message_user(request, f"{key} is replayed by the run {run.pk}.", messages.SUCCESS)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[NodeExecution]:
         """Return the rows with the block of each one's node."""

@@ -37,6 +37,14 @@ class ExecutionNotResumableError(ExecutionError):
     """The run has completed, or another run decides about it."""
 
 
+class ExecutionNotReplayableError(ExecutionError):
+    """The run has not ended, or the node execution has never been ready to run."""
+
+
+class ReplayInvalidError(ExecutionError):
+    """The version of the graph is older than the run's, or doesn't have the node."""
+
+
 class ReviewNotFoundError(ExecutionError):
     """There is no such question, or it was asked by somebody else's run."""
 

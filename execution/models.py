@@ -60,6 +60,12 @@ class Execution(models.Model):
     root = models.ForeignKey("self", on_delete=models.CASCADE, null=True, related_name="descendants")
     depth = models.PositiveSmallIntegerField(default=0)
 
+    # A replay: the run that it replays (null if that was pruned), and from which of its node executions.
+    origin = models.ForeignKey(
+        "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="replays", db_index=False
+    )
+    origin_node_execution_id = models.UUIDField(null=True, blank=True)
+
     unfinished = models.PositiveIntegerField(default=0)
     opened = models.PositiveIntegerField(default=0)
     resumptions = models.PositiveIntegerField(default=0, db_default=0)
@@ -98,6 +104,8 @@ class Execution(models.Model):
                 condition=Q(status__in=["QUEUED", "RUNNING"]) & (Q(max_duration__gt=0) | Q(idle_limit__gt=0)),
                 name="execution_with_time_limits",
             ),
+            # Pruning: replays of runs that go.
+            models.Index(fields=["origin"], condition=Q(origin__isnull=False), name="execution_replays"),
         ]
         constraints = [
             models.UniqueConstraint(
@@ -122,7 +130,8 @@ class NodeExecution(models.Model):
     is drawn by the attempt that claimed it: only who holds it may record. `waits` counts the suspensions that it has
     gone into, `losses` the attempts whose worker was lost. `queue` is where its messages go, `worker` who claimed it
     last, at `claimed_at`; `started_at` is when it was first claimed. One that is QUEUED and `held_back` has no message
-    yet: its run has enough of them in the broker.
+    yet: its run has enough of them in the broker. `reused_from` is the node execution of the origin (there may be none
+    any more) whose outputs a replay has taken over instead of running it.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -149,6 +158,7 @@ class NodeExecution(models.Model):
     walltime = models.FloatField(default=0.0, db_default=0.0)
     cputime = models.FloatField(default=0.0, db_default=0.0)
     log = models.TextField(blank=True, default="", db_default="")
+    reused_from = models.UUIDField(null=True, blank=True)
 
     class Meta:
         ordering = ["id"]
@@ -259,13 +269,19 @@ class NodeInput(models.Model):
 
 
 class Output(models.Model):
-    """What a node execution emitted, numbered from 0. A repeated attempt doesn't write a position again."""
+    """What a node execution emitted, numbered from 0. A repeated attempt doesn't write a position again.
+
+    `recorded_at` never goes back within a run: its row is locked when something is recorded.
+    """
 
     pk = models.CompositePrimaryKey("node_execution_id", "position")
     node_execution = models.ForeignKey(NodeExecution, on_delete=models.CASCADE, related_name="outputs", db_index=False)
     position = models.PositiveIntegerField()
     pin = models.TextField()
     value = OrderedJSONField(null=True)
+    recorded_at = models.DateTimeField(
+        db_default=models.Func(function="clock_timestamp", output_field=models.DateTimeField())
+    )
 
 
 class StaticValue(models.Model):

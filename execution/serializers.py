@@ -60,6 +60,24 @@ class StartSerializer(serializers.Serializer[Any]):
         return {**attrs, "input_data": other_name or attrs["input_data"]}
 
 
+class ReplaySerializer(serializers.Serializer[Any]):
+    """From where on a run is replayed."""
+
+    node_execution_id = serializers.UUIDField(
+        help_text="It runs again, and so does all that follows from it. Other completed node executions are reused."
+    )
+    graph_version = serializers.IntegerField(
+        required=False, min_value=1, help_text="The version to run: that of the run, or a newer one."
+    )
+
+
+class OriginSerializer(serializers.Serializer[Execution]):
+    """What a run replays."""
+
+    graph_exec_id = serializers.UUIDField(source="origin_id")
+    node_exec_id = serializers.UUIDField(source="origin_node_execution_id")
+
+
 class StatsSerializer(serializers.Serializer[Any]):
     """What a run took. Times are in seconds, the cost is in credits."""
 
@@ -84,6 +102,9 @@ class ExecutionSerializer(serializers.ModelSerializer[Execution]):
     parent_node_exec_id = serializers.UUIDField(
         source="parent_id", allow_null=True, help_text="Of a sub-run: the node execution that waits for it."
     )
+    origin = serializers.SerializerMethodField(
+        help_text="Of a replay: the run that it replays, and from which node execution on; null once that was pruned."
+    )
     stats = serializers.SerializerMethodField()
 
     class Meta:
@@ -96,6 +117,7 @@ class ExecutionSerializer(serializers.ModelSerializer[Execution]):
             "status",
             "dry_run",
             "parent_node_exec_id",
+            "origin",
             "created_at",
             "started_at",
             "ended_at",
@@ -106,6 +128,11 @@ class ExecutionSerializer(serializers.ModelSerializer[Execution]):
     def get_status(self, run: Execution) -> str:
         """Return how it stands."""
         return show_run_status(run)
+
+    @extend_schema_field(OriginSerializer(allow_null=True))
+    def get_origin(self, run: Execution) -> dict[str, Any] | None:
+        """Return what it replays."""
+        return dict(OriginSerializer(run).data) if run.origin_id else None
 
     @extend_schema_field(StatsSerializer)
     def get_stats(self, run: Execution) -> dict[str, Any]:
@@ -144,6 +171,9 @@ class NodeExecutionSerializer(serializers.ModelSerializer[NodeExecution]):
     )
     error = serializers.SerializerMethodField()
     sub_executions = serializers.SerializerMethodField(help_text="The sub-runs that it started.")
+    reused_from = serializers.UUIDField(
+        allow_null=True, help_text="Of a replay: the node execution whose outputs it has taken over; it has not run."
+    )
     past_attempts = PastAttemptSerializer(many=True, help_text="Attempts that failed, were lost or were handed back.")
     log = serializers.SerializerMethodField()
     next_attempt_at = serializers.SerializerMethodField(help_text="When it goes on: its next attempt, or its timer.")
@@ -167,6 +197,7 @@ class NodeExecutionSerializer(serializers.ModelSerializer[NodeExecution]):
             "output_count",
             "error",
             "sub_executions",
+            "reused_from",
             "attempt",
             "losses",
             "worker",

@@ -1,16 +1,17 @@
 """What a user can do with runs."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 
-from execution.exceptions import ExecutionNotFoundError, MasksInvalidError, ReviewDecidedError
+from execution.exceptions import ExecutionNotFoundError, MasksInvalidError, ReplayInvalidError, ReviewDecidedError
 from execution.models import Execution, OnError, Review
-from execution.planning import load_plan
+from execution.planning import GraphPlan, load_plan
 from execution.simulation import complete_inputs
+from execution.store.replaying import Origin, start_replay
 from execution.store.resuming import resume_run
 from execution.store.runs import wake
 from execution.store.starting import Order, start_run
@@ -20,7 +21,9 @@ from execution.tasks import revoke, send
 from execution.values import to_json_value
 from graphs.blocks.contract import Decision
 from graphs.models import GraphVersion
-from graphs.services import check_runnable
+from graphs.services import check_runnable, get_version
+
+T = TypeVar("T")
 
 Masks = Mapping[str, Mapping[str, Any]]
 
@@ -95,6 +98,47 @@ def resume_execution(*, execution_id: UUID) -> Execution:
         raise ExecutionNotFoundError(f"There is no execution {execution_id}.")
     transaction.on_commit(lambda: send(ready))
     return Execution.objects.get(pk=execution_id)
+
+
+def replay_execution(*, execution_id: UUID, node_execution_id: UUID, version: int | None = None) -> Execution:
+    """Start a new run that repeats one that has ended from a node execution on, and reuses the outputs before it.
+
+    `version`: the version of the graph, which may be newer than the run's; the run's, unless it is given.
+    Raises `ExecutionNotFoundError`, `ExecutionNotReplayableError`, `ReplayInvalidError`, `GraphNotFoundError`, and
+    what `start_execution` raises.
+    """
+    origin = Execution.objects.select_related("graph_version", "user").filter(pk=execution_id).first()
+    if origin is None:
+        raise ExecutionNotFoundError(f"There is no execution {execution_id}.")
+    old = origin.graph_version
+    wanted = get_version(user=origin.user, graph_id=old.graph_id, version=old.version if version is None else version)
+    if wanted.version < old.version:
+        raise ReplayInvalidError(f"The run is one of version {old.version}: version {wanted.version} is older.")
+    graph, old_graph = load_plan(wanted.pk), load_plan(old.pk)
+    nodes = {str(key) for key in graph.plan.nodes}
+    masks = {key: mask for key, mask in origin.nodes_input_masks.items() if key in nodes}
+    check_runnable(version=wanted, masks=_masked_pins(masks), simulate=origin.simulate)
+    inputs = {name: value for name, value in origin.input_data.items() if name in graph.input_nodes()}
+    order = Order(
+        user_id=origin.user_id,
+        graph=graph,
+        input_data=complete_inputs(graph, inputs, masks=masks, mocks=origin.mocks) if origin.simulate else inputs,
+        masks=masks,
+        simulate=origin.simulate,
+        mocks=origin.mocks,
+        max_duration=_unless_of_graph(origin.max_duration, old_graph, "max_duration"),
+        on_error=_unless_of_graph(OnError(origin.on_error), old_graph, "on_error"),
+    )
+    started = start_replay(
+        order, Origin(execution_id=execution_id, node_execution_id=node_execution_id, graph=old_graph)
+    )
+    transaction.on_commit(lambda: send(started.ready))
+    return Execution.objects.get(pk=started.execution_id)
+
+
+def _unless_of_graph(asked: T, graph: GraphPlan, setting: str) -> T | None:
+    """Return what a run was asked for, unless its graph asks for that: then a newer version has the say."""
+    return None if asked == graph.settings.get(setting) else asked
 
 
 def decide_review(*, user: AbstractBaseUser, review: Review, approved: bool, data: Any, message: str = "") -> Review:

@@ -35,6 +35,11 @@ urlpatterns = [
         views.ResumeView.as_view(),
         name="resume",
     ),
+    path(
+        "graphs/<uuid:graph_id>/executions/<uuid:execution_id>/replay",
+        views.ReplayView.as_view(),
+        name="replay",
+    ),
     path("executions", views.ExecutionsView.as_view(), name="executions"),
     path("reviews", views.ReviewsView.as_view(), name="reviews"),
     path("reviews/<uuid:review_id>/decide", views.DecideReviewView.as_view(), name="decide-review"),

@@ -23,10 +23,11 @@ from execution.serializers import (
     ExecutionDetailSerializer,
     ExecutionSerializer,
     NodeExecutionSerializer,
+    ReplaySerializer,
     ReviewSerializer,
     StartSerializer,
 )
-from execution.services import decide_review, resume_execution, start_execution, stop_execution
+from execution.services import decide_review, replay_execution, resume_execution, start_execution, stop_execution
 from graphs.services import get_graph, get_version
 
 
@@ -145,6 +146,27 @@ class ResumeView(APIView):
         resume_execution(execution_id=run.pk)
         resumed = reporting.get_run(execution_id=run.pk)
         return Response(ExecutionSerializer(resumed).data, status=status.HTTP_202_ACCEPTED)
+
+
+class ReplayView(APIView):
+    """Replaying a run."""
+
+    required_scopes = {"POST": "execute"}
+    idempotent_methods = ("POST",)
+
+    @extend_schema(request=ReplaySerializer, responses={202: ExecutionSerializer})
+    def post(self, request: Request, graph_id: UUID, execution_id: UUID) -> Response:
+        """Repeat a run that has ended from one of its node executions on, as a new run."""
+        run = reporting.get_run(user_id=_pk(request), graph_id=graph_id, execution_id=execution_id)
+        wanted = ReplaySerializer(data=request.data)
+        wanted.is_valid(raise_exception=True)
+        replay = replay_execution(
+            execution_id=run.pk,
+            node_execution_id=wanted.validated_data["node_execution_id"],
+            version=wanted.validated_data.get("graph_version"),
+        )
+        shown = reporting.get_run(execution_id=replay.pk)
+        return Response(ExecutionSerializer(shown).data, status=status.HTTP_202_ACCEPTED)
 
 
 class NodeExecutionsView(generics.ListAPIView[NodeExecution]):

@@ -12,6 +12,7 @@ from execution.engine.dataflow import Deliveries, Emission, Firing, Masks, Sink,
 from execution.engine.ordering import Held, released, travels_at_once
 from execution.engine.outputs import ERROR_PIN, run_outputs
 from execution.engine.plan import Plan, PlanNode
+from execution.engine.rehearsal import Played, Rehearsal
 from execution.engine.statuses import ENDED, UNFINISHED, Status
 
 Behaviour = Callable[[PlanNode, Mapping[str, Any]], Iterable[tuple[str, Any]]]
@@ -57,6 +58,20 @@ class Machine:
         for firing in started.firings:
             self._sinks[firing.node_id] = Sink(opened=1, waiting=[] if firing.is_ready else [firing])
         self._apply(started)
+
+    def take_over(self, rehearsal: Rehearsal) -> None:
+        """Go on from where a rehearsal of this plan has come to, instead of from the start."""
+        self._sinks = rehearsal.sinks
+        self.outputs = list(rehearsal.outputs)
+        self.steps = {
+            key: Step(
+                firing=Firing(node_id=played.node_id, ordinal=played.ordinal, pins=set(played.inputs)),
+                inputs=dict(played.inputs),
+                status=_stands(played),
+                emitted=list(played.emitted),
+            )
+            for key, played in rehearsal.played.items()
+        }
 
     @property
     def runnable(self) -> list[Key]:
@@ -122,3 +137,9 @@ class Machine:
                 step.status = Status.QUEUED
         if len(self.steps) > self._limit:
             self.status = Status.FAILED
+
+
+def _stands(played: Played) -> Status:
+    if played.has_ended:
+        return Status.COMPLETED
+    return Status.QUEUED if played.is_ready else Status.INCOMPLETE

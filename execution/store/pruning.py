@@ -1,7 +1,8 @@
 """Deleting runs that ended long ago, with all rows that hang on them.
 
-A run goes as a tree: with its sub-runs, or not at all. Only runs whose whole tree has ended are touched, and whoever
-holds one of them (to resume it, or to prune as well) is passed over.
+A run goes as a tree: with its sub-runs, or not at all. Its replays stay, and no longer say what they replayed. Only
+runs whose whole tree has ended are touched, and whoever holds one of them (to resume it, or to prune as well) is passed
+over.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -56,6 +57,7 @@ OF_RUNS: Final = (
 )
 
 _DELETES = (
+    "UPDATE execution_execution SET origin_id = NULL, origin_node_execution_id = NULL WHERE origin_id = ANY(%(runs)s)",
     *(
         f"DELETE FROM {table} t USING execution_nodeexecution n"  # noqa: S608 - made of constants
         " WHERE n.execution_id = ANY(%(runs)s) AND t.node_execution_id = n.id"

@@ -1,6 +1,6 @@
 """Making a run: its row and its first node executions, in one transaction."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -52,13 +52,21 @@ class Started:
     has_ended: bool
 
 
-def start_run(order: Order) -> Started:
-    """Create a run and the executions of its starting nodes. Raises `InputsUnknownError`."""
+InputsOf = Mapping[UUID, Mapping[str, Any]]
+
+
+def open_starting_nodes(run: LockedRun, inputs_of: InputsOf) -> None:
+    """Begin a run with the executions of its starting nodes; `inputs_of` is what its INPUT nodes get."""
+    write_deliveries(run, start(run.graph.plan, inputs_of=inputs_of, masks=run.masks), {})
+
+
+def start_run(order: Order, *, begin: Callable[[LockedRun, InputsOf], None] = open_starting_nodes) -> Started:
+    """Create a run and what it begins with. Raises `InputsUnknownError`."""
     inputs_of = _place_inputs(order)
     execution_id = new_id()
     with one_transaction() as batch:
         run = _insert(batch, order, execution_id)
-        write_deliveries(run, start(run.graph.plan, inputs_of=inputs_of, masks=run.masks), {})
+        begin(run, inputs_of)
         if run.admitted and may_exceed_window(run.unfinished, queues=settings.RUN_WINDOW):
             run.release_next()
         save_run(run)

@@ -38,7 +38,7 @@ from execution.models import (
 from execution.pruning import Retention, count, prune
 from execution.retention import PRUNING_LOCK, Pruner
 from execution.run_files import FilesOfRun
-from execution.services import start_execution, stop_execution
+from execution.services import replay_execution, start_execution, stop_execution
 from execution.store.pruning import NO_ID, OF_NODE_EXECUTIONS, OF_RUNS, OldRuns, lock_prunable
 from execution.store.sessions import open_session
 from graphs.services import import_graph
@@ -105,6 +105,7 @@ def _rename(run: Execution, by: timedelta) -> None:
         for table in OF_RUNS:
             cursor.execute(f"UPDATE {table} SET execution_id = %s WHERE execution_id = %s", [new, old])  # noqa: S608
         cursor.execute("UPDATE execution_execution SET root_id = %s WHERE root_id = %s", [new, old])
+        cursor.execute("UPDATE execution_execution SET origin_id = %s WHERE origin_id = %s", [new, old])
         cursor.execute("UPDATE execution_execution SET id = %s WHERE id = %s", [new, old])
     run.pk = new
 
@@ -167,6 +168,22 @@ def test_no_kind_of_row_is_left_behind(user: User, drain: Drain) -> None:
     prune(OLD)
 
     assert [model.__name__ for model in TABLES if model.objects.exists()] == []
+
+
+def test_a_replay_stays_when_its_origin_goes(user: User, drain: Drain) -> None:
+    origin = run_to_its_end(user, drain, ECHO)
+    chosen = NodeExecution.objects.filter(execution=origin).order_by("-id")[0]
+    replay = replay_execution(execution_id=origin.pk, node_execution_id=chosen.pk)
+    drain.run()
+    assert (replay.origin_id, replay.origin_node_execution_id) == (origin.pk, chosen.pk)
+    age(origin)
+
+    pruned = prune(OLD)
+
+    assert (pruned.runs, exists(origin)) == (1, False)
+    replay.refresh_from_db()
+    assert (replay.status, replay.origin_id, replay.origin_node_execution_id) == (Status.COMPLETED, None, None)
+    assert RunOutput.objects.filter(execution=replay).count() == 1
 
 
 def test_every_table_that_hangs_on_runs_is_known() -> None:
