@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
+from bench.fibonacci import fibonacci
 from graphs.blocks.contract import Block, BlockContext, BlockInputs, BlockOutputs, Example, Yielded
 
 
@@ -38,6 +39,12 @@ class NoOpBlock(Block[NoOpInputs]):
     def run(self, inputs: NoOpInputs, context: BlockContext) -> Iterator[Yielded]:
         """Emit."""
         yield "value", inputs.value
+
+
+class StampOutputs(BlockOutputs):
+    """When it was."""
+
+    stamp: dict[str, Any] = Field(description="`value`: what came in; `seen`: the time (seconds since 1970).")
 
 
 class FibInputs(BlockInputs):
@@ -85,17 +92,32 @@ class WaitBlock(Block[WaitInputs]):
         yield "value", inputs.value
 
 
+class StampBlock(Block[NoOpInputs]):
+    """Tells when it ran."""
+
+    id = "6c1d2f0a-93f5-4a4b-8d0e-5be5b1f4c006"
+    name = "StampBlock"
+    description = "Emits what came in, and the time."
+    Inputs = NoOpInputs
+    Outputs = StampOutputs
+    examples = (Example(inputs={"value": 1}, outputs=(("stamp", lambda stamp: stamp["seen"] > stamp["value"]),)),)
+
+    def run(self, inputs: NoOpInputs, context: BlockContext) -> Iterator[Yielded]:
+        """Look at the clock, emit."""
+        yield "stamp", {"value": inputs.value, "seen": time.time()}
+
+
 class StreamInputs(BlockInputs):
     """How many, and how fast."""
 
-    count: int = Field(default=100, ge=0, description="How many numbers to emit.")
+    count: int = Field(default=100, ge=0, description="How many values to emit.")
     first_pause: float = Field(default=0.0, ge=0, description="How long (seconds) to go on after the first one.")
 
 
 class StreamOutputs(BlockOutputs):
-    """Numbers, and what they cost."""
+    """Times, and what it took to emit them."""
 
-    value: int = Field(description="0, 1, 2, …, each when it is there.")
+    value: float = Field(description="When it was emitted (seconds since 1970).")
     peak_kib: int = Field(description="The most memory (KiB) that the process has had so far; last of all.")
 
 
@@ -104,15 +126,17 @@ class StreamBlock(Block[StreamInputs]):
 
     id = "6c1d2f0a-93f5-4a4b-8d0e-5be5b1f4c004"
     name = "StreamBlock"
-    description = "Emits numbers one after the other."
+    description = "Emits many times, one after the other."
     Inputs = StreamInputs
     Outputs = StreamOutputs
-    examples = (Example(inputs={"count": 1}, outputs=(("value", 0), ("peak_kib", lambda kib: kib >= 0))),)
+    examples = (
+        Example(inputs={"count": 1}, outputs=(("value", lambda now: now > 0), ("peak_kib", lambda kib: kib > 0))),
+    )
 
     def run(self, inputs: StreamInputs, context: BlockContext) -> Iterator[Yielded]:
         """Emit, now and then."""
         for number in range(inputs.count):
-            yield "value", number
+            yield "value", time.time()
             if number == 0:
                 time.sleep(inputs.first_pause)
         yield "peak_kib", _peak_kib()
@@ -143,11 +167,6 @@ class EndlessBlock(Block[EndlessInputs]):
                 time.sleep(1000)
         finally:
             Path(f"{inputs.mark}.ended").touch()
-
-
-def fibonacci(n: int) -> int:
-    """Return the n-th Fibonacci number, the slow way."""
-    return n if n < 2 else fibonacci(n - 1) + fibonacci(n - 2)
 
 
 def _peak_kib() -> int:

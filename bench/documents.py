@@ -4,8 +4,9 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from bench.blocks import NoOpBlock
+from bench.blocks import NoOpBlock, StreamBlock
 from bench.shapes import Shape
+from graphs.blocks.registry import get_block
 from graphs.document import GraphDocument, LinkDocument, NodeDocument
 
 
@@ -33,4 +34,22 @@ def write_document(
         for node in range(shape.size)
     ]
     settings = {"max_node_executions": max(10_000, 2 * shape.size)}
-    return GraphDocument(name=shape.name, nodes=tuple(nodes), links=tuple(links), settings=settings)
+    name = f"{shape.name} of {get_block(block_id).name}"
+    return GraphDocument(name=name, nodes=tuple(nodes), links=tuple(links), settings=settings)
+
+
+def write_stream(*, count: int, first_pause: float, successor: str | None) -> GraphDocument:
+    """Return a node that emits `count` values, the first one `first_pause` seconds before the others.
+
+    `successor`: the block of a node that each value goes to, if any.
+    """
+    name = f"stream of {count}" + (" with a successor" if successor else "")
+    source, sink = (uuid.uuid5(uuid.NAMESPACE_OID, f"{name} {place}") for place in ("source", "sink"))
+    constants = {"count": count, "first_pause": first_pause}
+    nodes = [NodeDocument(id=source, block_id=StreamBlock.id, input_default=constants)]
+    links = []
+    if successor is not None:
+        nodes.append(NodeDocument(id=sink, block_id=successor))
+        link_id = uuid.uuid5(source, "link")
+        links.append(LinkDocument(id=link_id, source_id=source, source_name="value", sink_id=sink, sink_name="value"))
+    return GraphDocument(name=name, nodes=tuple(nodes), links=tuple(links))

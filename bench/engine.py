@@ -9,15 +9,17 @@ from uuid import UUID
 from django.contrib.auth.models import User
 from psycopg import Connection
 
-from bench.contender import RunFailedError
+from bench.blocks import FibBlock, NoOpBlock
+from bench.contender import FIB_NUMBER, RunFailedError, Work
 from bench.documents import write_document
 from bench.shapes import Shape
 from execution.engine.statuses import ENDED, Status
-from execution.models import Execution
+from execution.models import Execution, Output
 from execution.services import start_execution
 from execution.store.sessions import open_session
 from execution.store.trees import ENDED_CHANNEL
 from execution.workers import WorkerProcesses
+from graphs.blocks.contract import ERROR_PIN
 from graphs.document import GraphDocument
 from graphs.models import GraphVersion
 from graphs.services import create_graph
@@ -33,7 +35,7 @@ class Engine:
     name = "engine"
 
     def __init__(self, user: User) -> None:
-        self._user = user
+        self.user = user
         self._workers = WorkerProcesses(concurrency=PROCESSES)
         self._ends: Connection[Any] | None = None
         self._versions: dict[str, GraphVersion] = {}
@@ -55,13 +57,14 @@ class Engine:
         """Return the main process of each worker."""
         return {kind: process.pid for kind, process in zip(("cpu", "io"), self._workers.processes, strict=True)}
 
-    def can_run(self, _shape: Shape) -> bool:
+    def can_run(self, shape: Shape, *, work: Work = Work.NO_OP) -> bool:
         """Say yes: any graph without cycles, and others too."""
+        del shape, work
         return True
 
-    def run(self, shape: Shape, *, runs: int = 1) -> float:
-        """Run no-ops; RunFailedError if one run doesn't COMPLETE with every node executed once."""
-        version = self.save(write_document(shape))
+    def run(self, shape: Shape, *, runs: int = 1, work: Work = Work.NO_OP) -> float:
+        """Run it; RunFailedError if one run doesn't COMPLETE with every node executed once."""
+        version = self.save(_document(shape, work))
         began = time.perf_counter()
         ids = [self.start(version).pk for _ in range(runs)]
         self.await_ends(ids)
@@ -69,15 +72,15 @@ class Engine:
         check_runs(ids, nodes=shape.size)
         return seconds
 
-    def save(self, document: GraphDocument) -> GraphVersion:
-        """Return the saved graph of this name; the first time it is saved."""
-        if document.name not in self._versions:
-            self._versions[document.name] = create_graph(owner=self._user, document=document)
+    def save(self, document: GraphDocument, *, again: bool = False) -> GraphVersion:
+        """Return the saved graph of this name; the first time, or if asked to do it `again`, it is saved."""
+        if again or document.name not in self._versions:
+            self._versions[document.name] = create_graph(owner=self.user, document=document)
         return self._versions[document.name]
 
     def start(self, version: GraphVersion) -> Execution:
         """Start a run as the API does."""
-        return start_execution(user=self._user, version=version, input_data={})
+        return start_execution(user=self.user, version=version, input_data={})
 
     def await_ends(self, execution_ids: Collection[UUID]) -> None:
         """Return when all runs have ended, told by the database; RunFailedError if that takes too long.
@@ -95,6 +98,12 @@ class Engine:
                 raise RunFailedError(f"{len(waiting)} runs have not ended after {DEADLINE_SECONDS:.0f} s.")
 
 
+def _document(shape: Shape, work: Work) -> GraphDocument:
+    if work is Work.FIB:
+        return write_document(shape, block_id=FibBlock.id, constants={"n": FIB_NUMBER})
+    return write_document(shape, block_id=NoOpBlock.id)
+
+
 def check_runs(execution_ids: Iterable[UUID], *, nodes: int) -> None:
     """Make sure that what was measured was done: RunFailedError otherwise."""
     ids = list(execution_ids)
@@ -104,5 +113,10 @@ def check_runs(execution_ids: Iterable[UUID], *, nodes: int) -> None:
         if run.status != Status.COMPLETED or run.node_count != nodes or run.node_error_count:
             raise RunFailedError(
                 f"The run {run.pk} is {run.status} with {run.node_count} of {nodes} nodes,"
-                f" {run.node_error_count} failed: {run.error}"
+                f" {run.node_error_count} failed: {run.error or _first_error(run)}"
             )
+
+
+def _first_error(run: Execution) -> str:
+    values = Output.objects.filter(node_execution__execution=run, pin=ERROR_PIN).values_list("value", flat=True)
+    return str(values.first())

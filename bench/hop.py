@@ -6,7 +6,7 @@ from typing import Final
 from bench.engine import Engine
 from bench.samples import Summary, ratio, summarize
 from bench.session import Session, postgres_log
-from bench.shapes import chain
+from bench.shapes import Shape, chain
 from bench.statements import Statement, StatementLog, statements_logged
 from config.supervisor import print_line
 from execution.store.sessions import open_session
@@ -31,13 +31,13 @@ def compare_hops(session: Session, *, repeats: int) -> None:
         print_line(f"{name}: {_describe(summarize(seconds_of))}")
         print_line("    per node: " + _describe_costs(costs[name]))
     print_line(f"hop_vs_celery: {ratio(samples['engine'], samples.get('celery', [])) or float('nan'):.2f}")
-    _print_statements(trace(session.engine), nodes=LENGTH)
+    _print_statements(trace(session.engine, shape), nodes=LENGTH)
 
 
-def trace(engine: Engine) -> StatementLog:
+def trace(engine: Engine, shape: Shape) -> StatementLog:
     """Return the statements of one run, which is not timed."""
     with open_session() as own, statements_logged(own, log=postgres_log()) as logged:
-        engine.run(chain(LENGTH))
+        engine.run(shape)
     return logged
 
 

@@ -1,6 +1,7 @@
 """`python -m bench.run SUITE …`: one benchmark, in the folder and with the settings that `bench` gives it."""
 
 import argparse
+import os
 import sys
 
 import django
@@ -8,32 +9,58 @@ import django
 django.setup()
 
 from bench.contender import RunFailedError  # noqa: E402
-from bench.hop import compare_hops  # noqa: E402
-from bench.session import open_session  # noqa: E402
+from bench.hop import compare_hops, trace  # noqa: E402
+from bench.options import parse  # noqa: E402
+from bench.profiling import profiled  # noqa: E402
+from bench.ratios import compute_ratios  # noqa: E402
+from bench.report import other_table, ratio_table, time_table, write_page, write_results  # noqa: E402
+from bench.session import Session, open_session  # noqa: E402
+from bench.shapes import chain, read_shapes  # noqa: E402
+from bench.suite import run_suite  # noqa: E402
+from bench.surroundings import describe  # noqa: E402
+from bench.workloads import Suite  # noqa: E402
 from config.startup import STARTUP_ERRORS  # noqa: E402
+from config.supervisor import print_line  # noqa: E402
 from execution.workers import WorkersNotReadyError  # noqa: E402
-
-SUITES = ("hop",)
 
 
 def main(arguments: list[str]) -> int:
     """Measure; return 1 with a sentence if that wasn't possible."""
     options = parse(arguments)
     try:
-        with open_session(peers=("celery",)) as session:
-            compare_hops(session, repeats=options.repeats)
+        with open_session(peers=options.peers) as session:
+            if options.profile:
+                profiled(session.engine, folder=options.profile, shape=chain(400))
+            elif options.suite is Suite.HOP:
+                compare_hops(session, repeats=options.repeats)
+            else:
+                _run(session, options)
     except (*STARTUP_ERRORS, RunFailedError, WorkersNotReadyError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0
 
 
-def parse(arguments: list[str]) -> argparse.Namespace:
-    """Return the options."""
-    parser = argparse.ArgumentParser(prog="python -m bench")
-    parser.add_argument("suite", nargs="?", choices=SUITES, default="hop")
-    parser.add_argument("--repeats", type=int, default=5, help="how often each is measured (default: 5)")
-    return parser.parse_args(arguments)
+def _run(session: Session, options: argparse.Namespace) -> None:
+    surroundings = describe()
+    results = run_suite(
+        session, options.suite, repeats=options.repeats, traces=read_shapes(options.workflows), only=options.only
+    )
+    ratios = compute_ratios(results)
+    for table in (time_table(results), other_table(results), ratio_table(ratios)):
+        print_line(f"\n{table}")
+    if options.only:
+        print_line("\nNothing was written: only a part was measured.")
+        return
+    shape = chain(40)
+    write_results(
+        results,
+        suite=options.suite,
+        surroundings=surroundings | {"load_after": round(os.getloadavg()[0], 2)},
+        ratios=ratios,
+        statements={shape.name: (trace(session.engine, shape), shape.size)},
+    )
+    write_page(results, suite=options.suite, surroundings=surroundings, ratios=ratios)
 
 
 if __name__ == "__main__":

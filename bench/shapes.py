@@ -58,6 +58,11 @@ def fan_out(width: int) -> Shape:
     return Shape(name=f"fan-{width}", size=width + 2, links=tuple(links))
 
 
+def apart(size: int) -> Shape:
+    """Return nodes that have nothing to do with each other."""
+    return Shape(name=f"apart-{size}", size=size, links=())
+
+
 def stencil(*, width: int, steps: int) -> Shape:
     """Return Task Bench's one-dimensional stencil: each point waits for itself and its two neighbours."""
     return _grid("stencil", width=width, steps=steps, before=lambda _step, point: (point - 1, point, point + 1))

@@ -10,7 +10,8 @@ from uuid import uuid4
 
 from celery import chain, chord, group
 
-from bench.peers.celery_tasks import app, hop, join, no_op, redis
+from bench.contender import FIB_NUMBER, Work
+from bench.peers.celery_tasks import app, fib, hop, join, no_op, redis
 from bench.peers.serving import Request, serve
 
 PROCESSES = 2
@@ -38,7 +39,9 @@ def main() -> None:
 
 
 def run(request: Request) -> float:
-    """Run chains or fan-outs; ValueError for another shape."""
+    """Run chains, fan-outs or work without links; ValueError for another shape."""
+    if request.work == Work.FIB:
+        return _run_apart(request)
     if request.is_chain:
         return _run_chains(request)
     if request.is_fan_out:
@@ -64,6 +67,13 @@ def _run_fan_outs(request: Request) -> float:
         for _ in range(request.runs)
     ]
     for result in [canvas.apply_async() for canvas in canvases]:
+        result.get(timeout=DEADLINE_SECONDS)
+    return time.perf_counter() - began
+
+
+def _run_apart(request: Request) -> float:
+    began = time.perf_counter()
+    for result in [fib.delay(FIB_NUMBER) for _ in range(request.size * request.runs)]:
         result.get(timeout=DEADLINE_SECONDS)
     return time.perf_counter() - began
 

@@ -8,6 +8,8 @@ import os
 from celery import Celery
 from redis import Redis
 
+from bench.fibonacci import fibonacci
+
 URL = os.environ.get("BENCH_CELERY_URL", "redis://")
 
 app = Celery("bench", broker=URL, backend=URL)
@@ -29,6 +31,12 @@ def hop(left: int, done: str) -> None:
 def no_op(value: object = None) -> object:
     """Return what came in, as a result that a chord counts."""
     return value
+
+
+@app.task
+def fib(n: int) -> int:
+    """Return the n-th Fibonacci number, the slow way."""
+    return fibonacci(n)
 
 
 @app.task

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-from bench.contender import RunFailedError
+from bench.contender import RunFailedError, Work
 from bench.shapes import Shape
 from config.local import BASE_DIR
 from execution.workers import die_with_parent
@@ -29,7 +29,7 @@ class Peer:
         command: Sequence[str],
         environment: Mapping[str, str],
         log: Path,
-        suits: Callable[[Shape], bool] = lambda _shape: True,
+        suits: Callable[[Shape, Work], bool],
     ) -> None:
         self.name = name
         self._command = command
@@ -73,11 +73,11 @@ class Peer:
         """The main process. RuntimeError if it was never started."""
         return self._running.pid
 
-    def can_run(self, shape: Shape) -> bool:
+    def can_run(self, shape: Shape, *, work: Work = Work.NO_OP) -> bool:
         """Whether the peer has a way to run the shape."""
-        return self._suits(shape)
+        return self._suits(shape, work)
 
-    def run(self, shape: Shape, *, runs: int = 1) -> float:
+    def run(self, shape: Shape, *, runs: int = 1, work: Work = Work.NO_OP) -> float:
         """Ask the peer; RunFailedError with its words if it can't."""
         request = {
             "name": shape.name,
@@ -85,6 +85,7 @@ class Peer:
             "levels": shape.levels,
             "predecessors": shape.predecessors,
             "runs": runs,
+            "work": work,
         }
         if self._running.stdin is None:
             raise RuntimeError("The peer takes no requests.")

@@ -1,6 +1,7 @@
 """How a peer is asked to run something: a line of JSON each way. Only the standard library: peers have their own.
 
-In: {"name", "size", "levels", "predecessors", "runs"}. Out: {"ready": true} once, then {"seconds"} or {"error"}.
+In: {"name", "size", "levels", "predecessors", "runs", "work"}.
+Out: {"ready": true} once, then {"seconds"} or {"error"}.
 """
 
 import json
@@ -13,18 +14,24 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Request:
-    """A shape (see `bench.shapes`) and how many runs of it to start at once."""
+    """A shape (see `bench.shapes`) how many runs of it to start at once, and what its nodes do."""
 
     name: str
     size: int
     levels: list[list[int]]
     predecessors: list[list[int]]
     runs: int
+    work: str
 
     @property
     def is_chain(self) -> bool:
         """Whether each level has one node."""
         return len(self.levels) == self.size
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether no node waits for another."""
+        return len(self.levels) == 1
 
     @property
     def is_fan_out(self) -> bool:
