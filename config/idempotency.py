@@ -17,6 +17,7 @@ from typing import Any, Final
 from django.db import transaction
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
+from django.utils.deprecation import MiddlewareMixin
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -48,22 +49,27 @@ class AnsweredBeforeError(Exception):
         self.record = record
 
 
-class IdempotencyMiddleware:
+class IdempotencyMiddleware(MiddlewareMixin):
     """Commits what a view does and what it answers together."""
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
-        self._get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Pass the request on."""
-        return self._get_response(request)
 
     def process_view(
         self, request: HttpRequest, view: Callable[..., HttpResponse], args: Any, kwargs: Any
     ) -> HttpResponse | None:
-        """Answer in place of a view that takes the header, if it was sent."""
-        if HEADER not in request.headers or request.method not in _methods_of(getattr(view, "cls", None)):
-            return None
+        """Answer in place of a view that takes the header, if it was sent, or that has something to do afterwards.
+
+        That is its static `finish(request, response)`: called after the commit, it returns what is answered instead.
+        """
+        view_class = getattr(view, "cls", None)
+        finish = getattr(view_class, "finish", lambda _request, answer: answer)
+        if HEADER in request.headers and request.method in _methods_of(view_class):
+            return finish(request, self._answer_once(request, view, args, kwargs))  # type: ignore[no-any-return]
+        if hasattr(view_class, "finish"):
+            return finish(request, view(request, *args, **kwargs))  # type: ignore[no-any-return]
+        return None
+
+    def _answer_once(
+        self, request: HttpRequest, view: Callable[..., HttpResponse], args: Any, kwargs: Any
+    ) -> HttpResponse:
         with transaction.atomic():
             response = view(request, *args, **kwargs)
             record: IdempotencyRecord | None = getattr(request, _CLAIM, None)

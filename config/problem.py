@@ -20,13 +20,16 @@ from config.idempotency import (
 )
 from execution.exceptions import (
     ExecutionError,
+    ExecutionNotDeletableError,
     ExecutionNotFoundError,
     ExecutionNotReplayableError,
     ExecutionNotResumableError,
+    PresetNotFoundError,
     ReviewDecidedError,
     ReviewNotFoundError,
+    ShareLinkNotFoundError,
 )
-from graphs.exceptions import GraphNotFoundError, GraphsError, UnknownBlockError
+from graphs.exceptions import DocumentTooLargeError, GraphNotFoundError, GraphsError, UnknownBlockError
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -36,6 +39,9 @@ STATUSES: tuple[tuple[type[Exception], HTTPStatus], ...] = (
     (UnknownBlockError, HTTPStatus.NOT_FOUND),
     (ExecutionNotFoundError, HTTPStatus.NOT_FOUND),
     (ReviewNotFoundError, HTTPStatus.NOT_FOUND),
+    (PresetNotFoundError, HTTPStatus.NOT_FOUND),
+    (ShareLinkNotFoundError, HTTPStatus.NOT_FOUND),
+    (ExecutionNotDeletableError, HTTPStatus.CONFLICT),
     (ReviewDecidedError, HTTPStatus.CONFLICT),
     (ExecutionNotResumableError, HTTPStatus.CONFLICT),
     (KeyRefusedError, HTTPStatus.FORBIDDEN),
@@ -43,6 +49,7 @@ STATUSES: tuple[tuple[type[Exception], HTTPStatus], ...] = (
     (IdempotencyKeyReusedError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (RequestDataTooBig, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (ExecutionNotReplayableError, HTTPStatus.CONFLICT),
+    (DocumentTooLargeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (GraphsError, HTTPStatus.BAD_REQUEST),
     (ExecutionError, HTTPStatus.BAD_REQUEST),
 )

@@ -298,7 +298,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "ENUM_NAME_OVERRIDES": {
         "StatusEnum": "execution.serializers.STATUS_NAMES",
-        "ReviewStatusEnum": "execution.serializers.REVIEW_STATUS_NAMES",
+        "ReviewStatusEnum": "execution.review_serializers.REVIEW_STATUS_NAMES",
     },
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
 }

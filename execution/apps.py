@@ -1,5 +1,7 @@
 """The app that runs graphs."""
 
+from importlib import import_module
+
 from django.apps import AppConfig
 
 
@@ -8,3 +10,7 @@ class ExecutionConfig(AppConfig):
 
     name = "execution"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Connect what listens to the app of graphs."""
+        import_module("execution.deletion")

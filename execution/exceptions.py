@@ -45,6 +45,18 @@ class ReplayInvalidError(ExecutionError):
     """The version of the graph is older than the run's, or doesn't have the node."""
 
 
+class ExecutionNotDeletableError(ExecutionError):
+    """The run goes on, or goes with another."""
+
+
+class ShareLinkNotFoundError(ExecutionError):
+    """There is no such link, or it has ended."""
+
+
+class PresetNotFoundError(ExecutionError):
+    """There is no such preset, or it is somebody else's."""
+
+
 class ReviewNotFoundError(ExecutionError):
     """There is no such question, or it was asked by somebody else's run."""
 

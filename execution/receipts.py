@@ -12,7 +12,7 @@ _COUNTS = "Node executions that were stopped, by the status they had."
 class StoppedRunSerializer(serializers.Serializer[Any]):
     """One run of the tree."""
 
-    graph_exec_id = serializers.UUIDField(source="id")
+    graph_exec_id = serializers.UUIDField(source="id", help_text="The run's id.")
     parent_node_exec_id = serializers.UUIDField(
         source="parent_id", allow_null=True, help_text="Of a sub-run: the node execution that waited for it."
     )
@@ -28,13 +28,13 @@ class StoppedRunSerializer(serializers.Serializer[Any]):
 class ReceiptSerializer(serializers.Serializer[Receipt]):
     """What a stop did. Numbers are of the run and all runs below it, the cost is in credits."""
 
-    graph_exec_id = serializers.UUIDField(source="execution_id")
+    graph_exec_id = serializers.UUIDField(source="execution_id", help_text="The run's id.")
     status = serializers.CharField(help_text="TERMINATED, or how the run had ended before.")
     had_ended = serializers.BooleanField(help_text="The run had ended before: nothing was changed in it.")
     stopped = serializers.DictField(child=serializers.IntegerField(), help_text=_COUNTS)
-    completed = serializers.IntegerField()
-    failed = serializers.IntegerField()
-    cost = serializers.IntegerField()
+    completed = serializers.IntegerField(help_text="Node executions that had completed.")
+    failed = serializers.IntegerField(help_text="Node executions that had failed.")
+    cost = serializers.IntegerField(help_text="Credits.")
     runs = StoppedRunSerializer(many=True, help_text="The run, and those below it that were stopped with it.")
 
 

@@ -10,7 +10,7 @@ from rest_framework.reverse import reverse
 
 from execution.bounds import PAGE, Allowance, Hidden
 from execution.engine.statuses import Status
-from execution.models import Execution, NodeExecution, OnError, PastAttempt, Review
+from execution.models import MAX_LABEL_LENGTH, Execution, NodeExecution, OnError, PastAttempt
 from execution.reporting import (
     describe_version,
     find_error,
@@ -24,10 +24,9 @@ from execution.reporting import (
 )
 
 STATUS_NAMES = [status.value for status in Status if status is not Status.SUSPENDED]
-REVIEW_STATUS_NAMES = ["WAITING", "APPROVED", "REJECTED", "CANCELLED"]
 
 
-def _show(value: Any, *, url: str | None) -> Any:
+def show_value(value: Any, *, url: str | None) -> Any:
     """Return the value, or what stands for one that is too large, and where it is shown whole."""
     return {"truncated": True, "bytes": value.bytes, "url": url} if isinstance(value, Hidden) else value
 
@@ -51,9 +50,19 @@ class StartSerializer(serializers.Serializer[Any]):
     dry_run = serializers.BooleanField(
         default=False, help_text="Simulate: blocks that need a network or credentials emit made-up values."
     )
+    label = serializers.CharField(  # type: ignore[assignment]  # a name, not the attribute
+        default="", allow_blank=True, max_length=MAX_LABEL_LENGTH, help_text="What to call the run, to find it again."
+    )
+    input_credentials = serializers.DictField(
+        required=False, help_text="Empty: no block that can run here takes credentials. `credentials_inputs` will do."
+    )
+    credentials_inputs = serializers.DictField(required=False, help_text="The same as `input_credentials`.")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Take the inputs under either name."""
+        for name in ("input_credentials", "credentials_inputs"):
+            if attrs.pop(name, None):
+                raise serializers.ValidationError({name: ["No block that can run here takes credentials."]})
         other_name = attrs.pop("inputs", None)
         if other_name is not None and attrs["input_data"]:
             raise serializers.ValidationError({"inputs": ["Give either `input_data` or `inputs`."]})
@@ -67,45 +76,56 @@ class ReplaySerializer(serializers.Serializer[Any]):
         help_text="It runs again, and so does all that follows from it. Other completed node executions are reused."
     )
     graph_version = serializers.IntegerField(
-        required=False, min_value=1, help_text="The version to run: that of the run, or a newer one."
+        required=False,
+        min_value=1,
+        max_value=2**31 - 1,
+        help_text="The version to run: that of the run, or a newer one.",
     )
 
 
 class OriginSerializer(serializers.Serializer[Execution]):
     """What a run replays."""
 
-    graph_exec_id = serializers.UUIDField(source="origin_id")
-    node_exec_id = serializers.UUIDField(source="origin_node_execution_id")
+    graph_exec_id = serializers.UUIDField(source="origin_id", help_text="The run that is replayed.")
+    node_exec_id = serializers.UUIDField(
+        source="origin_node_execution_id", help_text="The node execution from which on it is."
+    )
 
 
 class StatsSerializer(serializers.Serializer[Any]):
     """What a run took. Times are in seconds, the cost is in credits."""
 
-    cost = serializers.IntegerField()
+    cost = serializers.IntegerField(help_text="Credits.")
     walltime = serializers.FloatField(help_text="From the first claim to the end, or until now.")
     cputime = serializers.FloatField(help_text="Processor time of its node executions and those of its sub-runs.")
     nodes_walltime = serializers.FloatField(help_text="Sum over its node executions.")
     nodes_cputime = serializers.FloatField(help_text="Sum over its node executions.")
     node_count = serializers.IntegerField(help_text="Node executions that ended.")
     node_error_count = serializers.IntegerField(help_text="Those of them that failed.")
-    error = serializers.CharField(allow_null=True)
+    error = serializers.CharField(allow_null=True, help_text="Why it failed.")
     activity_status = serializers.CharField(help_text="How the run stands, in one sentence.")
 
 
 class ExecutionSerializer(serializers.ModelSerializer[Execution]):
     """A run in a list."""
 
-    graph_id = serializers.UUIDField(source="graph_version.graph_id")
-    graph_version = serializers.IntegerField(source="graph_version.version")
-    status = serializers.SerializerMethodField()
-    dry_run = serializers.BooleanField(source="simulate")
+    id = serializers.UUIDField(help_text="The run's id.")
+    user_id = serializers.IntegerField(help_text="Whose it is.")
+    graph_id = serializers.UUIDField(source="graph_version.graph_id", help_text="The graph that is run.")
+    graph_version = serializers.IntegerField(source="graph_version.version", help_text="The version that is run.")
+    status = serializers.SerializerMethodField(help_text="How it stands.")
+    label = serializers.CharField(help_text="What its user calls it; may be empty.")  # type: ignore[assignment]
+    dry_run = serializers.BooleanField(source="simulate", help_text="Whether it is simulated.")
     parent_node_exec_id = serializers.UUIDField(
         source="parent_id", allow_null=True, help_text="Of a sub-run: the node execution that waits for it."
     )
     origin = serializers.SerializerMethodField(
         help_text="Of a replay: the run that it replays, and from which node execution on; null once that was pruned."
     )
-    stats = serializers.SerializerMethodField()
+    created_at = serializers.DateTimeField(help_text="When it was asked for.")
+    started_at = serializers.DateTimeField(allow_null=True, help_text="When its first node execution was begun.")
+    ended_at = serializers.DateTimeField(allow_null=True, help_text="When it ended.")
+    stats = serializers.SerializerMethodField(help_text="What it took.")
 
     class Meta:
         model = Execution
@@ -115,6 +135,7 @@ class ExecutionSerializer(serializers.ModelSerializer[Execution]):
             "graph_id",
             "graph_version",
             "status",
+            "label",
             "dry_run",
             "parent_node_exec_id",
             "origin",
@@ -143,14 +164,21 @@ class ExecutionSerializer(serializers.ModelSerializer[Execution]):
 class WarningSerializer(serializers.Serializer[Any]):
     """A node execution that never got all of its inputs."""
 
-    node_id = serializers.UUIDField()
-    node_execution_id = serializers.UUIDField()
-    lacking_pins = serializers.ListField(child=serializers.CharField())
-    message = serializers.CharField()
+    node_id = serializers.UUIDField(help_text="Its node.")
+    node_execution_id = serializers.UUIDField(help_text="The node execution.")
+    lacking_pins = serializers.ListField(child=serializers.CharField(), help_text="The pins that got no value.")
+    message = serializers.CharField(help_text="The same in a sentence.")
 
 
 class PastAttemptSerializer(serializers.ModelSerializer[PastAttempt]):
     """An attempt that ended without ending its node execution."""
+
+    number = serializers.IntegerField(help_text="Attempts count from 1.")
+    outcome = serializers.ChoiceField(choices=PastAttempt.Outcome.values, help_text="Why it was over.")
+    worker = serializers.CharField(help_text="Who made it.")
+    error = serializers.CharField(help_text="What went wrong, if anything did.")
+    began_at = serializers.DateTimeField(help_text="When it began.")
+    ended_at = serializers.DateTimeField(help_text="When it was over.")
 
     class Meta:
         model = PastAttempt
@@ -160,27 +188,37 @@ class PastAttemptSerializer(serializers.ModelSerializer[PastAttempt]):
 class NodeExecutionSerializer(serializers.ModelSerializer[NodeExecution]):
     """One firing of a node. Its run is given as `context["run"]`, the room for values as `context["allowance"]`."""
 
-    node_exec_id = serializers.UUIDField(source="id")
-    graph_exec_id = serializers.UUIDField(source="execution_id")
-    block_id = serializers.SerializerMethodField()
-    node_name = serializers.SerializerMethodField()
-    status = serializers.SerializerMethodField()
-    input_data = serializers.SerializerMethodField()
+    node_exec_id = serializers.UUIDField(source="id", help_text="The node execution's id.")
+    graph_exec_id = serializers.UUIDField(source="execution_id", help_text="The run's id.")
+    node_id = serializers.UUIDField(help_text="The node that fired.")
+    block_id = serializers.SerializerMethodField(help_text="The node's block.")
+    node_name = serializers.SerializerMethodField(help_text="What the node is called.")
+    ordinal = serializers.IntegerField(help_text="Which firing of the node it is, from 0.")
+    status = serializers.SerializerMethodField(help_text="How it stands.")
+    input_data = serializers.SerializerMethodField(
+        help_text="{pin: value}: constants, what links delivered, and the run's mask; large values as in `output_data`."
+    )
     output_data = serializers.SerializerMethodField(
         help_text="{pin: [values]}; long lists are cut, large values are {truncated, bytes, url}: whole at the url."
     )
-    error = serializers.SerializerMethodField()
+    output_count = serializers.IntegerField(help_text="How many values it has emitted.")
+    error = serializers.SerializerMethodField(help_text="Why it failed.")
+    attempt = serializers.IntegerField(help_text="How often it was begun.")
+    losses = serializers.IntegerField(help_text="How many of its workers were lost.")
+    worker = serializers.CharField(help_text="Who began it last.")
     sub_executions = serializers.SerializerMethodField(help_text="The sub-runs that it started.")
     reused_from = serializers.UUIDField(
         allow_null=True, help_text="Of a replay: the node execution whose outputs it has taken over; it has not run."
     )
     past_attempts = PastAttemptSerializer(many=True, help_text="Attempts that failed, were lost or were handed back.")
-    log = serializers.SerializerMethodField()
+    log = serializers.SerializerMethodField(help_text="What its block logged, from the beginning.")
     next_attempt_at = serializers.SerializerMethodField(help_text="When it goes on: its next attempt, or its timer.")
-    add_time = serializers.DateTimeField(source="opened_at")
-    queue_time = serializers.DateTimeField(source="queued_at", allow_null=True)
-    start_time = serializers.DateTimeField(source="started_at", allow_null=True)
-    end_time = serializers.DateTimeField(source="ended_at", allow_null=True)
+    add_time = serializers.DateTimeField(source="opened_at", help_text="When its first input came.")
+    queue_time = serializers.DateTimeField(source="queued_at", allow_null=True, help_text="When it became ready.")
+    start_time = serializers.DateTimeField(source="started_at", allow_null=True, help_text="When it was first begun.")
+    end_time = serializers.DateTimeField(source="ended_at", allow_null=True, help_text="When it ended.")
+    walltime = serializers.FloatField(help_text="Seconds that its block ran.")
+    cputime = serializers.FloatField(help_text="Seconds of processor time.")
 
     class Meta:
         model = NodeExecution
@@ -251,13 +289,13 @@ class NodeExecutionSerializer(serializers.ModelSerializer[NodeExecution]):
         inputs = gather_inputs(
             node_execution, plan=describe_version(run), masks=run.nodes_input_masks, allowance=self._allowance
         )
-        return {pin: _show(value, url=url) for pin, value in inputs.items()}
+        return {pin: show_value(value, url=url) for pin, value in inputs.items()}
 
     def get_output_data(self, node_execution: NodeExecution) -> dict[str, list[Any]]:
         """Return what it emitted."""
         url = self._address(node_execution)
         outputs = gather_outputs(node_execution).items()
-        return {pin: [_show(value, url=url) for value in values] for pin, values in outputs}
+        return {pin: [show_value(value, url=url) for value in values] for pin, values in outputs}
 
     def get_error(self, node_execution: NodeExecution) -> str | None:
         """Return why it failed."""
@@ -282,13 +320,16 @@ class ExecutionDetailSerializer(ExecutionSerializer):
     Those are in `context["node_executions"]`, one page of them; `context["node_executions_next"]` is where it goes on.
     """
 
-    inputs = serializers.DictField(source="input_data")
-    nodes_input_masks = serializers.DictField()
-    outputs = serializers.SerializerMethodField()
-    warnings = WarningSerializer(many=True)
-    error = serializers.SerializerMethodField()
-    node_executions = serializers.SerializerMethodField()
-    node_executions_next = serializers.SerializerMethodField()
+    inputs = serializers.DictField(source="input_data", help_text="Its inputs by name.")
+    nodes_input_masks = serializers.DictField(help_text="{node id: {pin: value}}: what stands in for inputs.")
+    outputs = serializers.SerializerMethodField(
+        help_text="{name: [values]}, in the order in which they left; `output_count` tells whether these are all."
+    )
+    output_count = serializers.IntegerField(help_text="How many outputs there are.")
+    warnings = WarningSerializer(many=True, help_text="Node executions that never got all of their inputs.")
+    error = serializers.SerializerMethodField(help_text="Why it failed.")
+    node_executions = serializers.SerializerMethodField(help_text="The first of its node executions, oldest first.")
+    node_executions_next = serializers.SerializerMethodField(help_text="Where the others are; null if these are all.")
 
     class Meta(ExecutionSerializer.Meta):
         fields = [
@@ -305,7 +346,7 @@ class ExecutionDetailSerializer(ExecutionSerializer):
 
     def get_outputs(self, run: Execution) -> dict[str, list[Any]]:
         """Return {name: [values]}; `output_count` tells whether the lists are complete."""
-        return {name: [_show(value, url=None) for value in values] for name, values in show_outputs(run).items()}
+        return {name: [show_value(value, url=None) for value in values] for name, values in show_outputs(run).items()}
 
     def get_error(self, run: Execution) -> str | None:
         """Return why it failed."""
@@ -325,48 +366,32 @@ class ExecutionDetailSerializer(ExecutionSerializer):
         return following
 
 
-class ReviewSerializer(serializers.ModelSerializer[Review]):
-    """A question that a run asks a person."""
+class SharedExecutionSerializer(serializers.ModelSerializer[Execution]):
+    """What people who have a run's link see of it."""
 
-    node_exec_id = serializers.UUIDField(source="node_execution_id")
-    node_id = serializers.UUIDField(source="node_execution.node_id")
-    graph_exec_id = serializers.UUIDField(source="node_execution.execution_id")
-    graph_id = serializers.UUIDField(source="node_execution.execution.graph_version.graph_id")
-    graph_version = serializers.IntegerField(source="node_execution.execution.graph_version.version")
-    status = serializers.SerializerMethodField()
+    id = serializers.UUIDField(help_text="The run's id.")
+    graph_name = serializers.CharField(source="graph_version.name", help_text="What the graph is called.")
+    graph_description = serializers.CharField(source="graph_version.description", help_text="What it is for.")
+    status = serializers.SerializerMethodField(help_text="How the run stands.")
+    created_at = serializers.DateTimeField(help_text="When it was asked for.")
+    ended_at = serializers.DateTimeField(allow_null=True, help_text="When it ended.")
+    outputs = serializers.SerializerMethodField(help_text="{name: [values]}, in the order in which they left.")
 
     class Meta:
-        model = Review
-        fields = [
-            "id",
-            "node_exec_id",
-            "node_id",
-            "graph_exec_id",
-            "graph_id",
-            "graph_version",
-            "name",
-            "data",
-            "editable",
-            "status",
-            "decided_data",
-            "message",
-            "created_at",
-            "decided_at",
-        ]
+        model = Execution
+        fields = ["id", "graph_name", "graph_description", "status", "created_at", "ended_at", "outputs"]
 
-    @extend_schema_field(serializers.ChoiceField(choices=REVIEW_STATUS_NAMES))
-    def get_status(self, review: Review) -> str:
-        """Return what was decided; CANCELLED where nobody did before the run ended."""
-        if review.approved is None:
-            return "WAITING" if review.node_execution.status == Status.REVIEW else "CANCELLED"
-        return "APPROVED" if review.approved else "REJECTED"
+    @extend_schema_field(serializers.ChoiceField(choices=STATUS_NAMES))
+    def get_status(self, run: Execution) -> str:
+        """Return how it stands."""
+        return show_run_status(run)
+
+    def get_outputs(self, run: Execution) -> dict[str, list[Any]]:
+        """Return {name: [values]}."""
+        return {name: [show_value(value, url=None) for value in values] for name, values in show_outputs(run).items()}
 
 
-class DecisionSerializer(serializers.Serializer[Any]):
-    """What a person decides."""
+class ExecutionChangeSerializer(serializers.Serializer[Any]):
+    """What can be changed of a run."""
 
-    approved = serializers.BooleanField()
-    data = serializers.JSONField(  # type: ignore[assignment]  # a name, not the attribute
-        required=False, allow_null=True, help_text="The data as the person left it; left out, it is unchanged."
-    )
-    message = serializers.CharField(default="", allow_blank=True, max_length=10_000)
+    label = serializers.CharField(allow_blank=True, max_length=MAX_LABEL_LENGTH, help_text="What to call it.")  # type: ignore[assignment]  # a name, not the attribute

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from execution import views
+from execution import block_views, node_execution_views, preset_views, review_views, share_views, views
 
 app_name = "execution"
 
@@ -17,12 +17,12 @@ urlpatterns = [
     ),
     path(
         "graphs/<uuid:graph_id>/executions/<uuid:execution_id>/node_executions",
-        views.NodeExecutionsView.as_view(),
+        node_execution_views.NodeExecutionsView.as_view(),
         name="node-executions",
     ),
     path(
         "graphs/<uuid:graph_id>/executions/<uuid:execution_id>/node_executions/<uuid:node_execution_id>",
-        views.NodeExecutionView.as_view(),
+        node_execution_views.NodeExecutionView.as_view(),
         name="node-execution",
     ),
     path(
@@ -40,7 +40,18 @@ urlpatterns = [
         views.ReplayView.as_view(),
         name="replay",
     ),
+    path(
+        "graphs/<uuid:graph_id>/executions/<uuid:execution_id>/share",
+        share_views.ShareView.as_view(),
+        name="share",
+    ),
+    path("public/shared/<str:token>", share_views.SharedExecutionView.as_view(), name="shared"),
+    path("executions/<uuid:execution_id>", views.ExecutionView.as_view(), name="execution"),
+    path("blocks/<uuid:block_id>/execute", block_views.ExecuteBlockView.as_view(), name="execute-block"),
+    path("presets", preset_views.PresetsView.as_view(), name="presets"),
+    path("presets/<uuid:preset_id>", preset_views.PresetView.as_view(), name="preset"),
+    path("presets/<uuid:preset_id>/execute", preset_views.ExecutePresetView.as_view(), name="execute-preset"),
     path("executions", views.ExecutionsView.as_view(), name="executions"),
-    path("reviews", views.ReviewsView.as_view(), name="reviews"),
-    path("reviews/<uuid:review_id>/decide", views.DecideReviewView.as_view(), name="decide-review"),
+    path("reviews", review_views.ReviewsView.as_view(), name="reviews"),
+    path("reviews/<uuid:review_id>/decide", review_views.DecideReviewView.as_view(), name="decide-review"),
 ]

@@ -1,34 +1,44 @@
 """The API of runs: every user sees their own, somebody else's is not there."""
 
-from typing import Any, cast
+from typing import cast
 from uuid import UUID
 
 from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
 from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema, extend_schema_view
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import generics, status
+from rest_framework.exceptions import ValidationError
+from rest_framework.fields import BooleanField
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
 from execution import reporting
-from execution.bounds import SINGLE, Allowance
-from execution.models import Execution, NodeExecution, Review
-from execution.pagination import OldestFirstPagination, PendingFirstPagination
+from execution.deletion import delete_execution
+from execution.filters import AnyGraphExecutionFilter, ExecutionFilter
+from execution.models import Execution, NodeExecution
+from execution.pagination import OldestFirstPagination
 from execution.parsers import StorableJSONParser
 from execution.receipts import ReceiptSerializer
 from execution.serializers import (
-    DecisionSerializer,
+    ExecutionChangeSerializer,
     ExecutionDetailSerializer,
     ExecutionSerializer,
-    NodeExecutionSerializer,
     ReplaySerializer,
-    ReviewSerializer,
     StartSerializer,
 )
-from execution.services import decide_review, replay_execution, resume_execution, start_execution, stop_execution
+from execution.services import replay_execution, resume_execution, start_execution, stop_execution
 from graphs.services import get_graph, get_version
+
+INPUTS = OpenApiExample("A number", value={"input_data": {"Number": 8}}, request_only=True)
+INCLUDE_NODE_EXECUTIONS = OpenApiParameter(
+    "include_node_executions",
+    bool,
+    description="`false` leaves them out; `node_executions_next` is then where all of them are.",
+)
+GONE = OpenApiResponse(description="It is gone.")
 
 
 def _user(request: Request) -> AbstractBaseUser:
@@ -36,7 +46,8 @@ def _user(request: Request) -> AbstractBaseUser:
     return cast(AbstractBaseUser, request.user)
 
 
-def _start(request: Request, *, graph_id: UUID, version: int | None) -> Response:
+@transaction.atomic
+def _start(request: Request, *, graph_id: UUID, version: int | None) -> Execution:
     wanted = StartSerializer(data=request.data)
     wanted.is_valid(raise_exception=True)
     started = start_execution(
@@ -48,6 +59,12 @@ def _start(request: Request, *, graph_id: UUID, version: int | None) -> Response
         max_duration=wanted.validated_data.get("max_duration"),
         on_error=wanted.validated_data.get("on_error"),
     )
+    if label := wanted.validated_data["label"]:
+        Execution.objects.filter(pk=started.pk).update(label=label)
+    return started
+
+
+def _answer_started(started: Execution) -> Response:
     run = reporting.get_run(execution_id=started.pk)
     return Response(ExecutionSerializer(run).data, status=status.HTTP_202_ACCEPTED)
 
@@ -60,11 +77,15 @@ class ExecuteActiveView(APIView):
     idempotent_methods = ("POST",)
 
     @extend_schema(
-        operation_id="v1_graphs_execute_active", request=StartSerializer, responses={202: ExecutionSerializer}
+        operation_id="execute_active_graph",
+        tags=["executions"],
+        request=StartSerializer,
+        responses={202: ExecutionSerializer},
+        examples=[INPUTS],
     )
     def post(self, request: Request, graph_id: UUID) -> Response:
         """Start a run of the active version. What keeps it from running is told by node and field."""
-        return _start(request, graph_id=graph_id, version=None)
+        return _answer_started(_start(request, graph_id=graph_id, version=None))
 
 
 class ExecuteView(APIView):
@@ -74,27 +95,39 @@ class ExecuteView(APIView):
     required_scopes = {"POST": "execute"}
     idempotent_methods = ("POST",)
 
-    @extend_schema(operation_id="v1_graphs_execute", request=StartSerializer, responses={202: ExecutionSerializer})
+    @extend_schema(
+        operation_id="execute_graph",
+        tags=["executions"],
+        request=StartSerializer,
+        responses={202: ExecutionSerializer},
+        examples=[INPUTS],
+    )
     def post(self, request: Request, graph_id: UUID, version: int) -> Response:
         """Start a run of a version. What keeps it from running is told by node and field."""
-        return _start(request, graph_id=graph_id, version=version)
+        return _answer_started(_start(request, graph_id=graph_id, version=version))
 
 
 class ExecutionsView(generics.ListAPIView[Execution]):
-    """The runs that the user has started, newest first."""
+    """The runs that the user has started."""
 
     serializer_class = ExecutionSerializer
+    filterset_class = AnyGraphExecutionFilter
 
     def get_queryset(self) -> QuerySet[Execution]:
         """Return the user's runs without sub-runs."""
         return reporting.find_runs(user_id=_pk(self.request))
 
+    @extend_schema(operation_id="list_executions", tags=["executions"])
+    def get(self, request: Request) -> Response:
+        """List the runs that you have started, of all graphs, newest first; sub-runs are left out."""
+        return self.list(request)
 
-@extend_schema_view(get=extend_schema(operation_id="v1_graphs_executions_list"))
+
 class GraphExecutionsView(generics.ListAPIView[Execution]):
-    """The runs of a graph, newest first, sub-runs included."""
+    """The runs of a graph."""
 
     serializer_class = ExecutionSerializer
+    filterset_class = ExecutionFilter
 
     def get_queryset(self) -> QuerySet[Execution]:
         """Return the runs of all versions of the graph."""
@@ -103,21 +136,66 @@ class GraphExecutionsView(generics.ListAPIView[Execution]):
         graph = get_graph(user=_user(self.request), graph_id=self.kwargs["graph_id"])
         return reporting.find_runs(user_id=_pk(self.request), graph_id=graph.pk)
 
+    @extend_schema(operation_id="list_graph_executions", tags=["executions"])
+    def get(self, request: Request, graph_id: UUID) -> Response:
+        """List the runs of a graph, newest first, sub-runs included."""
+        del graph_id
+        return self.list(request)
+
 
 class GraphExecutionView(APIView):
     """One run."""
 
-    @extend_schema(responses=ExecutionDetailSerializer)
+    @extend_schema(
+        operation_id="get_execution",
+        tags=["executions"],
+        parameters=[INCLUDE_NODE_EXECUTIONS],
+        responses=ExecutionDetailSerializer,
+    )
     def get(self, request: Request, graph_id: UUID, execution_id: UUID) -> Response:
         """Return a run with its outputs and its first node executions (oldest first)."""
+        is_wanted = _wants_node_executions(request)
         run = reporting.get_run(user_id=_pk(request), graph_id=graph_id, execution_id=execution_id)
-        pages = OldestFirstPagination()
-        pages.page_size = pages.max_page_size
-        shown = pages.paginate_queryset(reporting.find_node_executions(run), request, view=self)
-        address = reverse("execution:node-executions", args=[graph_id, execution_id], request=request)
-        following = pages.next_link_below(address)
+        shown: list[NodeExecution] | None = []
+        following: str | None = reverse("execution:node-executions", args=[graph_id, execution_id], request=request)
+        if is_wanted:
+            pages = OldestFirstPagination()
+            pages.page_size = pages.max_page_size
+            shown = pages.paginate_queryset(reporting.find_node_executions(run), request, view=self)
+            following = pages.next_link_below(str(following))
         context = {"request": request, "node_executions": shown, "node_executions_next": following}
         return Response(ExecutionDetailSerializer(run, context=context).data)
+
+    @extend_schema(
+        operation_id="change_execution",
+        tags=["executions"],
+        request=ExecutionChangeSerializer,
+        responses=ExecutionSerializer,
+        examples=[OpenApiExample("Label", value={"label": "nightly"}, request_only=True)],
+    )
+    def patch(self, request: Request, graph_id: UUID, execution_id: UUID) -> Response:
+        """Give a run another label."""
+        wanted = ExecutionChangeSerializer(data=request.data)
+        wanted.is_valid(raise_exception=True)
+        run = reporting.get_run(user_id=_pk(request), graph_id=graph_id, execution_id=execution_id)
+        Execution.objects.filter(pk=run.pk).update(label=wanted.validated_data["label"])
+        return Response(ExecutionSerializer(reporting.get_run(execution_id=run.pk)).data)
+
+    @extend_schema(operation_id="delete_execution", tags=["executions"], responses={204: GONE})
+    def delete(self, request: Request, graph_id: UUID, execution_id: UUID) -> Response:
+        """Delete a run that has ended, with its sub-runs and files. One that goes on must be stopped first (409)."""
+        delete_execution(run=reporting.get_run(user_id=_pk(request), graph_id=graph_id, execution_id=execution_id))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class ExecutionView(APIView):
+    """One run, found without its graph."""
+
+    @extend_schema(operation_id="delete_execution_by_id", tags=["executions"], responses={204: GONE})
+    def delete(self, request: Request, execution_id: UUID) -> Response:
+        """Delete a run that has ended; the same as below its graph, whose id need not be known here."""
+        delete_execution(run=reporting.get_run(user_id=_pk(request), execution_id=execution_id))
+        return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class StopView(APIView):
@@ -126,7 +204,7 @@ class StopView(APIView):
     required_scopes = {"POST": "execute"}
     idempotent_methods = ("POST",)
 
-    @extend_schema(request=None, responses=ReceiptSerializer)
+    @extend_schema(operation_id="stop_execution", tags=["executions"], request=None, responses=ReceiptSerializer)
     def post(self, request: Request, graph_id: UUID, execution_id: UUID) -> Response:
         """Stop a run and all of its sub-runs for good; what has ended stays as it is. The answer is a receipt."""
         run = reporting.get_run(user_id=_pk(request), graph_id=graph_id, execution_id=execution_id)
@@ -139,7 +217,9 @@ class ResumeView(APIView):
     required_scopes = {"POST": "execute"}
     idempotent_methods = ("POST",)
 
-    @extend_schema(request=None, responses={202: ExecutionSerializer})
+    @extend_schema(
+        operation_id="resume_execution", tags=["executions"], request=None, responses={202: ExecutionSerializer}
+    )
     def post(self, request: Request, graph_id: UUID, execution_id: UUID) -> Response:
         """Let a run that FAILED or was stopped go on. What it has completed is not done again."""
         run = reporting.get_run(user_id=_pk(request), graph_id=graph_id, execution_id=execution_id)
@@ -154,7 +234,12 @@ class ReplayView(APIView):
     required_scopes = {"POST": "execute"}
     idempotent_methods = ("POST",)
 
-    @extend_schema(request=ReplaySerializer, responses={202: ExecutionSerializer})
+    @extend_schema(
+        operation_id="replay_execution",
+        tags=["executions"],
+        request=ReplaySerializer,
+        responses={202: ExecutionSerializer},
+    )
     def post(self, request: Request, graph_id: UUID, execution_id: UUID) -> Response:
         """Repeat a run that has ended from one of its node executions on, as a new run."""
         run = reporting.get_run(user_id=_pk(request), graph_id=graph_id, execution_id=execution_id)
@@ -169,73 +254,13 @@ class ReplayView(APIView):
         return Response(ExecutionSerializer(shown).data, status=status.HTTP_202_ACCEPTED)
 
 
-class NodeExecutionsView(generics.ListAPIView[NodeExecution]):
-    """The node executions of a run, oldest first."""
-
-    serializer_class = NodeExecutionSerializer
-    pagination_class = OldestFirstPagination
-
-    def get_queryset(self) -> QuerySet[NodeExecution]:
-        """Return those of the user's run."""
-        if getattr(self, "swagger_fake_view", False):
-            return NodeExecution.objects.none()
-        self.run = reporting.get_run(
-            user_id=_pk(self.request), graph_id=self.kwargs["graph_id"], execution_id=self.kwargs["execution_id"]
-        )
-        return reporting.find_node_executions(self.run)
-
-    def get_serializer_context(self) -> dict[str, Any]:
-        """Tell the serializer the run."""
-        return {**super().get_serializer_context(), "run": getattr(self, "run", None)}
-
-
-class NodeExecutionView(APIView):
-    """One node execution."""
-
-    @extend_schema(responses=NodeExecutionSerializer)
-    def get(self, request: Request, graph_id: UUID, execution_id: UUID, node_execution_id: UUID) -> Response:
-        """Return a node execution with its values whole."""
-        run = reporting.get_run(user_id=_pk(request), graph_id=graph_id, execution_id=execution_id)
-        found = reporting.get_node_execution(run=run, node_execution_id=node_execution_id)
-        context = {"request": request, "run": run, "allowance": Allowance(bounds=SINGLE)}
-        return Response(NodeExecutionSerializer(found, context=context).data)
-
-
-class ReviewsView(generics.ListAPIView[Review]):
-    """What the user's runs ask people, undecided questions first."""
-
-    serializer_class = ReviewSerializer
-    pagination_class = PendingFirstPagination
-
-    def get_queryset(self) -> QuerySet[Review]:
-        """Return the questions with what sorts them."""
-        return reporting.find_reviews(user_id=_pk(self.request))
-
-
-class DecideReviewView(APIView):
-    """Deciding."""
-
-    parser_classes = [StorableJSONParser]
-    required_scopes = {"POST": "execute"}
-    idempotent_methods = ("POST",)
-
-    @extend_schema(request=DecisionSerializer, responses=ReviewSerializer)
-    def post(self, request: Request, review_id: UUID) -> Response:
-        """Answer a question; its run goes on. What was decided before stays decided (409)."""
-        review = reporting.get_review(review_id=review_id, user_id=_pk(request))
-        wanted = DecisionSerializer(data=request.data)
-        wanted.is_valid(raise_exception=True)
-        decision = wanted.validated_data
-        decide_review(
-            user=_user(request),
-            review=review,
-            approved=decision["approved"],
-            data=decision.get("data", review.data),
-            message=decision["message"],
-        )
-        return Response(ReviewSerializer(reporting.get_review(review_id=review_id, user_id=_pk(request))).data)
-
-
 def _pk(request: Request) -> int:
     """Return the user's key; 0, which is nobody's, while the schema is drawn without one."""
     return int(request.user.pk or 0)
+
+
+def _wants_node_executions(request: Request) -> bool:
+    text = request.query_params.get("include_node_executions", "true")
+    if text not in BooleanField.TRUE_VALUES | BooleanField.FALSE_VALUES:
+        raise ValidationError({"include_node_executions": ["This is neither true nor false."]})
+    return text in BooleanField.TRUE_VALUES

@@ -23,6 +23,14 @@ class GraphNotFoundError(GraphsError):
     """The user has no such graph, or it has no such version. Somebody else's graph is not there either."""
 
 
+class DocumentTooLargeError(GraphDocumentError):
+    """A body has more bytes than are read."""
+
+
+class BlockNotAloneError(GraphsError):
+    """A block means nothing outside a graph: it can't be run by itself."""
+
+
 class UnknownBlockError(GraphsError):
     """No block has this id."""
 

@@ -5,7 +5,7 @@ from typing import IO, Any
 
 from rest_framework.parsers import BaseParser
 
-from graphs.exceptions import GraphDocumentError
+from graphs.exceptions import DocumentTooLargeError
 from graphs.services import read_limits
 
 BODY = "body"
@@ -22,9 +22,9 @@ class GraphDocumentParser(BaseParser):
         media_type: str | None = None,  # noqa: ARG002 - the signature is REST framework's
         parser_context: Mapping[str, Any] | None = None,  # noqa: ARG002
     ) -> dict[str, Any]:
-        """Return the bytes; raises `GraphDocumentError` if there are too many."""
+        """Return the bytes; raises `DocumentTooLargeError` if there are too many."""
         limit = read_limits().max_bytes
         body: bytes = stream.read(limit + 1)
         if len(body) > limit:
-            raise GraphDocumentError(f"The document has more than {limit:,} bytes; no more are read.")
+            raise DocumentTooLargeError(f"The document has more than {limit:,} bytes; no more are read.")
         return {BODY: body}

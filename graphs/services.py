@@ -20,7 +20,7 @@ from graphs.exchange.exporting import NumberedGraph, write_document
 from graphs.exchange.importing import ReadGraph, read_document, read_version
 from graphs.exchange.limits import Limits
 from graphs.models import Graph, GraphVersion
-from graphs.store import find_versions, insert_graphs, insert_version, with_parts
+from graphs.store import find_versions, insert_graphs, insert_version, lock_graph, with_parts
 from graphs.validation import Problems, describe_node, problems_for_run, refuse_unrunnable, refuse_unsavable
 
 Masks = Collection[tuple[UUID, str]] | Mapping[UUID, Collection[str]]
@@ -85,7 +85,7 @@ def create_version(*, graph: Graph, document: GraphDocument) -> GraphVersion:
     """
     refuse_unsavable(document)
     with transaction.atomic():
-        locked = _lock(graph)
+        locked = lock_graph(graph)
         newest = locked.versions.aggregate(newest=Max("version"))["newest"] or 0
         version = insert_version(graph=locked, number=newest + 1, document=document)
         _activate(locked, version)
@@ -106,7 +106,7 @@ def replace_graph(*, graph: Graph, document: bytes | str | Mapping[str, Any]) ->
 def set_active_version(*, graph: Graph, version: int) -> GraphVersion:
     """Make a version the one that runs when no other is asked for. Raises `GraphNotFoundError`."""
     with transaction.atomic():
-        locked = _lock(graph)
+        locked = lock_graph(graph)
         found = locked.versions.filter(version=version).first()
         if found is None:
             raise GraphNotFoundError(f"Graph {graph.pk} has no version {version}.")
@@ -137,7 +137,8 @@ def get_graph(*, user: AbstractBaseUser, graph_id: UUID | str) -> Graph:
         wanted = UUID(str(graph_id))
     except ValueError:
         raise GraphNotFoundError(f"{graph_id!r} is not the id of a graph.") from None
-    graph = Graph.objects.filter(owner_id=user.pk, pk=wanted).select_related("active_version").first()
+    graphs = Graph.objects.filter(owner_id=user.pk, pk=wanted, deleted_at__isnull=True)
+    graph = graphs.select_related("active_version", "forked_from").first()
     if graph is None:
         raise GraphNotFoundError(f"There is no graph {graph_id}.")
     return graph
@@ -200,13 +201,6 @@ class _SubGraphs:
             found = [self._version, *find_sub_graphs(version=self._version)]
             self._documents = {(each.graph_id, each.version): each.document() for each in found}
         return self._documents.get((graph_id, number))
-
-
-def _lock(graph: Graph) -> Graph:
-    locked = Graph.objects.select_for_update().filter(pk=graph.pk).first()
-    if locked is None:
-        raise GraphNotFoundError(f"There is no graph {graph.pk}.")
-    return locked
 
 
 def _activate(graph: Graph, version: GraphVersion) -> None:

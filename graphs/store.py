@@ -8,6 +8,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db.models import Q, QuerySet
 
 from graphs.document import GraphDocument
+from graphs.exceptions import GraphNotFoundError
 from graphs.models import Graph, GraphVersion, Link, Node
 
 BATCH_SIZE = 2_000
@@ -53,7 +54,8 @@ def find_versions(
     condition = Q()
     for number, graph_ids in numbers.items():
         condition |= Q(version=number, graph_id__in=graph_ids)
-    found = GraphVersion.objects.filter(condition, graph__owner_id=owner_id).select_related("graph")
+    found = GraphVersion.objects.filter(condition, graph__owner_id=owner_id, graph__deleted_at__isnull=True)
+    found = found.select_related("graph")
     versions = with_parts(found) if with_content else found
     return {(version.graph_id, version.version): version for version in versions}
 
@@ -111,3 +113,11 @@ def _insert_versions(versions: Sequence[GraphVersion], documents: Sequence[Graph
         ],
         batch_size=BATCH_SIZE,
     )
+
+
+def lock_graph(graph: Graph) -> Graph:
+    """Lock a graph's row until the transaction ends. Raises `GraphNotFoundError` if the graph has gone."""
+    locked = Graph.objects.select_for_update().filter(pk=graph.pk, deleted_at__isnull=True).first()
+    if locked is None:
+        raise GraphNotFoundError(f"There is no graph {graph.pk}.")
+    return locked

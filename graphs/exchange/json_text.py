@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from graphs.exceptions import GraphDocumentError
+from graphs.exceptions import DocumentTooLargeError, GraphDocumentError
 from graphs.exchange.limits import Limits
 
 MAX_DIGITS: Final = 1_000
@@ -31,7 +31,7 @@ def parse_json(text: bytes | str, *, limits: Limits) -> Any:
     """Return the value of a JSON text; raises `GraphDocumentError` if it is too large or no JSON."""
     size = len(text)
     if size > limits.max_bytes:
-        raise GraphDocumentError(f"The document has {size:,} bytes; at most {limits.max_bytes:,} are read.")
+        raise DocumentTooLargeError(f"The document has {size:,} bytes; at most {limits.max_bytes:,} are read.")
     try:
         decoded = text.decode("utf-8-sig") if isinstance(text, bytes) else text.removeprefix("\ufeff")
         return json.loads(decoded, object_pairs_hook=_build_object, parse_int=_build_integer)

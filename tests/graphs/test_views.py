@@ -81,7 +81,7 @@ def test_a_body_that_is_too_large_is_refused(client: APIClient, settings: Settin
 
     answer = client.generic("POST", "/v1/graphs", " " * 5_000, content_type="application/json")
 
-    assert answer.status_code == 400
+    assert answer.status_code == 413
     assert "more than 1,000 bytes" in answer.json()["detail"]
 
 

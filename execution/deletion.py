@@ -1,0 +1,46 @@
+"""Deleting runs at their owner's wish, and what becomes of runs whose graph is deleted."""
+
+from typing import Any
+
+from django.db import transaction
+
+from execution.engine.statuses import ENDED
+from execution.exceptions import ExecutionNotDeletableError, ExecutionNotFoundError
+from execution.models import Execution, Preset
+from execution.run_files import FilesOfRun
+from execution.services import stop_execution
+from execution.store.pruning import Tree, delete_trees
+from graphs.models import Graph
+from graphs.signals import graph_deleted
+
+
+def delete_execution(*, run: Execution) -> None:
+    """Delete a run with its sub-runs, all of their rows and files.
+
+    Raises `ExecutionNotDeletableError` while it goes on, or if it is itself a sub-run; `ExecutionNotFoundError`.
+    """
+    with transaction.atomic():
+        locked = Execution.objects.select_for_update().filter(pk=run.pk).only("pk", "status", "root_id").first()
+        if locked is None:
+            raise ExecutionNotFoundError(f"There is no execution {run.pk}.")
+        if locked.root_id is not None:
+            raise ExecutionNotDeletableError(f"This is a sub-run; it goes with the run {locked.root_id}.")
+        below = list(Execution.objects.select_for_update().filter(root_id=run.pk).order_by("pk").only("pk", "status"))
+        if any(each.status not in ENDED for each in (locked, *below)):
+            raise ExecutionNotDeletableError("The run goes on. Stop it first.")
+        keys = (run.pk, *(each.pk for each in below))
+        for key in keys:
+            FilesOfRun(user_id=str(run.user_id), execution_id=key).remove()
+        delete_trees([Tree(root_id=run.pk, runs=tuple((key, run.user_id) for key in keys), node_executions=0)])
+
+
+def leave_graph(graph: Graph, **_options: Any) -> bool:
+    """Stop what runs of a graph that is deleted, and drop its presets; return whether runs of it are kept."""
+    Preset.objects.filter(graph=graph).delete()
+    runs = Execution.objects.filter(graph_version__graph=graph)
+    for key in runs.filter(parent__isnull=True).exclude(status__in=ENDED).values_list("pk", flat=True):
+        stop_execution(execution_id=key)
+    return runs.exists()
+
+
+graph_deleted.connect(leave_graph, dispatch_uid="execution.deletion.leave_graph")

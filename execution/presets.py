@@ -1,0 +1,52 @@
+"""Presets: inputs for a graph that are kept to be run with again."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db.models import QuerySet
+
+from execution.exceptions import PresetNotFoundError
+from execution.models import Execution, Preset
+from execution.services import start_execution
+from graphs.models import GraphVersion
+from graphs.services import get_version
+
+
+def find_presets(*, user_id: int) -> QuerySet[Preset]:
+    """Return a user's presets, newest first."""
+    return Preset.objects.filter(user_id=user_id)
+
+
+def get_preset(*, user: AbstractBaseUser, preset_id: UUID) -> Preset:
+    """Return a preset of the user's. Raises `PresetNotFoundError`."""
+    preset = find_presets(user_id=user.pk).filter(pk=preset_id).first()
+    if preset is None:
+        raise PresetNotFoundError(f"There is no preset {preset_id}.")
+    return preset
+
+
+def save_preset(*, user: AbstractBaseUser, preset: Preset) -> Preset:
+    """Save a new or changed preset. Raises `GraphNotFoundError` unless graph and version are the user's.
+
+    Whether its inputs fit is said when it is run: the graph may change until then.
+    """
+    get_version(user=user, graph_id=preset.graph_id, version=preset.graph_version)
+    preset.user_id = user.pk
+    preset.save()
+    return preset
+
+
+def execute_preset(
+    *, user: AbstractBaseUser, preset: Preset, input_data: Mapping[str, Any], simulate: bool = False
+) -> Execution:
+    """Start a run with the preset's inputs, overlaid by `input_data`. Raises what `start_execution` does."""
+    version: GraphVersion = get_version(user=user, graph_id=preset.graph_id, version=preset.graph_version)
+    return start_execution(
+        user=user,
+        version=version,
+        input_data={**preset.input_data, **input_data},
+        nodes_input_masks=preset.nodes_input_masks,
+        simulate=simulate,
+    )

@@ -1,0 +1,118 @@
+"""Presets: kept inputs, and runs with them."""
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from rest_framework.test import APIClient
+
+from execution.models import Execution
+from graphs.models import GraphVersion
+from graphs.services import import_graph, replace_graph
+from tests.execution.drain import Drain
+from tests.execution.small_graphs import CALCULATOR, INPUT, OUTPUT, draw
+
+ADDING = draw(
+    {
+        "a": (INPUT, {"name": "A"}),
+        "b": (INPUT, {"name": "B"}),
+        "add": (CALCULATOR, {"operation": "Add"}),
+        "out": (OUTPUT, {"name": "Sum"}),
+    },
+    ["a.result -> add.a", "b.result -> add.b", "add.result -> out.value"],
+)
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def client(user: User) -> APIClient:
+    client = APIClient()
+    client.force_authenticate(user)
+    return client
+
+
+@pytest.fixture
+def version(user: User) -> GraphVersion:
+    return import_graph(owner=user, document=ADDING).version
+
+
+def make(client: APIClient, version: GraphVersion, **more: Any) -> Any:
+    body = {"graph_id": str(version.graph_id), "name": "Usual", "input_data": {"A": 1, "B": 2}}
+    return client.post("/v1/presets", body | more)
+
+
+def test_a_run_takes_the_presets_inputs_and_others_over_them(
+    client: APIClient, version: GraphVersion, drain: Drain
+) -> None:
+    preset = make(client, version).json()["id"]
+
+    usual = client.post(f"/v1/presets/{preset}/execute", {})
+    other = client.post(f"/v1/presets/{preset}/execute", {"input_data": {"B": 40}})
+    drain.run()
+
+    assert (usual.status_code, other.status_code) == (202, 202)
+    runs = [f"/v1/graphs/{version.graph_id}/executions/{each.json()['id']}" for each in (usual, other)]
+    assert [client.get(run).json()["outputs"] for run in runs] == [{"Sum": [3.0]}, {"Sum": [41.0]}]
+
+
+def test_a_preset_is_kept_changed_listed_and_deleted(client: APIClient, version: GraphVersion) -> None:
+    made = make(client, version, description="Every day")
+    address = f"/v1/presets/{made.json()['id']}"
+
+    changed = client.patch(address, {"name": "Rare", "input_data": {"A": 5}})
+
+    assert (made.status_code, changed.status_code) == (201, 200)
+    kept = client.get(address).json()
+    assert (kept["name"], kept["description"], kept["input_data"]) == ("Rare", "Every day", {"A": 5})
+    assert [each["id"] for each in client.get("/v1/presets").json()["results"]] == [kept["id"]]
+    assert client.get("/v1/presets", {"graph_id": str(version.graph_id)}).json()["results"] == [kept]
+    assert client.get("/v1/presets", {"graph_id": kept["id"]}).json()["results"] == []
+    assert client.delete(address).status_code == 204
+    assert client.get(address).status_code == 404
+
+
+def test_a_preset_runs_its_version_or_the_active_one(client: APIClient, version: GraphVersion, drain: Drain) -> None:
+    of_active, of_first = make(client, version).json(), make(client, version, graph_version=1).json()
+    replace_graph(graph=version.graph, document=ADDING)
+
+    runs = [client.post(f"/v1/presets/{each['id']}/execute", {}).json() for each in (of_active, of_first)]
+
+    assert [run["graph_version"] for run in runs] == [2, 1]
+
+
+def test_inputs_that_do_not_fit_are_told_when_it_is_run(client: APIClient, version: GraphVersion, drain: Drain) -> None:
+    preset = make(client, version, input_data={"Nobody": 1}).json()["id"]
+
+    answer = client.post(f"/v1/presets/{preset}/execute", {})
+
+    assert (answer.status_code, "Nobody" in answer.json()["detail"]) == (400, True)
+    assert not Execution.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "status"),
+    [
+        ({"graph_id": "0190f3f4-0000-7000-8000-000000000000"}, 404),
+        ({"graph_version": 9}, 404),
+        ({"graph_version": 2**31}, 400),
+        ({"input_data": []}, 400),
+        ({"nodes_input_masks": {"x": 1}}, 400),
+        ({"name": ""}, 400),
+    ],
+)
+def test_a_preset_that_makes_no_sense_is_refused(
+    client: APIClient, version: GraphVersion, more: Any, status: int
+) -> None:
+    assert make(client, version, **more).status_code == status
+
+
+def test_a_preset_is_for_ones_own_graphs_and_eyes(client: APIClient, version: GraphVersion) -> None:
+    preset = make(client, version).json()["id"]
+    stranger = APIClient()
+    stranger.force_authenticate(User.objects.create_user("mallory"))
+
+    assert make(stranger, version).status_code == 404
+    assert stranger.get("/v1/presets").json()["results"] == []
+    for method, address in (("get", ""), ("patch", ""), ("delete", ""), ("post", "/execute")):
+        assert getattr(stranger, method)(f"/v1/presets/{preset}{address}", {"name": "x"}).status_code == 404
