@@ -32,7 +32,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--profile",
         type=Path,
         metavar="FOLDER",
-        help="measure nothing, but have py-spy write where the workers spend their time, as a flame graph",
+        help="measure nothing, but have py-spy tell where the workers spend their processor time",
     )
     options = parser.parse_args(arguments)
     if options.peers is None:

@@ -11,7 +11,7 @@ django.setup()
 from bench.contender import RunFailedError  # noqa: E402
 from bench.hop import compare_hops, trace  # noqa: E402
 from bench.options import parse  # noqa: E402
-from bench.profiling import profiled  # noqa: E402
+from bench.profiling import profile_workers  # noqa: E402
 from bench.ratios import compute_ratios  # noqa: E402
 from bench.report import other_table, ratio_table, time_table, write_page, write_results  # noqa: E402
 from bench.session import Session, open_session  # noqa: E402
@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
     try:
         with open_session(peers=options.peers) as session:
             if options.profile:
-                profiled(session.engine, folder=options.profile, shape=chain(400))
+                profile_workers(session.engine, folder=options.profile, shape=chain(400))
             elif options.suite is Suite.HOP:
                 compare_hops(session, repeats=options.repeats)
             else:
