@@ -30,6 +30,7 @@ from execution.exceptions import (
     ShareLinkNotFoundError,
 )
 from graphs.exceptions import DocumentTooLargeError, GraphNotFoundError, GraphsError, UnknownBlockError
+from scheduling.exceptions import ScheduleNotFoundError, SchedulingError
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -50,8 +51,10 @@ STATUSES: tuple[tuple[type[Exception], HTTPStatus], ...] = (
     (RequestDataTooBig, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (ExecutionNotReplayableError, HTTPStatus.CONFLICT),
     (DocumentTooLargeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    (ScheduleNotFoundError, HTTPStatus.NOT_FOUND),
     (GraphsError, HTTPStatus.BAD_REQUEST),
     (ExecutionError, HTTPStatus.BAD_REQUEST),
+    (SchedulingError, HTTPStatus.BAD_REQUEST),
 )
 
 # What an exception may tell besides its text.

@@ -299,6 +299,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "StatusEnum": "execution.serializers.STATUS_NAMES",
         "ReviewStatusEnum": "execution.review_serializers.REVIEW_STATUS_NAMES",
+        "OccurrenceStateEnum": "scheduling.serializers.OCCURRENCE_STATES",
     },
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
 }

@@ -14,6 +14,7 @@ urlpatterns = [
     path("v1/", include("config.accounts.urls")),
     path("v1/", include("graphs.urls")),
     path("v1/", include("execution.urls")),
+    path("v1/", include("scheduling.urls")),
 ]
 
 handler400 = "config.error_pages.answer_bad_request"

@@ -8,6 +8,7 @@ from uuid import UUID
 import structlog
 from django.db import DataError, IntegrityError, transaction
 
+from credits.exceptions import CreditsError
 from execution.exceptions import ExecutionError
 from execution.models import Execution
 from execution.services import start_execution
@@ -20,7 +21,7 @@ from scheduling.signals import schedule_troubled
 from scheduling.store import lock_to_check, read_clock, save_fields
 
 # What keeps a run from starting, for reasons that its user can understand and do something about.
-REFUSALS: Final = (GraphsError, ExecutionError, SchedulingError)
+REFUSALS: Final = (GraphsError, ExecutionError, CreditsError, SchedulingError)
 # What one row may meet in the database without it being out of order.
 ROW_ERRORS: Final = (DataError, IntegrityError)
 OUR_FAULT: Final = "It can't be started for a reason that is not yours; whoever runs this system finds it in the log."

@@ -1,7 +1,9 @@
 """What a user can do with schedules."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, Final, TypedDict
 from uuid import UUID
 
@@ -9,6 +11,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 from django.db.models import OuterRef, QuerySet, Subquery
 
+from credits.exceptions import FundsLackingError
 from execution.values import to_json_value
 from graphs.services import get_graph
 from scheduling.checking import Versions, mark, rehearse, start_run
@@ -19,6 +22,7 @@ from scheduling.moments import read_zone
 from scheduling.periodic_tasks import describe
 from scheduling.store import note_runs, read_clock
 from scheduling.time_zones import zone_of
+from scheduling.wording import describe_cron, describe_moment
 
 # Beyond these nobody means it, and arithmetic with zones may fail.
 _EARLIEST: Final = datetime(1970, 1, 2, tzinfo=UTC)
@@ -60,7 +64,7 @@ def create_schedule(*, user: AbstractBaseUser, graph_id: UUID, fields: ScheduleF
         now = read_clock()
         schedule = Schedule(user=graph.owner, graph=graph, timezone=zone_of(user), created_at=now, updated_at=now)
         _set(schedule, fields)
-        rehearse(schedule, versions=Versions())
+        _try_out(schedule, now=now)
         _aim(schedule, now=now)
         schedule.periodic_task = describe(schedule)
         schedule.save(force_insert=True)
@@ -74,8 +78,7 @@ def change_schedule(*, schedule: Schedule, fields: ScheduleFields) -> Schedule:
         was_enabled = locked.is_enabled
         _set(locked, fields)
         if fields.keys() & _WHAT_RUNS:
-            rehearse(locked, versions=Versions())
-            mark(locked, problem="", now=now)
+            _try_out(locked, now=now)
         if fields.keys() & _TIMING or (locked.is_enabled and not was_enabled):
             _aim(locked, now=now)
         if "is_enabled" in fields:
@@ -155,6 +158,51 @@ def lock_schedule(schedule: Schedule) -> Schedule:
     return locked
 
 
+@dataclass(frozen=True, kw_only=True)
+class PreviewedTime:
+    """One of the next times: the instant (UTC), as the clock in the zone shows it, and in words."""
+
+    at: datetime
+    local: str
+    in_words: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """When a timing is due next."""
+
+    description: str
+    timezone: str
+    next_run_times: tuple[PreviewedTime, ...]
+
+
+def preview(
+    *,
+    user: AbstractBaseUser,
+    count: int,
+    cron: str = "",
+    run_at: datetime | None = None,
+    timezone: str | None = None,
+    starts_at: datetime | None = None,
+    ends_at: datetime | None = None,
+) -> Preview:
+    """Return the next `count` times of a timing, without saving anything. Raises as `create_schedule` does."""
+    schedule = Schedule(
+        cron=cron, run_at=run_at, timezone=timezone or zone_of(user), starts_at=starts_at, ends_at=ends_at
+    )
+    _set(schedule, {})
+    timing, zone = schedule.timing, read_zone(schedule.timezone)
+    moments = islice(timing.due_after(read_clock()), count)
+    return Preview(
+        description=describe_cron(schedule.cron) if schedule.cron else "Once",
+        timezone=schedule.timezone,
+        next_run_times=tuple(
+            PreviewedTime(at=each, local=each.astimezone(zone).isoformat(), in_words=describe_moment(each, zone))
+            for each in moments
+        ),
+    )
+
+
 def _set(schedule: Schedule, fields: ScheduleFields) -> None:
     """Take over the fields, if they fit together."""
     for name, value in fields.items():
@@ -173,6 +221,16 @@ def _set(schedule: Schedule, fields: ScheduleFields) -> None:
         raise TimingInvalidError("The schedule ends before it begins.")
     if schedule.run_at and (schedule.starts_at or schedule.ends_at):
         raise TimingInvalidError("A schedule of one time (run_at) has no beginning or end besides.")
+
+
+def _try_out(schedule: Schedule, *, now: datetime) -> None:
+    """See whether its runs can start. Raises what keeps them from it, except for a lack of credits: that may pass."""
+    problem = ""
+    try:
+        rehearse(schedule, versions=Versions())
+    except FundsLackingError as error:
+        problem = str(error)
+    mark(schedule, problem=problem, now=now)
 
 
 def _aim(schedule: Schedule, *, now: datetime) -> None:
