@@ -57,6 +57,7 @@ class GraphSchedulesView(generics.ListAPIView[Schedule]):
 
     serializer_class = ScheduleSerializer
     required_scopes = {"POST": "execute"}
+    idempotent_methods = ("POST",)
 
     def get_queryset(self) -> QuerySet[Schedule]:
         """Return those of one graph."""
@@ -126,6 +127,7 @@ class RunNowView(APIView):
     """Running what a schedule runs, at once."""
 
     required_scopes = {"POST": "execute"}
+    idempotent_methods = ("POST",)
 
     @extend_schema(request=None, responses={202: OccurrenceSerializer})
     def post(self, request: Request, schedule_id: UUID) -> Response:

@@ -127,6 +127,17 @@ def test_a_schedule_is_run_now_and_its_history_shows_the_run(client: APIClient, 
     assert client.get("/v1/executions").json()["results"][0]["id"] == shown["graph_exec_id"]
 
 
+def test_a_request_that_is_sent_again_starts_nothing_again(client: APIClient, user: User) -> None:
+    address = f"/v1/graphs/{save_graph(user).graph_id}/schedules"
+
+    one, again = (client.post(address, SCHEDULE, headers={"Idempotency-Key": "create"}).json() for _ in range(2))
+    run_address = f"/v1/schedules/{one['id']}/run-now"
+    started, started_again = (client.post(run_address, headers={"Idempotency-Key": "run"}).json() for _ in range(2))
+
+    assert (one, started) == (again, started_again)
+    assert (Schedule.objects.count(), Occurrence.objects.count()) == (1, 1)
+
+
 def test_what_can_not_run_now_is_told_by_node_and_field(client: APIClient, user: User) -> None:
     created = create(client, user)
     broken = draw({"add": (CALCULATOR, {"operation": "Add", "b": 1})})
