@@ -7,23 +7,26 @@ from typing import Any
 
 from celery import Celery
 from celery.fixups.django import DjangoWorkerFixup  # type: ignore[attr-defined]
-from celery.signals import beat_init, celeryd_init, setup_logging, worker_process_init, worker_ready
-from django.db import close_old_connections
+from celery.signals import beat_init, celeryd_init, setup_logging, worker_init, worker_process_init, worker_ready
+from django.db import connections
 from kombu.transport.redis import Channel as RedisChannel
 
 from config.startup import STARTUP_ERRORS, require_broker, require_database
 from execution.workers import READY_FILE_VARIABLE, die_with_parent
+from graphs.blocks.registry import all_interfaces
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 
-def _close_old_connections(_fixup: DjangoWorkerFixup, **_options: Any) -> None:
-    close_old_connections()
+def _close_broken_connections(_fixup: DjangoWorkerFixup, **_options: Any) -> None:
+    for connection in connections.all(initialized_only=True):
+        if connection.errors_occurred:
+            connection.close_if_unusable_or_obsolete()
 
 
-# The fix-up as it comes opens a new connection for each task (twice the time of a hop). Django's own rule does: a
-# connection is kept, checked before it is used again, and closed after an error.
-DjangoWorkerFixup.close_database = _close_old_connections
+# The fix-up as it comes opens a new connection for each task (twice the time of a hop). A connection is kept, and
+# closed after an error. It is not asked each time whether it still lives: what a task does first, it does patiently.
+DjangoWorkerFixup.close_database = _close_broken_connections
 
 # When its connection breaks, a channel would send its unacknowledged messages again. That fails while the broker is
 # away, which ends the worker; and our rows know better what is lost.
@@ -49,6 +52,12 @@ def require_servers(**_options: Any) -> None:
         require_broker()
     except STARTUP_ERRORS as error:
         raise SystemExit(str(error)) from error
+
+
+@worker_init.connect
+def load_blocks(**_options: Any) -> None:
+    """Import the blocks before the pool's processes are forked: each would take half a second for it."""
+    all_interfaces()
 
 
 @worker_process_init.connect

@@ -1,14 +1,15 @@
 """What is sent: one message per node execution, with its id and nothing else; and probes of the queues."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import structlog
 from celery import current_app, shared_task
 from django.db import Error as DatabaseError
-from kombu.exceptions import KombuError
+from kombu.exceptions import BatchPublishError, KombuError
 from redis.exceptions import RedisError
 
 from execution.async_loop import run_in_background
@@ -65,14 +66,29 @@ def send(ready: Sequence[Ready]) -> None:
 
     Never raises for a broker that can't be reached: the rows are the promise, recovery sends again.
     """
+    if not ready:
+        return
     try:
-        for each in ready:
-            task = execute_node_async if each.queue == IO_QUEUE else execute_node
-            # The shadow name is what logs and Flower show: the block.
-            message_id = str(each.id) if each.is_revocable else None
-            task.apply_async(args=(str(each.id),), queue=each.queue, shadow=each.name, task_id=message_id)
+        with current_app.producer_or_acquire() as producer:
+            try:
+                # One message goes by itself: the library finds a new connection for it if the old one is broken.
+                with producer.batch() if len(ready) > 1 else nullcontext():
+                    _publish(ready, producer)
+            except (BatchPublishError, RuntimeError):
+                # Some may have arrived. Twice does no harm.
+                _publish(ready, producer)
     except BROKER_AWAY as error:
         logger.warning("broker can't be reached; recovery will send", count=len(ready), error=str(error))
+
+
+def _publish(ready: Sequence[Ready], producer: Any) -> None:
+    for each in ready:
+        task = execute_node_async if each.queue == IO_QUEUE else execute_node
+        # The shadow name is what logs and Flower show: the block.
+        message_id = str(each.id) if each.is_revocable else None
+        task.apply_async(
+            args=(str(each.id),), queue=each.queue, shadow=each.name, task_id=message_id, producer=producer
+        )
 
 
 def revoke(node_execution_ids: Sequence[UUID]) -> None:
