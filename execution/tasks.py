@@ -9,7 +9,7 @@ from uuid import UUID
 import structlog
 from celery import current_app, shared_task
 from django.db import Error as DatabaseError
-from kombu.exceptions import BatchPublishError, KombuError
+from kombu.exceptions import BatchPublishError, KombuError  # type: ignore[attr-defined] # newer than its stubs
 from redis.exceptions import RedisError
 
 from execution.async_loop import run_in_background
