@@ -18,6 +18,17 @@ from config.idempotency import (
     IdempotencyKeyReusedError,
     show_again,
 )
+from credits.exceptions import (
+    AccountNotFoundError,
+    CreditsError,
+    EntryConflictError,
+    FundsLackingError,
+    PaymentsOffError,
+    PaymentUnavailableError,
+    RefundRefusedError,
+    RefundRequestNotFoundError,
+    TopUpNotFoundError,
+)
 from execution.exceptions import (
     ExecutionError,
     ExecutionNotDeletableError,
@@ -52,13 +63,22 @@ STATUSES: tuple[tuple[type[Exception], HTTPStatus], ...] = (
     (ExecutionNotReplayableError, HTTPStatus.CONFLICT),
     (DocumentTooLargeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (ScheduleNotFoundError, HTTPStatus.NOT_FOUND),
+    (FundsLackingError, HTTPStatus.PAYMENT_REQUIRED),
+    (AccountNotFoundError, HTTPStatus.NOT_FOUND),
+    (TopUpNotFoundError, HTTPStatus.NOT_FOUND),
+    (RefundRequestNotFoundError, HTTPStatus.NOT_FOUND),
+    (RefundRefusedError, HTTPStatus.CONFLICT),
+    (EntryConflictError, HTTPStatus.CONFLICT),
+    (PaymentsOffError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (PaymentUnavailableError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (CreditsError, HTTPStatus.BAD_REQUEST),
     (GraphsError, HTTPStatus.BAD_REQUEST),
     (ExecutionError, HTTPStatus.BAD_REQUEST),
     (SchedulingError, HTTPStatus.BAD_REQUEST),
 )
 
 # What an exception may tell besides its text.
-_EXTENSIONS = ("node_errors", "required_scope")
+_EXTENSIONS = ("node_errors", "required_scope", "balance", "owed", "needed")
 
 
 def handle_exception(error: Exception, context: dict[str, Any]) -> Response | None:

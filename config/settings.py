@@ -174,9 +174,12 @@ REFUND_TOLERANCE = read_int("REFUND_TOLERANCE", default=500)
 # /v1/credits/stripe-webhook.
 STRIPE_SECRET_KEY = os.environ.get("STRIPE_SECRET_KEY", "")
 STRIPE_WEBHOOK_SECRET = os.environ.get("STRIPE_WEBHOOK_SECRET", "")
+STRIPE_API_BASE = os.environ.get("STRIPE_API_BASE", "https://api.stripe.com")
 # Where the checkout page sends people back to; {CHECKOUT_SESSION_ID} is filled in by Stripe.
-TOP_UP_RETURN_URL = os.environ.get("TOP_UP_RETURN_URL", "")
-TOP_UP_CANCEL_URL = os.environ.get("TOP_UP_CANCEL_URL", "")
+TOP_UP_RETURN_URL = os.environ.get(
+    "TOP_UP_RETURN_URL", "http://127.0.0.1:8000/v1/credits/top-up/return?session_id={CHECKOUT_SESSION_ID}"
+)
+TOP_UP_CANCEL_URL = os.environ.get("TOP_UP_CANCEL_URL", "http://127.0.0.1:8000/v1/docs/")
 
 # --- Web -------------------------------------------------------------------------------------------------------------
 
@@ -295,6 +298,9 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "ENUM_NAME_OVERRIDES": {
+        "TopUpKindEnum": "credits.models.TopUpKind",
+        "TopUpStatusEnum": "credits.models.TopUpStatus",
+        "RefundStatusEnum": "credits.models.RefundStatus",
         "StatusEnum": "execution.serializers.STATUS_NAMES",
         "ReviewStatusEnum": "execution.review_serializers.REVIEW_STATUS_NAMES",
         "OccurrenceStateEnum": "scheduling.serializers.OCCURRENCE_STATES",

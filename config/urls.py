@@ -13,6 +13,7 @@ urlpatterns = [
     path("v1/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("v1/", include("config.accounts.urls")),
     path("v1/", include("graphs.urls")),
+    path("v1/", include("credits.urls")),
     path("v1/", include("execution.urls")),
     path("v1/", include("scheduling.urls")),
 ]

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
+from django.db.models import Case, When
 
 from credits.models import Account, EntryType
 from credits.store.ledger import post, release_account
@@ -27,6 +28,16 @@ def open_account(user_id: int) -> Account:
 def find_account(user_id: int) -> Account:
     """Return the user's account. It is opened if whoever made the user has passed the signals by."""
     return Account.objects.filter(user_id=user_id).first() or open_account(user_id)
+
+
+def set_low_balance_threshold(*, user_id: int, threshold: int) -> Account:
+    """Set below which balance the user is told. Whose balance is below it already is not told of it."""
+    account = find_account(user_id)
+    Account.objects.filter(pk=account.pk).update(
+        low_balance_threshold=threshold, is_low=Case(When(balance__lt=threshold, then=True), default=False)
+    )
+    account.refresh_from_db()
+    return account
 
 
 def open_account_of(*, instance: AbstractBaseUser, created: bool, raw: bool = False, **_signal: Any) -> None:

@@ -26,7 +26,7 @@ def described_layers_of(app: str) -> list[set[str]]:
     return [set(re.findall(r"\w+", layer)) for layer in drawn[1].split("→") if layer.strip()]
 
 
-@pytest.mark.parametrize("app", ["execution", "graphs", "scheduling"])
+@pytest.mark.parametrize("app", ["execution", "graphs", "scheduling", "credits"])
 def test_the_layers_that_contributors_are_told_are_those_of_the_contract(app: str) -> None:
     contract, described = contract_of(app), described_layers_of(app)
 

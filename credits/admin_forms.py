@@ -1,0 +1,56 @@
+"""What an admin fills in."""
+
+from typing import Any
+from uuid import uuid4
+
+from django import forms
+
+from credits.exceptions import PriceInvalidError
+from credits.models import BlockPrice
+from credits.money import MAX_REASON_LENGTH
+from credits.pricing import MOST_CREDITS, read_costs
+
+
+class MovementForm(forms.Form):
+    """Credits by hand. `key` is drawn when the form is shown: sent twice, it moves once."""
+
+    kind = forms.ChoiceField(choices=[("grant", "Grant"), ("adjust", "Adjust (up or down)")])
+    amount = forms.IntegerField(min_value=-MOST_CREDITS, max_value=MOST_CREDITS)
+    reason = forms.CharField(max_length=MAX_REASON_LENGTH)
+    key = forms.UUIDField(widget=forms.HiddenInput, initial=uuid4)
+
+
+class DecisionForm(forms.Form):
+    """What becomes of a refund request."""
+
+    decision = forms.ChoiceField(choices=[("approve", "Send the money back"), ("reject", "Refuse")])
+    reason = forms.CharField(max_length=MAX_REASON_LENGTH)
+
+
+class PriceForm(forms.ModelForm[BlockPrice]):
+    """A price list."""
+
+    class Meta:
+        model = BlockPrice
+        fields = ["block_id", "costs", "charge_on_failure", "reason"]
+        help_texts = {
+            "costs": '[{"amount": 5, "type": "RUN", "divisor": 1, "filter": {"model": "large"}}]: the first whose'
+            " filter the inputs contain holds; [] is free; empty: what the block's code says."
+        }
+
+    def clean_costs(self) -> Any:
+        """Say what is wrong with a price list."""
+        costs = self.cleaned_data["costs"]
+        if costs is not None:
+            try:
+                read_costs(costs)
+            except PriceInvalidError as error:
+                raise forms.ValidationError(str(error)) from None
+        return costs
+
+    def clean_reason(self) -> str:
+        """Ask for a reason that says something."""
+        reason: str = self.cleaned_data["reason"]
+        if not reason.strip():
+            raise forms.ValidationError("A price needs a reason.")
+        return reason

@@ -1,0 +1,192 @@
+"""Accounts, their history and payments as the API shows them. Amounts are credits; one credit is one US cent."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from credits.models import Account, EntryType, LedgerEntry, RefundRequest, RunCost, TopUp
+from credits.money import MAX_REASON_LENGTH
+from credits.reporting import By, Span, Wanted, position_of
+from credits.top_ups import LEAST, MOST, MOST_THRESHOLD, STEP
+
+
+class AutoTopUpSerializer(serializers.Serializer[Any]):
+    """When credits are bought automatically, and how many."""
+
+    threshold = serializers.IntegerField(
+        min_value=0, max_value=MOST_THRESHOLD, help_text="Credits are bought when the balance is below this."
+    )
+    amount = serializers.IntegerField(min_value=LEAST, max_value=MOST, help_text=f"In multiples of {STEP}.")
+
+
+class AccountSerializer(serializers.ModelSerializer[Account]):
+    """What a user has."""
+
+    balance = serializers.IntegerField(read_only=True, help_text="What there is, what is held included.")
+    held = serializers.IntegerField(read_only=True, help_text="Set aside for node executions under way.")
+    spendable = serializers.IntegerField(read_only=True, help_text="The balance without what is held.")
+    owed = serializers.IntegerField(
+        read_only=True, help_text="What cost more than there was. No run starts until it is paid."
+    )
+    node_executions = serializers.IntegerField(read_only=True, help_text="All that were ever counted for the fee.")
+    low_balance_threshold = serializers.IntegerField(
+        min_value=0, max_value=MOST_THRESHOLD, help_text="You are told when the balance falls below this."
+    )
+    auto_top_up = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Account
+        fields = ["balance", "held", "spendable", "owed", "node_executions", "low_balance_threshold", "auto_top_up"]
+
+    def get_auto_top_up(self, account: Account) -> dict[str, int] | None:
+        """Return when credits are bought automatically; null if they aren't."""
+        if account.auto_top_up_threshold is None or account.auto_top_up_amount is None:
+            return None
+        return {"threshold": account.auto_top_up_threshold, "amount": account.auto_top_up_amount}
+
+
+class WantedSerializer(serializers.Serializer[Any]):
+    """Which part of a history."""
+
+    type = serializers.MultipleChoiceField(choices=EntryType.choices, required=False, help_text="May be repeated.")
+    since = serializers.DateTimeField(required=False)
+    until = serializers.DateTimeField(required=False)
+    execution_id = serializers.UUIDField(
+        required=False, help_text="Of a run that nobody else's node started: what it used, entry by entry."
+    )
+    page_size = serializers.IntegerField(min_value=1, max_value=200, default=50)
+
+    def to_wanted(self) -> Wanted:
+        """Return what was asked for."""
+        asked = self.validated_data
+        return Wanted(
+            types=sorted(asked.get("type", ())),
+            span=Span(since=asked.get("since"), until=asked.get("until")),
+            run_id=asked.get("execution_id"),
+        )
+
+
+class SummaryQuerySerializer(serializers.Serializer[Any]):
+    """What is summed."""
+
+    by = serializers.ChoiceField(choices=[by.value for by in By], default=By.DAY.value)
+    since = serializers.DateTimeField(required=False)
+    until = serializers.DateTimeField(required=False)
+
+
+class SummaryItemSerializer(serializers.Serializer[Any]):
+    """What was used."""
+
+    key = serializers.CharField(allow_null=True, help_text="A day, or the id of a block, a graph or a run.")
+    cost = serializers.IntegerField(help_text="What it cost.")
+    owed = serializers.IntegerField(help_text="How much of that could not be paid at once.")
+    charges = serializers.IntegerField(help_text="How many entries that were.")
+    last_at = serializers.DateTimeField()
+
+
+class EntrySerializer(serializers.ModelSerializer[LedgerEntry]):
+    """One change of the balance."""
+
+    number = serializers.IntegerField(source="sequence")
+
+    class Meta:
+        model = LedgerEntry
+        fields = [
+            "number",
+            "type",
+            "amount",
+            "owed",
+            "balance_after",
+            "created_at",
+            "execution_id",
+            "root_execution_id",
+            "graph_id",
+            "graph_version",
+            "node_id",
+            "node_execution_id",
+            "block_id",
+            "price_version",
+            "price_type",
+            "quantity",
+            "reason",
+        ]
+
+
+class TransactionSerializer(serializers.Serializer[Any]):
+    """One line of the history: an entry, or all that a run used (then `entry_count` tells how often)."""
+
+    number = serializers.IntegerField()
+    type = serializers.ChoiceField(choices=EntryType.choices)
+    amount = serializers.IntegerField(help_text="What the balance changed by.")
+    owed = serializers.IntegerField(help_text="What remained owed; below zero: what was paid of it.")
+    balance_after = serializers.IntegerField(allow_null=True)
+    created_at = serializers.DateTimeField()
+    first_at = serializers.DateTimeField()
+    entry_count = serializers.IntegerField()
+    execution_id = serializers.UUIDField(allow_null=True)
+    graph_id = serializers.UUIDField(allow_null=True)
+    reason = serializers.CharField()
+
+
+class HistorySerializer(serializers.Serializer[Any]):
+    """A page of the history, newest first."""
+
+    next = serializers.URLField(allow_null=True)
+    results = TransactionSerializer(many=True)
+
+
+def show_item(item: LedgerEntry | RunCost) -> dict[str, Any]:
+    """Return a line of the history."""
+    if isinstance(item, RunCost):
+        facts: dict[str, Any] = {
+            "type": EntryType.USAGE,
+            "amount": item.owed - item.cost,
+            "owed": item.owed,
+            "balance_after": None,
+            "created_at": item.last_at,
+            "first_at": item.first_at,
+            "entry_count": item.entry_count,
+            "execution_id": item.root_execution_id,
+            "graph_id": item.graph_id,
+            "reason": "",
+        }
+    else:
+        names = ("type", "amount", "owed", "balance_after", "created_at", "graph_id", "reason")
+        facts = {name: getattr(item, name) for name in names}
+        facts |= {"first_at": item.created_at, "entry_count": 1, "execution_id": item.root_execution_id}
+    return dict(TransactionSerializer({"number": position_of(item), **facts}).data)
+
+
+class StartTopUpSerializer(serializers.Serializer[Any]):
+    """How many credits to buy."""
+
+    amount = serializers.IntegerField(min_value=LEAST, max_value=MOST, help_text=f"In multiples of {STEP}.")
+
+
+class TopUpSerializer(serializers.ModelSerializer[TopUp]):
+    """Credits that are bought."""
+
+    class Meta:
+        model = TopUp
+        fields = ["id", "kind", "status", "amount", "error", "created_at", "ended_at"]
+
+
+class StartedTopUpSerializer(TopUpSerializer):
+    """A top-up and where it is paid."""
+
+    checkout_url = serializers.URLField()
+
+    class Meta(TopUpSerializer.Meta):
+        fields = [*TopUpSerializer.Meta.fields, "checkout_url"]
+
+
+class RefundRequestSerializer(serializers.ModelSerializer[RefundRequest]):
+    """A wish for the money of a top-up."""
+
+    top_up_id = serializers.UUIDField()
+    reason = serializers.CharField(max_length=MAX_REASON_LENGTH)
+
+    class Meta:
+        model = RefundRequest
+        fields = ["id", "top_up_id", "amount", "reason", "status", "result", "iso_week", "created_at", "decided_at"]
+        read_only_fields = ["id", "amount", "status", "result", "iso_week", "created_at", "decided_at"]

@@ -1,0 +1,33 @@
+"""What is sent: an automatic top-up that is due, by its id. Its row is the promise; recovery sends it again."""
+
+from uuid import UUID
+
+import structlog
+from celery import shared_task
+from django.conf import settings
+from kombu.exceptions import KombuError
+from redis.exceptions import RedisError
+
+from credits.exceptions import PaymentsOffError
+from credits.top_ups import perform_auto_top_up
+
+BROKER_AWAY = (KombuError, RedisError, OSError)
+
+logger = structlog.get_logger(__name__)
+
+
+@shared_task(name="credits.top_up_automatically")
+def top_up_automatically(top_up_id: str) -> None:
+    """Charge the saved card of whoever's balance fell below what they have set."""
+    try:
+        perform_auto_top_up(UUID(top_up_id))
+    except PaymentsOffError as error:
+        logger.warning("an automatic top-up can't be made", top_up_id=top_up_id, error=str(error))
+
+
+def send_top_up(*, top_up_id: UUID, **_signal: object) -> None:
+    """Send an automatic top-up (signal). Never raises for a broker that can't be reached."""
+    try:
+        top_up_automatically.apply_async(args=(str(top_up_id),), queue=settings.CPU_QUEUE)
+    except BROKER_AWAY as error:
+        logger.warning("broker can't be reached; recovery will send", top_up_id=str(top_up_id), error=str(error))

@@ -1,0 +1,228 @@
+"""Buying credits: at a checkout page, or automatically when the balance falls below what the user has set.
+
+However often and in whatever order a provider, a return page and a retry tell of a payment: it leads to one entry,
+whose key is the top-up's.
+"""
+
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+import structlog
+from django.contrib.auth import get_user_model
+from django.db import transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from credits.accounts import find_account
+from credits.exceptions import (
+    AmountInvalidError,
+    PaymentFailedError,
+    PaymentUnavailableError,
+    TopUpNotFoundError,
+)
+from credits.models import Account, EntryType, NoticeKind, TopUp, TopUpKind, TopUpStatus
+from credits.notices import note, tell_after_commit, top_up_due
+from credits.payments import get_provider
+from credits.payments.provider import Checkout, Order, Payment, PaymentState
+from credits.store.ledger import post
+
+LEAST: Final = 500
+STEP: Final = 100
+MOST: Final = 1_000_000
+"""A payment is from 5 to 10,000 US dollars."""
+
+MOST_THRESHOLD: Final = 1_000_000
+
+logger = structlog.get_logger(__name__)
+
+
+def check_amount(amount: int) -> None:
+    """Raise `AmountInvalidError` if so much can't be bought."""
+    if not LEAST <= amount <= MOST or amount % STEP:
+        raise AmountInvalidError(f"Credits are bought in multiples of {STEP}, from {LEAST} to {MOST:,}.")
+
+
+def start_top_up(*, user_id: int, amount: int) -> tuple[TopUp, Checkout]:
+    """Ask for credits; return the page at which they are paid.
+
+    Raises `AmountInvalidError`, `PaymentsOffError`, `PaymentFailedError` and `PaymentUnavailableError`.
+    """
+    check_amount(amount)
+    provider = get_provider()
+    account = find_account(user_id)
+    customer_id = _ensure_customer(account)
+    top_up = TopUp.objects.create(account=account, kind=TopUpKind.CHECKOUT, amount=amount)
+    checkout = provider.start_checkout(Order(id=top_up.pk, user_id=user_id, amount=amount), customer_id=customer_id)
+    TopUp.objects.filter(pk=top_up.pk).update(session_id=checkout.session_id)
+    top_up.session_id = checkout.session_id
+    return top_up, checkout
+
+
+def _ensure_customer(account: Account) -> str:
+    if account.customer_id:
+        return account.customer_id
+    user = account.user
+    if user is None:
+        raise TopUpNotFoundError("The user is gone.")
+    customer_id = get_provider().make_customer(account_id=account.pk, user_id=user.pk, email=user.email)
+    Account.objects.filter(pk=account.pk).update(customer_id=customer_id)
+    return customer_id
+
+
+def get_top_up(*, user_id: int, top_up_id: UUID) -> TopUp:
+    """Return a top-up of the user; raises `TopUpNotFoundError`."""
+    top_up = TopUp.objects.filter(pk=top_up_id, account__user_id=user_id).first()
+    if top_up is None:
+        raise TopUpNotFoundError(f"There is no top-up {top_up_id}.")
+    return top_up
+
+
+def look_after(top_up: TopUp) -> TopUp:
+    """Ask the provider how a checkout stands, and enter what has been paid; for who comes back from its page."""
+    if top_up.status == TopUpStatus.PENDING and top_up.session_id:
+        enter_payment(get_provider().find_payment(top_up.session_id))
+        top_up.refresh_from_db()
+    return top_up
+
+
+def complete_session(session_id: str) -> TopUp | None:
+    """Do the same by the session; None if it was not made here."""
+    return enter_payment(get_provider().find_payment(session_id))
+
+
+def enter_payment(payment: Payment) -> TopUp | None:
+    """Enter a payment that has been made, once; note one that has failed. None if it is none of ours."""
+    order = payment.order
+    if order is None:
+        return None
+    with transaction.atomic():
+        top_up = _lock(order)
+        if top_up is None:
+            logger.warning("a payment of nobody we know", top_up_id=str(order.id), payment_id=payment.payment_id)
+            return None
+        if payment.state is PaymentState.PAID and payment.payment_id:
+            _pay(top_up, order=order, payment_id=payment.payment_id)
+        elif payment.state is PaymentState.FAILED and _is_final(top_up, payment):
+            _fail(top_up, payment.error or "The payment was not completed.")
+    return top_up
+
+
+def _lock(order: Order) -> TopUp | None:
+    """Return the top-up of an order. It is written anew if its row was lost with a request that was rolled back."""
+    top_up = TopUp.objects.select_for_update(of=("self",)).select_related("account").filter(pk=order.id).first()
+    if top_up is None and get_user_model().objects.filter(pk=order.user_id).exists():
+        account = find_account(order.user_id)
+        TopUp.objects.bulk_create(
+            [TopUp(pk=order.id, account=account, kind=TopUpKind.CHECKOUT, amount=order.amount)], ignore_conflicts=True
+        )
+        top_up = TopUp.objects.select_for_update(of=("self",)).select_related("account").get(pk=order.id)
+    return top_up
+
+
+def _is_final(top_up: TopUp, payment: Payment) -> bool:
+    """Whether a failure is the end: at a checkout page another card can be tried until the page expires."""
+    is_over = top_up.kind == TopUpKind.AUTO or payment.session_id is not None
+    return is_over and top_up.status == TopUpStatus.PENDING
+
+
+def _pay(top_up: TopUp, *, order: Order, payment_id: str) -> None:
+    if top_up.status == TopUpStatus.PAID:
+        return
+    if top_up.account.user_id is None:
+        logger.error("somebody who is gone has paid: send it back", top_up=str(top_up.pk), payment_id=payment_id)
+        return
+    # What was paid counts, whatever was asked for.
+    post(
+        user_id=top_up.account.user_id,
+        key=f"top-up:{top_up.pk}",
+        type=EntryType.TOP_UP,
+        amount=order.amount,
+        facts={"reason": f"Top-up ({top_up.get_kind_display()})", "details": {"payment_id": payment_id}},
+    )
+    top_up.status, top_up.payment_id, top_up.amount = TopUpStatus.PAID, payment_id, order.amount
+    top_up.error = ""
+    TopUp.objects.filter(pk=top_up.pk).update(
+        status=top_up.status, payment_id=payment_id, amount=order.amount, error="", ended_at=Now()
+    )
+
+
+def _fail(top_up: TopUp, error: str) -> None:
+    top_up.status, top_up.error = TopUpStatus.FAILED, error
+    TopUp.objects.filter(pk=top_up.pk).update(status=top_up.status, error=error, ended_at=Now())
+    account = top_up.account
+    if top_up.kind == TopUpKind.AUTO:
+        Account.objects.filter(pk=account.pk).update(auto_top_up_threshold=None, auto_top_up_amount=None)
+        note(
+            account_id=account.pk,
+            kind=NoticeKind.AUTO_TOP_UP_FAILED,
+            balance=Account.objects.get(pk=account.pk).balance,
+            text=error,
+        )
+        if account.user_id is not None:
+            tell_after_commit(account.user_id)
+
+
+def set_auto_top_up(*, user_id: int, threshold: int, amount: int) -> Account:
+    """Have credits bought whenever the balance is below `threshold`; at once, if it is.
+
+    Raises `AmountInvalidError` and `PaymentsOffError`.
+    """
+    check_amount(amount)
+    if not 0 <= threshold <= MOST_THRESHOLD:
+        raise AmountInvalidError(f"The threshold is from 0 to {MOST_THRESHOLD:,} credits.")
+    get_provider()
+    with transaction.atomic():
+        account = Account.objects.select_for_update().get(pk=find_account(user_id).pk)
+        Account.objects.filter(pk=account.pk).update(auto_top_up_threshold=threshold, auto_top_up_amount=amount)
+        if account.balance < threshold:
+            due = TopUp(account=account, kind=TopUpKind.AUTO, amount=amount)
+            TopUp.objects.bulk_create([due], ignore_conflicts=True)
+            tell_after_commit(user_id)
+    account.refresh_from_db()
+    return account
+
+
+def stop_auto_top_up(*, user_id: int) -> Account:
+    """Buy nothing automatically any more. What is under way is completed."""
+    account = find_account(user_id)
+    Account.objects.filter(pk=account.pk).update(auto_top_up_threshold=None, auto_top_up_amount=None)
+    account.refresh_from_db()
+    return account
+
+
+def perform_auto_top_up(top_up_id: UUID) -> TopUp | None:
+    """Charge the saved card for a pending automatic top-up. Safe to repeat, and to do twice at once.
+
+    If the provider can't be reached, it stays pending and is tried again. A refusal disables automatic top-ups and
+    tells the user. None if there is nothing to do.
+    """
+    pending = TopUp.objects.filter(pk=top_up_id, kind=TopUpKind.AUTO, status=TopUpStatus.PENDING)
+    if not pending.update(tried_at=Now()):
+        return None
+    top_up = pending.select_related("account").first()
+    if top_up is None or top_up.account.user_id is None:
+        return None
+    order = Order(id=top_up.pk, user_id=top_up.account.user_id, amount=top_up.amount)
+    try:
+        payment = get_provider().charge_saved_card(order, customer_id=_ensure_customer(top_up.account))
+    except PaymentUnavailableError as error:
+        TopUp.objects.filter(pk=top_up.pk).update(error=str(error))
+        return top_up
+    except PaymentFailedError as error:
+        payment = Payment(state=PaymentState.FAILED, order=order, payment_id=None, error=str(error))
+    return enter_payment(payment)
+
+
+def send_overdue(*, patience_seconds: float) -> int:
+    """Send automatic top-ups again that nobody has tried for so long; return how many there were."""
+    before = Now() - timedelta(seconds=patience_seconds)
+    overdue = TopUp.objects.filter(
+        Q(tried_at__isnull=True, created_at__lt=before) | Q(tried_at__lt=before),
+        kind=TopUpKind.AUTO,
+        status=TopUpStatus.PENDING,
+    )
+    keys = list(overdue.order_by("id").values_list("pk", flat=True)[:100])
+    for key in keys:
+        top_up_due.send(sender=TopUp, top_up_id=key)
+    return len(keys)
