@@ -6,7 +6,10 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any, Final
 
+from execution.loop_board import board
+
 DATABASE_THREADS: Final = 8
+BEAT_SECONDS: Final = 0.1
 
 _handed_over = threading.local()
 
@@ -17,11 +20,17 @@ class BackgroundLoop:
     def __init__(self) -> None:
         self.executor = ThreadPoolExecutor(max_workers=DATABASE_THREADS, thread_name_prefix="database")
         self._loop = asyncio.new_event_loop()
+        self._loop.call_soon(self._beat)
         threading.Thread(target=self._loop.run_forever, name="event-loop", daemon=True).start()
 
     def submit(self, coroutine: Coroutine[Any, Any, None]) -> "Future[None]":
         """Run a coroutine on the loop."""
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+
+    def _beat(self) -> None:
+        """Show whoever watches that the loop goes round."""
+        board.beat()
+        self._loop.call_later(BEAT_SECONDS, self._beat)
 
 
 _lock = threading.Lock()

@@ -1,11 +1,13 @@
 """The attempts that run on the event loop of this process, and how they are stopped: cancelled at their next await."""
 
 import asyncio
-from collections.abc import Awaitable, Generator, Iterator
+import time
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
+from execution.loop_board import board
 from execution.places import Running
 
 T = TypeVar("T")
@@ -17,8 +19,11 @@ class Leash:
     What it was waiting for may still happen, but nobody tells the block.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, token: UUID) -> None:
         self.is_cut = False
+        self.token = token.bytes
+        # When it should have ended (monotonic seconds).
+        self.deadline = float("inf")
         self._kept: list[Any] = []
 
     async def hold(self, step: Awaitable[T]) -> T:
@@ -38,19 +43,27 @@ class _Held(Generic[T]):
     def __await__(self) -> Generator[Any, Any, T]:
         step = self._step.__await__()
         try:
-            awaited = next(step)
+            awaited = self._drive(next, step)
             while not self._leash.is_cut:
                 try:
                     answer = yield awaited
                 except BaseException as error:  # noqa: BLE001 - whatever it is, it is for the block
-                    awaited = step.throw(error)
+                    awaited = self._drive(step.throw, error)
                 else:
-                    awaited = step.send(answer)
+                    awaited = self._drive(step.send, answer)
         except StopIteration as end:
             result: T = end.value
             return result
         self._leash.keep(step)
         raise asyncio.CancelledError
+
+    def _drive(self, move: Callable[[Any], Any], argument: Any) -> Any:
+        """Let the block go on to its next await, and show that the loop is in its code."""
+        board.enter(self._leash.token)
+        try:
+            return move(argument)
+        finally:
+            board.leave()
 
 
 class Coroutines:
@@ -59,18 +72,22 @@ class Coroutines:
     def __init__(self) -> None:
         self._entries: dict[UUID, tuple[Running, asyncio.Task[Any], Leash]] = {}
         self._cut: list[Leash] = []
+        self._killed: set[UUID] = set()
 
     @contextmanager
     def stoppable(self, running: Running) -> Iterator[Leash]:
         """Let the current task be cancelled while the block of code lasts."""
-        task, leash = asyncio.current_task(), Leash()
+        task, leash = asyncio.current_task(), Leash(running.token)
         if task is None:
             raise RuntimeError("An attempt on the event loop is a task.")
         self._entries[running.token] = (running, task, leash)
+        board.show(running)
         try:
             yield leash
         finally:
             del self._entries[running.token]
+            self._killed.discard(running.token)
+            board.hide(running.token)
             if leash.is_cut:
                 self._cut.append(leash)
 
@@ -78,13 +95,21 @@ class Coroutines:
         """Return what runs, by token."""
         return {token: running for token, (running, _task, _leash) in self._entries.copy().items()}
 
+    def find_overdue(self) -> dict[UUID, Running]:
+        """Return what should have ended, by token."""
+        now = time.monotonic()
+        return {token: running for token, (running, _, leash) in self._entries.copy().items() if leash.deadline < now}
+
     def interrupt(self, token: UUID) -> None:
         """Cancel an attempt at its next await."""
         self._cancel(token, cut=False)
 
     def kill(self, token: UUID) -> bool:
-        """Cancel an attempt, and let go of its block if that goes on all the same."""
-        return self._cancel(token, cut=True)
+        """Cancel an attempt, and let go of its block if that goes on all the same.
+
+        A block that holds up the loop is not reached by that: see `execution.loop_watch`.
+        """
+        return token not in self._killed and self._cancel(token, cut=True)
 
     def end_processes(self) -> list[int]:
         """There are none."""
@@ -95,6 +120,8 @@ class Coroutines:
         if entry is None:
             return False
         _running, task, leash = entry
+        if cut:
+            self._killed.add(token)
 
         def cancel() -> None:
             # On the loop: between looking and cancelling, the attempt can't go on.

@@ -27,8 +27,9 @@ STOP_SIGNAL: Final = signal.SIGURG
 MAX_PLACES: Final = 1024
 DEATH_SECONDS: Final = 1.0
 
-# The child's process id, how often it asked to be spared, and the ids of what it runs and of what it should stop.
-_PLACE: Final = struct.Struct("=iI16s16s16s16s")
+# The child's process id, how often it asked to be spared, the ids of what it runs and of what it should stop, and when
+# that should have ended (seconds of the clock that all processes share; 0: whenever it likes).
+_PLACE: Final = struct.Struct("=iI16s16s16s16sd")
 _NOTHING: Final = UUID(int=0)
 
 
@@ -47,6 +48,7 @@ class _Content:
     spared: int = 0
     running: Running | None = None
     to_stop: UUID = _NOTHING
+    deadline: float = 0.0
 
 
 class Places:
@@ -77,7 +79,8 @@ class Places:
 
     def read(self, number: int) -> _Content:
         """Return what stands in a place. Hold its lock."""
-        pid, spared_, node_execution, execution, token, to_stop = _PLACE.unpack_from(self._memory, number * _PLACE.size)
+        pid, spared_, *ids, deadline = _PLACE.unpack_from(self._memory, number * _PLACE.size)
+        node_execution, execution, token, to_stop = ids
         running = None
         if any(token):
             running = Running(
@@ -85,7 +88,7 @@ class Places:
                 execution_id=UUID(bytes=execution),
                 token=UUID(bytes=token),
             )
-        return _Content(pid=pid, spared=spared_, running=running, to_stop=UUID(bytes=to_stop))
+        return _Content(pid=pid, spared=spared_, running=running, to_stop=UUID(bytes=to_stop), deadline=deadline)
 
     def write(self, number: int, content: _Content) -> None:
         """Write a place. Hold its lock."""
@@ -99,6 +102,7 @@ class Places:
             running.execution_id.bytes,
             running.token.bytes,
             content.to_stop.bytes,
+            content.deadline,
         )
 
     def find_running(self) -> dict[UUID, Running]:
@@ -109,6 +113,16 @@ class Places:
                 running = self.read(number).running
             if running is not None:
                 found[running.token] = running
+        return found
+
+    def find_overdue(self) -> dict[UUID, Running]:
+        """Return what the children run although it should have ended, by token."""
+        found, now = {}, time.monotonic()
+        for number in self._taken():
+            with self.lock(number):
+                content = self.read(number)
+            if content.running is not None and 0.0 < content.deadline < now:
+                found[content.running.token] = content.running
         return found
 
     def interrupt(self, token: UUID) -> None:
@@ -202,6 +216,16 @@ def stoppable(running: Running) -> Iterator[None]:
     finally:
         _write_seat(None)
         forget_interruption()
+
+
+def set_deadline(moment: float) -> None:
+    """Let the worker kill this process if what it runs has not ended at `moment` (monotonic seconds; 0: never)."""
+    if _seat.places is None or _seat.token == _NOTHING:
+        return
+    with _seat.places.lock(_seat.number):
+        content = _seat.places.read(_seat.number)
+        content.deadline = moment
+        _seat.places.write(_seat.number, content)
 
 
 @contextmanager

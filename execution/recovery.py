@@ -16,6 +16,7 @@ from django.db import close_old_connections, connection
 from execution.engine.outputs import ERROR_PIN
 from execution.engine.statuses import Status
 from execution.store.admission import admit_forgotten
+from execution.store.claims import Hold
 from execution.store.losses import correct_leases, queue_lost_again, take_over_hopeless
 from execution.store.messages import correct_queue_times, take_lost
 from execution.store.ready import Ready
@@ -145,15 +146,24 @@ def _give_up(send: Send) -> None:
     while hopeless := take_over_hopeless(
         most_losses=settings.MAX_LOSSES, patience=_patience(), lease_seconds=settings.LEASE_SECONDS
     ):
-        error = f"Its worker died {settings.MAX_LOSSES} times while the node ran: does it take too much memory?"
-        logger.error("gave up on a node execution", node_execution=str(hopeless.id), error=error)
-        recorded = record(
-            hopeless,
-            outputs=[(ERROR_PIN, error)],
-            position=hopeless.output_count,
-            end=End(status=Status.FAILED, error=error),
+        send(
+            give_up(
+                hopeless,
+                error=f"Its worker died {settings.MAX_LOSSES} times while the node ran: does it take too much memory?",
+            )
         )
-        send(recorded.ready)
+
+
+def give_up(hopeless: Hold, *, error: str) -> tuple[Ready, ...]:
+    """Let a node execution fail that was taken for that; return what became QUEUED by it."""
+    logger.error("gave up on a node execution", node_execution=str(hopeless.id), error=error)
+    recorded = record(
+        hopeless,
+        outputs=[(ERROR_PIN, error)],
+        position=hopeless.output_count,
+        end=End(status=Status.FAILED, error=error),
+    )
+    return recorded.ready
 
 
 def _end_overdue(send: Send) -> None:

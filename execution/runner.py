@@ -22,17 +22,16 @@ from execution.attempts import Attempt, ClaimLostError, Publish, keeper
 from execution.context import build_context
 from execution.coroutines import Leash, coroutines
 from execution.database_patience import DATABASE_AWAY, DatabaseAwayError, patiently
+from execution.endings import end_or_retry
 from execution.engine.outputs import ERROR_PIN
 from execution.engine.statuses import Status
 from execution.interruptions import AttemptStoppedError, run_open
 from execution.places import Running, stoppable
-from execution.planning import load_plan
 from execution.preparation import Prepared, check_output, prepare
 from execution.store.claims import Claimed, claim
 from execution.store.recording import End
-from execution.store.suspending import Suspension, suspend
 from execution.store.window import release
-from execution.time_limits import TimeLimitError, alarm_after
+from execution.time_limits import OVERDUE_SECONDS, TimeLimitError, alarm_after
 from execution.values import to_text
 from execution.waiting import SuspendedError, Waits
 from graphs.blocks.confinement import start_over
@@ -136,7 +135,7 @@ def _outcome(attempt: Attempt, times: "_Times") -> End | None:
     except ClaimLostError:
         raise
     except Exception as error:  # noqa: BLE001 - a block is anybody's code; what it raises is its node's failure
-        return _end_or_retry(attempt, _fail(attempt, times, error), error)
+        return end_or_retry(attempt, _fail(attempt, times, error), error)
     return _complete(attempt, times)
 
 
@@ -153,7 +152,7 @@ async def _outcome_async(attempt: Attempt, times: "_Times", executor: Executor, 
         raise
     except Exception as error:  # noqa: BLE001 - a block is anybody's code; what it raises is its node's failure
         end = _fail(attempt, times, error)
-        return await _in_thread(executor, lambda failed=error: _end_or_retry(attempt, end, failed))  # type: ignore[misc]
+        return await _in_thread(executor, lambda failed=error: end_or_retry(attempt, end, failed))  # type: ignore[misc]
     return _complete(attempt, times)
 
 
@@ -187,7 +186,9 @@ async def _pull_async(attempt: Attempt, prepared: Prepared, context: Any, execut
     items = cast(AsyncGenerator[Yielded, Any], block.run(_inputs(prepared), context))
     answer = None
     try:
-        async with asyncio.timeout(prepared.spec.time_limit.total_seconds()) as timer:
+        limit = prepared.spec.time_limit.total_seconds()
+        leash.deadline = time.monotonic() + limit + OVERDUE_SECONDS
+        async with asyncio.timeout(limit) as timer:
             while True:
                 item = await leash.hold(items.asend(answer))
                 if isinstance(item, tuple):
@@ -266,31 +267,6 @@ def _explain(error: Exception) -> str:
     if isinstance(error, INTERNAL_ERRORS):
         return f"The block met an internal error ({type(error).__name__})."
     return to_text(f"{type(error).__name__}: {error}")
-
-
-def _end_or_retry(attempt: Attempt, end: End, error: Exception) -> End | None:
-    """Emit the `error` output and return the end; or let the node execution wait for another attempt, and None."""
-    delay = _delay_of_retry(attempt.claimed, error)
-    if delay is None:
-        # What earlier attempts emitted and this one didn't get to is no reason to swallow the error.
-        attempt.stop_skipping()
-        attempt.emit(ERROR_PIN, end.error)
-        return end
-    waiting = Suspension(waits=attempt.claimed.waits, seconds=delay, failure=end.error, spent=end)
-    attempt.suspend(
-        lambda outputs, position: suspend(attempt.claimed, outputs=outputs, position=position, suspension=waiting)
-    )
-    return None
-
-
-def _delay_of_retry(claimed: Claimed, error: Exception) -> float | None:
-    """Return how long to wait before the next attempt; None if this was the last one."""
-    try:
-        graph = patiently(lambda: load_plan(claimed.graph_version_id), seconds=settings.RECORD_PATIENCE_SECONDS)
-    except DatabaseAwayError:
-        raise ClaimLostError from None
-    tries = claimed.attempt - claimed.losses
-    return graph.specs[claimed.node_id].retry.next_delay(error, tries=tries, seed=str(claimed.id))
 
 
 def _log_text(attempt: Attempt) -> str:

@@ -1,15 +1,16 @@
-"""Ending blocks whose attempts no longer count: their run has ended, or another worker has the node execution.
+"""Ending blocks whose attempts no longer count, or take too long.
 
-The rows have stopped them already: what they record is refused. This only makes their code end soon. The database says
-when a run ends (a hint); whether an attempt still holds its claim is read from its row (the truth). Now and then all
-attempts are looked at, so a hint that is lost costs seconds.
+Their run has ended, or another worker has the node execution. The rows have stopped them already: what they record is
+refused. This only makes their code end soon. The database says when a run ends (a hint); whether an attempt still holds
+its claim is read from its row (the truth). Now and then all attempts are looked at, so a hint that is lost costs
+seconds.
 """
 
 import selectors
 import socket
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from typing import Any, Final, Protocol
 from uuid import UUID
@@ -29,6 +30,7 @@ from execution.store.trees import ENDED_CHANNEL
 KILL_AFTER: Final = 0.4
 LOOK_SECONDS: Final = 0.05
 CHECK_SECONDS: Final = 3.0
+OVERDUE_LOOK_SECONDS: Final = 1.0
 RETRY_SECONDS: Final = 1.0
 
 logger = structlog.get_logger(__name__)
@@ -39,6 +41,9 @@ class Workplace(Protocol):
 
     def find_running(self) -> dict[UUID, Running]:
         """Return the attempts that run, by token."""
+
+    def find_overdue(self) -> dict[UUID, Running]:
+        """Return the attempts that run although their time limit has passed, by token."""
 
     def interrupt(self, token: UUID) -> None:
         """Ask an attempt to end; nothing happens if it has ended."""
@@ -53,8 +58,10 @@ class Workplace(Protocol):
 class Stopper:
     """A thread that ends what should not run any more."""
 
-    def __init__(self, workplaces: Sequence[Workplace]) -> None:
+    def __init__(self, workplaces: Sequence[Workplace], *, end_overdue: Callable[[Running], None]) -> None:
+        """`end_overdue` records that an attempt took too long, when its code was ended for that."""
         self._workplaces = workplaces
+        self._end_overdue = end_overdue
         self._told: dict[UUID, float] = {}
         self._checked_at = float("-inf")
         self._stopping = threading.Event()
@@ -93,7 +100,7 @@ class Stopper:
             while not self._stopping.is_set():
                 self._look(ended={notice.payload for notice in session.notifies(timeout=0)})
                 close_old_connections()
-                selector.select(LOOK_SECONDS if self._told else CHECK_SECONDS)
+                selector.select(LOOK_SECONDS if self._told else OVERDUE_LOOK_SECONDS)
 
     def _look(self, *, ended: Collection[str]) -> None:
         """End what no longer counts. `ended` are the ids of runs that have ended since the last look."""
@@ -114,6 +121,15 @@ class Stopper:
         for token, at in self._told.items():
             if now >= at + KILL_AFTER and places[token].kill(token):
                 logger.warning("killed a block", node_execution=str(running[token].node_execution_id))
+
+        for place in self._workplaces:
+            self._end_what_is_overdue(place)
+
+    def _end_what_is_overdue(self, place: Workplace) -> None:
+        for token, each in place.find_overdue().items():
+            if place.kill(token):
+                logger.warning("killed a block that took too long", node_execution=str(each.node_execution_id))
+                self._end_overdue(each)
 
     def _find_lost(self, suspects: Mapping[UUID, Running]) -> set[UUID]:
         if not suspects:

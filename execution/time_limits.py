@@ -2,13 +2,18 @@
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from types import FrameType
+from typing import Final
 
 from execution.interruptions import forget_interruption, interrupt
-from execution.places import STOP_SIGNAL, spared
+from execution.places import STOP_SIGNAL, set_deadline, spared
+
+# How long (seconds) a block may go on after its limit before whatever runs it is ended.
+OVERDUE_SECONDS: Final = 1.0
 
 
 class TimeLimitError(Exception):
@@ -22,6 +27,7 @@ class TimeLimitError(Exception):
 def alarm_after(limit: timedelta) -> Iterator[None]:
     """Raise `TimeLimitError` in the block that runs inside once `limit` has passed.
 
+    Where no exception comes through (a C call, a block that catches all), the worker kills the process a while later.
     Works in the main thread of a process, which is where a pool's child runs its tasks; elsewhere nobody interrupts.
     """
     if threading.current_thread() is not threading.main_thread():
@@ -33,9 +39,11 @@ def alarm_after(limit: timedelta) -> Iterator[None]:
 
     previous = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, limit.total_seconds())
+    set_deadline(time.monotonic() + limit.total_seconds() + OVERDUE_SECONDS)
     try:
         yield
     finally:
+        set_deadline(0.0)
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
         forget_interruption()

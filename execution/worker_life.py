@@ -10,6 +10,8 @@ from celery.worker.state import revoked
 from execution.broker import BrokerWatch
 from execution.coroutines import coroutines
 from execution.departure import Departure
+from execution.endings import end_overdue
+from execution.loop_watch import take_left_behind
 from execution.places import MAX_PLACES, Places, take_place
 from execution.presence import Presence
 from execution.recovery import Sweeper
@@ -46,10 +48,12 @@ def start_beside(sender: Any, **_options: Any) -> None:
     watch = BrokerWatch(sender.app)
     queues = sender.app.amqp.queues.consume_from
     workplaces: list[Workplace] = [*_places, coroutines]
+    stopper = Stopper(workplaces, end_overdue=lambda running: end_overdue(running, publish=send))
     sweeper = Sweeper(send, also=[watch.look])
-    for each in (sweeper, Presence(queues), Stopper(workplaces), Departure(workplaces, send), Pruner()):
+    for each in (sweeper, Presence(queues), stopper, Departure(workplaces, send), Pruner()):
         _beside.append(each)
         each.start()
+    send(take_left_behind())
 
 
 @worker_shutting_down.connect

@@ -62,8 +62,9 @@ WITH claimed AS (
     UPDATE execution_nodeexecution n
        SET status = 'RUNNING', attempt = n.attempt + (n.status = 'QUEUED')::int, token = %(token)s, wake_at = NULL,
            lease_until = clock_timestamp() + make_interval(secs => %(lease)s), held_back = false,
-           started_at = COALESCE(n.started_at, clock_timestamp()), claimed_at = clock_timestamp(),
-           worker = %(worker)s
+           started_at = COALESCE(n.started_at, clock_timestamp()),
+           claimed_at = CASE WHEN n.status = 'QUEUED' THEN clock_timestamp() ELSE n.claimed_at END,
+           worker = CASE WHEN n.status = 'QUEUED' THEN %(worker)s ELSE n.worker END
       FROM execution_execution e
      WHERE n.id = %(id)s AND (n.status = 'QUEUED' OR n.status = 'RUNNING' AND n.token = %(token)s)
        AND e.id = n.execution_id AND e.status IN ('QUEUED', 'RUNNING')

@@ -1,5 +1,6 @@
 """Node executions whose worker is gone: lost, or told to stop."""
 
+from typing import Any
 from uuid import uuid4
 
 from django.db import connection
@@ -19,33 +20,48 @@ _EXPIRED = """
      LIMIT %(limit)s FOR UPDATE OF n SKIP LOCKED
 """
 
+# One attempt, whose worker is known to be gone.
+_NAMED = """
+    SELECT n.id FROM execution_nodeexecution n
+     WHERE n.id = %(id)s AND n.token = %(held)s AND n.status = 'RUNNING' AND n.losses + 1 {comparison} %(most)s
+       FOR UPDATE OF n
+"""
+
 _KEEP_ATTEMPTS = """
     INSERT INTO execution_pastattempt (node_execution_id, number, outcome, worker, error, began_at, ended_at)
     SELECT id, attempt, %(outcome)s, worker, %(error)s, claimed_at, clock_timestamp() FROM {taken}
 """
 
-_QUEUE_AGAIN = f"""
-WITH expired AS MATERIALIZED ({_EXPIRED.format(comparison="<")}), taken AS (
+_QUEUE_AGAIN = """
+WITH lost AS MATERIALIZED ({lost}), taken AS (
     UPDATE execution_nodeexecution n
        SET status = 'QUEUED', queued_at = clock_timestamp(), losses = n.losses + 1
       FROM execution_execution e
-     WHERE n.id IN (SELECT id FROM expired) AND e.id = n.execution_id
+     WHERE n.id IN (SELECT id FROM lost) AND e.id = n.execution_id
  RETURNING n.id, n.node_id, n.attempt, n.worker, n.claimed_at, e.graph_version_id
-), kept AS ({_KEEP_ATTEMPTS.format(taken="taken")})
+), kept AS ({kept})
 SELECT id, node_id, graph_version_id FROM taken
-"""  # noqa: S608 - made of constants
+"""
 
-_TAKE_OVER = f"""
-WITH expired AS MATERIALIZED ({_EXPIRED.format(comparison=">=")}), taken AS (
+_TAKE_OVER = """
+WITH lost AS MATERIALIZED ({lost}), taken AS (
     UPDATE execution_nodeexecution n
        SET token = %(token)s, losses = n.losses + 1,
            lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
-     WHERE n.id IN (SELECT id FROM expired)
+     WHERE n.id IN (SELECT id FROM lost)
  RETURNING n.id, n.execution_id, n.node_id, n.ordinal, n.output_count, n.attempt, n.worker, n.claimed_at
-), kept AS ({_KEEP_ATTEMPTS.format(taken="taken")})
+), kept AS ({kept})
 SELECT t.id, t.execution_id, e.graph_version_id, t.node_id, t.ordinal, t.output_count
   FROM taken t JOIN execution_execution e ON e.id = t.execution_id
-"""  # noqa: S608 - made of constants
+"""
+
+_KEPT = _KEEP_ATTEMPTS.format(taken="taken")
+_QUEUE_EXPIRED_AGAIN = _QUEUE_AGAIN.format(lost=_EXPIRED.format(comparison="<"), kept=_KEPT)
+_QUEUE_NAMED_AGAIN = _QUEUE_AGAIN.format(lost=_NAMED.format(comparison="<"), kept=_KEPT)
+_TAKE_OVER_EXPIRED = _TAKE_OVER.format(lost=_EXPIRED.format(comparison=">="), kept=_KEPT)
+_TAKE_OVER_NAMED = _TAKE_OVER.format(lost=_NAMED.format(comparison=">="), kept=_KEPT)
+
+_WORKER_LOST = "Its worker was lost."
 
 _HAND_BACK = f"""
 WITH taken AS (
@@ -66,13 +82,13 @@ def queue_lost_again(*, most_losses: int, patience: float, limit: int) -> list[R
     """
     with connection.cursor() as cursor:
         cursor.execute(
-            _QUEUE_AGAIN,
+            _QUEUE_EXPIRED_AGAIN,
             {
                 "most": most_losses,
                 "patience": patience,
                 "limit": limit,
                 "outcome": PastAttempt.Outcome.LOST,
-                "error": "Its worker was lost.",
+                "error": _WORKER_LOST,
             },
         )
         return describe_ready(cursor.fetchall())
@@ -80,20 +96,36 @@ def queue_lost_again(*, most_losses: int, patience: float, limit: int) -> list[R
 
 def take_over_hopeless(*, most_losses: int, patience: float, lease_seconds: float) -> Hold | None:
     """Take a node execution that has now lost as many workers as it may, in order to end it; None if there is none."""
+    return _take_over(
+        _TAKE_OVER_EXPIRED,
+        {"most": most_losses, "patience": patience, "limit": 1, "lease": lease_seconds, "error": _WORKER_LOST},
+    )
+
+
+def lose(running: Running, *, error: str, most_losses: int, lease_seconds: float) -> list[Ready] | Hold:
+    """Count an attempt as lost whose worker is gone; `error` says why.
+
+    Return what became QUEUED by it: nothing, if its claim was no longer good. One that has now lost as many workers as
+    it may is taken instead, in order to end it.
+    """
+    parameters: dict[str, Any] = {
+        "id": running.node_execution_id,
+        "held": running.token,
+        "most": most_losses,
+        "lease": lease_seconds,
+        "outcome": PastAttempt.Outcome.LOST,
+        "error": error,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_QUEUE_NAMED_AGAIN, parameters)
+        ready = describe_ready(cursor.fetchall())
+    return ready or _take_over(_TAKE_OVER_NAMED, parameters) or []
+
+
+def _take_over(statement: str, parameters: dict[str, Any]) -> Hold | None:
     token = uuid4()
     with connection.cursor() as cursor:
-        cursor.execute(
-            _TAKE_OVER,
-            {
-                "most": most_losses,
-                "patience": patience,
-                "limit": 1,
-                "token": token,
-                "lease": lease_seconds,
-                "outcome": PastAttempt.Outcome.LOST,
-                "error": "Its worker was lost.",
-            },
-        )
+        cursor.execute(statement, {**parameters, "token": token, "outcome": PastAttempt.Outcome.LOST})
         row = cursor.fetchone()
     if row is None:
         return None
@@ -109,8 +141,8 @@ def take_over_hopeless(*, most_losses: int, patience: float, lease_seconds: floa
     )
 
 
-def hand_back(running: Running) -> list[Ready]:
-    """Queue a node execution that this worker can't finish: no loss, no attempt is counted.
+def hand_back(running: Running, *, reason: str = "Its worker was told to stop.") -> list[Ready]:
+    """Queue a node execution that its worker can't finish: no loss, no attempt is counted.
 
     Empty if another attempt has taken over, or this one has ended.
     """
@@ -121,7 +153,7 @@ def hand_back(running: Running) -> list[Ready]:
                 "id": running.node_execution_id,
                 "token": running.token,
                 "outcome": PastAttempt.Outcome.HANDED_BACK,
-                "error": "Its worker was told to stop.",
+                "error": reason,
             },
         )
         return describe_ready(cursor.fetchall())

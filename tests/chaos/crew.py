@@ -62,8 +62,8 @@ class Post:
         return self._process.pid
 
     def children(self) -> list[int]:
-        """Return the processes of its worker's pool, if it has one."""
-        if self.kind != "cpu" or not self.is_running:
+        """Return the processes of its worker's pool, or the one that does the work of an `io` worker."""
+        if not self.is_running:
             return []
         with suppress(OSError):
             return [int(word) for word in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]

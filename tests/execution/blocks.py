@@ -125,7 +125,7 @@ class FailsOnceBlock(Block[FailsOnceInputs]):
 class EndlessInputs(BlockInputs):
     """What to do until somebody stops it."""
 
-    how: str = Field(description="sleep, loop, c_call, stubborn; async: wait, http, stubborn.")
+    how: str = Field(description="sleep, loop, c_call, stubborn; async: wait, http, once, and the same.")
     mark: str = Field(description="The file into which the process id is written at the start.")
     address: str = Field(default="", description="Of a server that doesn't answer.")
 
@@ -183,6 +183,8 @@ class EndlessAsyncBlock(Block[EndlessInputs]):
         for item in nothing:
             yield item
         Path(inputs.mark).write_text(str(os.getpid()))
+        if inputs.how == "once" and context.attempt > 1:
+            return
         try:
             await getattr(self, f"_{inputs.how}")(inputs)
         finally:
@@ -194,6 +196,20 @@ class EndlessAsyncBlock(Block[EndlessInputs]):
     async def _http(self, inputs: EndlessInputs) -> None:
         async with httpx.AsyncClient(timeout=1000) as client:
             await client.get(inputs.address)
+
+    async def _sleep(self, inputs: EndlessInputs) -> None:
+        time.sleep(1000)
+
+    async def _once(self, inputs: EndlessInputs) -> None:
+        time.sleep(1000)
+
+    async def _loop(self, inputs: EndlessInputs) -> None:
+        count = 0
+        while True:
+            count += 1
+
+    async def _c_call(self, inputs: EndlessInputs) -> None:
+        sum(range(10**13))
 
     async def _stubborn(self, inputs: EndlessInputs) -> None:
         with Path(f"{inputs.mark}.beats").open("a") as beats:

@@ -7,6 +7,7 @@ block's `finally` has run, or, if it doesn't let itself be cancelled, with the l
 
 import math
 import sys
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -58,6 +59,15 @@ def stop_async(user: User, mark: Path, *, how: str, address: str) -> float:
     return max(0.0, sign.stat().st_mtime - _stopped_at(endless))
 
 
+def stop_blocking(user: User, mark: Path, *, how: str, address: str) -> float:
+    """Stop a coroutine that holds up the event loop, and return how long (seconds) its process was still there."""
+    endless = start_endless(user, EndlessAsyncBlock.id, mark, how=how, address=address)
+    stop_execution(execution_id=endless.pk)
+    process = Path(f"/proc/{mark.read_text()}")
+    assert wait_until(lambda: not process.exists())
+    return max(0.0, time.time() - _stopped_at(endless))
+
+
 def _stopped_at(run: Execution) -> float:
     run.refresh_from_db()
     assert run.ended_at is not None
@@ -69,6 +79,7 @@ def _stopped_at(run: Execution) -> float:
     [
         *((stop_plain, how) for how in ("sleep", "loop", "c_call", "stubborn")),
         *((stop_async, how) for how in ("wait", "http", "stubborn")),
+        *((stop_blocking, how) for how in ("sleep", "loop", "c_call")),
     ],
 )
 def test_code_ends_within_a_second(

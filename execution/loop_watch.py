@@ -1,0 +1,182 @@
+"""An `io` worker runs under the eyes of its parent process, which replaces it when a block holds up its event loop.
+
+Nothing in the worker can be relied on for that: a C call may hold the interpreter's lock, so that no thread of it runs.
+The block that held up the loop has lost a worker; its neighbours are handed back, and the next worker sends them.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import Any, Final
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db import connections
+
+from execution.loop_board import LoopBoard, board
+from execution.models import NodeExecution
+from execution.places import Running
+from execution.planning import load_plan
+from execution.recovery import give_up
+from execution.stopper import KILL_AFTER
+from execution.store.claims import find_held
+from execution.store.losses import hand_back, lose
+from execution.store.ready import Ready
+from execution.workers import die_with_parent
+
+LOOK_SECONDS: Final = 0.1
+# From then on it is asked whether the block should be running at all.
+SUSPICIOUS_SECONDS: Final = 0.3
+# A worker that dies sooner than that (seconds) after its start would only die again: a supervisor takes its time.
+SHORTEST_LIFE: Final = 5.0
+SIGNAL_BASE: Final = 128
+
+_FORWARDED: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1)
+_HEARD: Final = (signal.SIGCHLD, *_FORWARDED)
+
+logger = structlog.get_logger(__name__)
+
+_left_behind: list[Ready] = []
+
+
+def take_left_behind() -> list[Ready]:
+    """Return what the worker before this one left QUEUED, and nobody has sent."""
+    ready = _left_behind.copy()
+    _left_behind.clear()
+    return ready
+
+
+def run_watched(work: Callable[[], int]) -> int:
+    """Run `work` in a child process, again and again if that has to be replaced; return the exit code.
+
+    Returns in the child, too. Call it before there are threads.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, _HEARD)
+    while True:
+        connections.close_all()
+        board.clear()
+        child = os.fork()
+        if child == 0:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEARD)
+            die_with_parent(signal.SIGKILL)
+            return work()
+        _left_behind.clear()
+        code = _watch(child)
+        if code is not None:
+            return code
+
+
+def _watch(child: int) -> int | None:
+    """Return the exit code of the worker; None if another one should take its place."""
+    watch, born, is_told_to_stop = LoopWatch(board), time.monotonic(), False
+    while True:
+        is_told_to_stop |= _forward(signal.sigtimedwait(_HEARD, LOOK_SECONDS), child)
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            was_killed = os.WIFSIGNALED(status) and not is_told_to_stop
+            if was_killed and time.monotonic() > born + SHORTEST_LIFE:
+                logger.warning("the worker was killed, another one takes its place", signal=os.WTERMSIG(status))
+                return None
+            code = os.waitstatus_to_exitcode(status)
+            return code if code >= 0 else SIGNAL_BASE - code
+        if watch.is_blocked():
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            _left_behind.extend(watch.clear_up())
+            return 0 if is_told_to_stop else None
+
+
+def _forward(heard: Any, child: int) -> bool:
+    """Pass a signal on to the worker; return whether it tells it to stop."""
+    if heard is None or heard.si_signo not in _FORWARDED:
+        return False
+    # What the terminal sends (it has no process id) goes to the whole group.
+    if heard.si_pid:
+        os.kill(child, heard.si_signo)
+    return bool(heard.si_signo != signal.SIGUSR1)
+
+
+class LoopWatch:
+    """Tells by a worker's board whether its event loop stands still."""
+
+    def __init__(self, shown: LoopBoard) -> None:
+        self._board = shown
+        self._beats = 0
+        self._looked_at = time.monotonic()
+        self._still = self._unwanted = 0.0
+
+    def is_blocked(self) -> bool:
+        """Look again: whether the loop stands still for too long, or in code that should not run any more."""
+        now = time.monotonic()
+        # Time in which this process was frozen or waited itself doesn't count.
+        passed = min(now - self._looked_at, 2 * LOOK_SECONDS)
+        self._looked_at, beats, last = now, self._board.beats, self._beats
+        self._beats = beats
+        if beats == 0 or beats != last:
+            self._still = self._unwanted = 0.0
+            return False
+        self._still += passed
+        if self._still < SUSPICIOUS_SECONDS:
+            return False
+        self._unwanted = self._unwanted + passed if self._is_unwanted() else 0.0
+        return self._unwanted >= KILL_AFTER or self._still >= settings.LOOP_PATIENCE_SECONDS
+
+    def clear_up(self) -> list[Ready]:
+        """Take back what the killed worker ran; return what became QUEUED by it.
+
+        Where the database can't be reached, the leases run out.
+        """
+        running, culprit = self._board.find_running(), self._board.current
+        # If nobody can be named, it may have been any of them.
+        guilty = [running.pop(culprit)] if culprit in running else [running.pop(token) for token in list(running)]
+        try:
+            ready = [each for neighbour in running.values() for each in self._hand_back(neighbour)]
+            for each in guilty:
+                ready += self._lose(each)
+        except DatabaseError as error:
+            logger.warning("can't take back what a blocked worker ran", error=str(error).strip())
+            return []
+        return ready
+
+    def _is_unwanted(self) -> bool:
+        """Whether the code that the loop is in belongs to an attempt that has lost its claim: its run was stopped."""
+        token = self._board.current
+        running = self._board.find_running().get(token) if token else None
+        if token is None or running is None:
+            return False
+        try:
+            return token not in find_held({running.node_execution_id: token})
+        except DatabaseError as error:
+            logger.warning("can't ask about a block that holds up the event loop", error=str(error).strip())
+            connections.close_all()
+            return False
+
+    def _hand_back(self, running: Running) -> list[Ready]:
+        return hand_back(running, reason="Another block held up the event loop of its worker.")
+
+    def _lose(self, running: Running) -> list[Ready]:
+        error = f"It held up the event loop of its worker for {self._still:.1f} s."
+        logger.error(
+            "a block held up the event loop: its worker is replaced",
+            node_execution=str(running.node_execution_id),
+            seconds=round(self._still, 1),
+            **_name(running.node_execution_id),
+        )
+        lost = lose(running, error=error, most_losses=settings.MAX_LOSSES, lease_seconds=settings.LEASE_SECONDS)
+        if isinstance(lost, list):
+            return lost
+        return list(
+            give_up(lost, error=f"{error} It has lost {settings.MAX_LOSSES} workers: does it compute without await?")
+        )
+
+
+def _name(node_execution_id: UUID) -> dict[str, str]:
+    """Return what to call a node execution in the log."""
+    rows = NodeExecution.objects.filter(pk=node_execution_id).values_list("node_id", "execution__graph_version_id")
+    for node_id, version_id in rows:
+        spec = load_plan(version_id).specs[node_id]
+        return {"block": spec.name, "node": spec.plan.name, "node_id": str(node_id)}
+    return {}
