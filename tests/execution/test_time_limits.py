@@ -68,7 +68,7 @@ def test_a_block_that_lets_no_exception_through_fails_at_its_time_limit(
     user: User, workers: WorkerProcesses, tmp_path: Path, block: type[Block[Any]], how: str
 ) -> None:
     endless = start(user, block.id, metadata={"time_limit": 0.5}, how=how, mark=str(tmp_path / "mark"))
-    next_one = start(user, (AsyncPauseBlock if block.is_async else PlainPauseBlock).id, seconds=0)
+    next_one = start(user, (AsyncPauseBlock if block is EndlessAsyncBlock else PlainPauseBlock).id, seconds=0)
 
     assert await_end(endless).node_error_count == 1
     node = NodeExecution.objects.get(execution=endless)
