@@ -36,6 +36,7 @@ app = Celery("config")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.autodiscover_tasks(related_name="worker_life")
+app.autodiscover_tasks(related_name="upkeep")
 
 
 @setup_logging.connect

@@ -9,6 +9,7 @@ import os
 from typing import Any
 
 import django_stubs_ext
+from celery.schedules import crontab
 from kombu import Exchange, Queue
 
 from config import embedded
@@ -129,6 +130,17 @@ CELERY_WORKER_SEND_TASK_EVENTS = True
 
 CELERY_BEAT_SCHEDULER = "scheduling.beat:Scheduler"
 CELERY_TIMEZONE = "UTC"
+# What the system does by itself (see scheduling.upkeep). Users' schedules are rows of their own.
+CELERY_BEAT_SCHEDULE = {
+    name: {"task": f"upkeep.{task}", "schedule": schedule, "options": {"queue": CPU_QUEUE, "expire_seconds": 3600}}
+    for name, task, schedule in (
+        ("Report late runs", "report_late_runs", crontab(minute="*/5")),
+        ("Report failing blocks", "report_failing_blocks", crontab(minute="30", hour="6")),
+        ("Delete what is too old", "prune", crontab(minute="17")),
+        ("Remove files of runs that are gone", "clean_up_files", crontab(minute="40", hour="3")),
+        ("Audit the ledger", "audit_ledger", crontab(minute="10", hour="4")),
+    )
+}
 
 # --- The engine ------------------------------------------------------------------------------------------------------
 
@@ -160,6 +172,8 @@ SHUTDOWN_GRACE_SECONDS = read_float("SHUTDOWN_GRACE_SECONDS", default=20)
 LOOP_PATIENCE_SECONDS = read_float("LOOP_PATIENCE_SECONDS", default=LEASE_SECONDS / 2)
 # Workers delete runs (with what belongs to them) that ended so many days ago; 0: they are kept.
 EXECUTION_RETENTION_DAYS = read_float("EXECUTION_RETENTION_DAYS", default=0)
+# What became of schedules' times is kept for so many days; 0: for ever.
+OCCURRENCE_RETENTION_DAYS = read_float("OCCURRENCE_RETENTION_DAYS", default=90)
 
 # --- Credits (one is a US cent) --------------------------------------------------------------------------------------
 

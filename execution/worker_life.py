@@ -15,11 +15,10 @@ from execution.loop_watch import take_left_behind
 from execution.places import MAX_PLACES, Places, take_place
 from execution.presence import Presence
 from execution.recovery import Sweeper
-from execution.retention import Pruner
 from execution.stopper import Stopper, Workplace
 from execution.tasks import DROP_MESSAGES, send
 
-_beside: list[Sweeper | Presence | Stopper | Departure | Pruner] = []
+_beside: list[Sweeper | Presence | Stopper | Departure] = []
 _places: list[Places] = []
 
 
@@ -44,13 +43,13 @@ def take_own_place(**_options: Any) -> None:
 
 @worker_ready.connect
 def start_beside(sender: Any, **_options: Any) -> None:
-    """Take part in recovery (of all workers, one sweeps at a time), say that somebody listens, stop blocks, prune."""
+    """Take part in recovery (of all workers, one sweeps at a time), say that somebody listens, stop blocks."""
     watch = BrokerWatch(sender.app)
     queues = sender.app.amqp.queues.consume_from
     workplaces: list[Workplace] = [*_places, coroutines]
     stopper = Stopper(workplaces, end_overdue=lambda running: end_overdue(running, publish=send))
     sweeper = Sweeper(send, also=[watch.look])
-    for each in (sweeper, Presence(queues), stopper, Departure(workplaces, send), Pruner()):
+    for each in (sweeper, Presence(queues), stopper, Departure(workplaces, send)):
         _beside.append(each)
         each.start()
     send(take_left_behind())

@@ -104,7 +104,7 @@ def check_wanted(*, limit: int) -> int:
     with transaction.atomic():
         schedules = lock_to_check(limit=limit)
         now, versions = read_clock(), Versions()
-        for schedule in schedules:
+        for schedule in sorted(schedules, key=lambda each: each.user_id):
             mark(schedule, problem=find_problem(schedule, versions=versions), now=now)
             schedule.needs_check = False
         save_fields(schedules, "problem", "problem_since", "needs_check")

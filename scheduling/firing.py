@@ -79,7 +79,8 @@ def _fire_some(*, limit: int, now: datetime | None, schedule_id: UUID | None) ->
         unfinished=find_unfinished([schedule.pk for schedule in schedules]),
         decided=find_decided(schedules),
     )
-    for schedule in schedules:
+    # In the order in which others do it: whoever starts a user's run has the user's place in the queue to themselves.
+    for schedule in sorted(schedules, key=lambda each: each.user_id):
         if schedule.is_enabled:
             _fire_schedule(schedule, current)
     Occurrence.objects.bulk_create(current.occurrences)
@@ -205,7 +206,7 @@ def start_waiting(*, limit: int, now: datetime | None = None) -> int:
     schedules = {schedule.pk: schedule for schedule in lock_with_free_waiting(limit=limit)}
     current = Round(now=now or read_clock(), unfinished=find_unfinished(schedules.keys()))
     waiting = Occurrence.objects.filter(schedule__in=schedules.keys(), state=State.WAITING)
-    for occurrence in waiting:
+    for occurrence in waiting.order_by("schedule__user_id"):
         schedule = schedules[occurrence.schedule_id]
         if current.unfinished[schedule.pk].runs:
             continue

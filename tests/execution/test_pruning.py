@@ -28,15 +28,13 @@ from execution.models import (
     NodeInput,
     Output,
     PastAttempt,
-    QueueProbe,
     Review,
     RunOutput,
     SimulatedValue,
     StaticValue,
-    StoredValue,
 )
 from execution.pruning import Retention, count, prune
-from execution.retention import PRUNING_LOCK, Pruner
+from execution.retention import PRUNING_LOCK, clean_up_files, prune_expired
 from execution.run_files import FilesOfRun
 from execution.services import replay_execution, start_execution, stop_execution
 from execution.store.pruning import NO_ID, OF_NODE_EXECUTIONS, OF_RUNS, OldRuns, lock_prunable
@@ -366,41 +364,31 @@ def test_nonsense_is_refused(arguments: list[str]) -> None:
 def test_workers_prune_only_if_they_are_told_to_and_one_at_a_time(user: User, drain: Drain, settings: Settings) -> None:
     run = run_to_its_end(user, drain)
     age(run)
-    pruner = Pruner()
 
-    assert pruner.prune_once() is None
+    assert prune_expired() is None
     settings.EXECUTION_RETENTION_DAYS = 30
     other = open_session()
     try:
         other.execute("SELECT pg_advisory_lock(%s)", [PRUNING_LOCK])
-        assert pruner.prune_once() is None
+        assert prune_expired() is None
     finally:
         other.close()
     assert exists(run)
-    pruned = pruner.prune_once()
+    pruned = prune_expired()
 
     assert pruned is not None
     assert pruned.runs == 1
     assert not exists(run)
 
 
-def test_a_pruner_that_is_stopped_ends(settings: Settings) -> None:
-    pruner = Pruner()
-    pruner.start()
+def test_files_whose_run_is_gone_are_removed_and_no_others(user: User, drain: Drain) -> None:
+    run, gone = run_to_its_end(user, drain), run_to_its_end(user, drain)
+    kept, orphaned = (FilesOfRun(user_id=str(user.pk), execution_id=each.pk) for each in (run, gone))
+    for files in (kept, orphaned):
+        default_storage.save(f"{files.folder}/letter.txt", ContentFile(b"Dear Ada"))
+    gone.delete()
 
-    pruner.stop()
-
-    assert not pruner._thread.is_alive()
-
-
-def test_what_outlives_runs_stays(user: User, drain: Drain) -> None:
-    run = run_to_its_end(user, drain)
-    StoredValue.objects.create(user=user, key="kept", value=1)
-    QueueProbe.objects.create(queue="cpu")
-    age(run)
-
-    prune(OLD)
-
-    assert StoredValue.objects.exists()
-    assert QueueProbe.objects.exists()
-    assert User.objects.filter(pk=user.pk).exists()
+    assert clean_up_files() == 1
+    assert kept.exist()
+    assert not orphaned.exist()
+    assert clean_up_files() == 0

@@ -1,0 +1,96 @@
+"""What operators want to hear of: runs that are late, and blocks that fail."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from django.db import connection
+
+from graphs.blocks.registry import find_interface
+
+LONGEST_QUEUED: Final = timedelta(minutes=5)
+LONGEST_RUNNING: Final = timedelta(hours=24)
+MOST_LATE: Final = 1_000
+
+ERROR_WINDOW: Final = timedelta(hours=24)
+FEWEST_EXECUTIONS: Final = 10
+HIGHEST_ERROR_RATE: Final = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class LateRun:
+    """A run that waits, or runs, for longer than it should."""
+
+    id: UUID
+    status: str
+    since: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailingBlock:
+    """A block of whose executions too many failed."""
+
+    block_id: str
+    executions: int
+    failed: int
+
+    @property
+    def name(self) -> str:
+        """What the block is called."""
+        interface = find_interface(self.block_id)
+        return interface.name if interface else self.block_id
+
+    @property
+    def error_rate(self) -> float:
+        """The part of its executions that failed, from 0 to 1."""
+        return self.failed / self.executions
+
+
+# A run that waits since its user runs so many others is not late.
+_LATE = """
+SELECT id, status, COALESCE(started_at, created_at) FROM execution_execution
+ WHERE parent_id IS NULL AND admitted
+   AND (status = 'QUEUED' AND created_at < clock_timestamp() - make_interval(secs => %(queued)s)
+        OR status = 'RUNNING' AND started_at < clock_timestamp() - make_interval(secs => %(running)s))
+ ORDER BY id LIMIT %(most)s
+"""
+
+# Ids are time-ordered, so what was opened since then is found along the primary key: what matters of a UUIDv7 are its
+# first 48 bits, the milliseconds.
+_FAILING = """
+SELECT node.block_id, count(*), count(*) FILTER (WHERE n.status = 'FAILED')
+  FROM execution_nodeexecution n
+  JOIN execution_execution e ON e.id = n.execution_id
+  JOIN graphs_node node ON node.version_id = e.graph_version_id AND node.node_id = n.node_id
+ WHERE n.id >= (lpad(to_hex(((extract(epoch FROM clock_timestamp()) - %(window)s) * 1000)::bigint), 12, '0')
+                || repeat('0', 20))::uuid
+   AND n.status IN ('COMPLETED', 'FAILED') AND NOT e.simulate
+ GROUP BY node.block_id
+HAVING count(*) >= %(fewest)s AND count(*) FILTER (WHERE n.status = 'FAILED') >= %(rate)s * count(*)
+ ORDER BY 3 DESC, 1
+"""
+
+
+def find_late_runs() -> list[LateRun]:
+    """Return the runs that are QUEUED for over 5 minutes, or RUNNING for over 24 hours; the oldest `MOST_LATE`."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _LATE,
+            {"queued": LONGEST_QUEUED.total_seconds(), "running": LONGEST_RUNNING.total_seconds(), "most": MOST_LATE},
+        )
+        return [LateRun(id=key, status=status, since=since) for key, status, since in cursor.fetchall()]
+
+
+def find_failing_blocks() -> list[FailingBlock]:
+    """Return the blocks of which half or more of at least 10 executions in 24 hours failed, simulated ones left out."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _FAILING,
+            {
+                "window": ERROR_WINDOW.total_seconds(),
+                "fewest": FEWEST_EXECUTIONS,
+                "rate": HIGHEST_ERROR_RATE,
+            },
+        )
+        return [FailingBlock(block_id=key, executions=count, failed=failed) for key, count, failed in cursor.fetchall()]

@@ -1,0 +1,80 @@
+"""What the system does by itself, each a periodic task that the settings define (CELERY_BEAT_SCHEDULE).
+
+Recovery is not among them: a thread of every worker sweeps all the time (`execution.recovery`).
+"""
+
+from typing import Final
+
+import structlog
+from celery import shared_task
+from django.conf import settings
+from django.core.mail import mail_admins
+from django.db import connection
+
+from credits.auditing import audit
+from execution.retention import clean_up_files, prune_expired
+from scheduling.reports import find_failing_blocks, find_late_runs
+
+MOST_NAMED: Final = 20
+
+logger = structlog.get_logger(__name__)
+
+
+@shared_task(name="upkeep.report_late_runs")
+def report_late_runs() -> None:
+    """Tell of runs that wait, or run, for longer than they should."""
+    late = find_late_runs()
+    if late:
+        logger.warning("runs are late", count=len(late), first=[str(run.id) for run in late[:MOST_NAMED]])
+        _tell(f"{len(late)} runs are late", [f"{run.id} {run.status} since {run.since:%Y-%m-%d %H:%M}" for run in late])
+
+
+@shared_task(name="upkeep.report_failing_blocks")
+def report_failing_blocks() -> None:
+    """Tell of blocks of whose executions too many fail."""
+    failing = find_failing_blocks()
+    lines = [f"{each.name}: {each.failed} of {each.executions} failed ({each.error_rate:.0%})" for each in failing]
+    if failing:
+        logger.warning("blocks fail", blocks=lines[:MOST_NAMED])
+        _tell(f"{len(failing)} blocks fail", lines)
+
+
+@shared_task(name="upkeep.audit_ledger")
+def audit_ledger() -> None:
+    """Tell if the books don't agree."""
+    faults = audit().faults
+    if faults:
+        lines = [f"{fault.check}: {fault.subject}: {fault.detail}" for fault in faults]
+        logger.error("the books don't agree", faults=lines[:MOST_NAMED])
+        _tell("The books don't agree", lines)
+
+
+@shared_task(name="upkeep.prune")
+def prune() -> None:
+    """Delete runs, and histories of schedules, that are older than the settings keep them."""
+    prune_expired()
+    prune_occurrences()
+
+
+@shared_task(name="upkeep.clean_up_files")
+def clean_up() -> None:
+    """Remove files whose run is gone."""
+    clean_up_files()
+
+
+def prune_occurrences() -> int:
+    """Delete what became of schedules' times more than OCCURRENCE_RETENTION_DAYS ago (0: never); return how many."""
+    if settings.OCCURRENCE_RETENTION_DAYS <= 0:
+        return 0
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM scheduling_occurrence WHERE state NOT IN ('WAITING', 'STARTED')"
+            " AND decided_at < clock_timestamp() - make_interval(secs => %s)",
+            [settings.OCCURRENCE_RETENTION_DAYS * 24 * 60 * 60],
+        )
+        return int(cursor.rowcount)
+
+
+def _tell(subject: str, lines: list[str]) -> None:
+    """Write to the administrators (ADMINS), if there are any."""
+    mail_admins(subject, "\n".join(lines), fail_silently=True)

@@ -1,0 +1,119 @@
+"""What the system does by itself."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from celery import current_app
+from django.conf import settings as project_settings
+from django.contrib.auth.models import User
+from django.core import mail
+from django.db import connection
+from django.db.models import F
+
+from execution.models import Execution, NodeExecution
+from execution.services import start_execution
+from graphs.models import GraphVersion
+from scheduling.models import Occurrence
+from scheduling.reports import find_failing_blocks, find_late_runs
+from scheduling.services import run_now
+from scheduling.upkeep import audit_ledger, prune, prune_occurrences, report_failing_blocks, report_late_runs
+from tests.execution.drain import Drain
+from tests.scheduling.making import FAILING, make_schedule, save_graph
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def admins(settings: Any) -> None:
+    settings.ADMINS = [("Root", "root@example.com")]
+
+
+def start(user: User, version: GraphVersion, *, simulate: bool = False) -> Execution:
+    return start_execution(user=user, version=version, input_data={}, simulate=simulate)
+
+
+def test_runs_that_wait_or_run_too_long_are_late(user: User, admins: None) -> None:
+    version = save_graph(user)
+    queued, fresh, running, steady, turn = (start(user, version) for _ in range(5))
+    old = Execution.objects.filter(pk__in=[queued.pk, turn.pk])
+    old.update(created_at=F("created_at") - timedelta(minutes=6))
+    Execution.objects.filter(pk=turn.pk).update(admitted=False)
+    for run, hours in ((running, 25), (steady, 23)):
+        Execution.objects.filter(pk=run.pk).update(
+            status="RUNNING", started_at=F("created_at") - timedelta(hours=hours)
+        )
+
+    late = find_late_runs()
+    report_late_runs()
+
+    assert [(run.id, run.status) for run in late] == [(queued.pk, "QUEUED"), (running.pk, "RUNNING")]
+    assert "2 runs are late" in mail.outbox[0].subject
+    assert str(queued.pk) in mail.outbox[0].body
+
+
+def test_nobody_is_written_to_if_all_is_well(user: User, admins: None) -> None:
+    start(user, save_graph(user))
+
+    report_late_runs()
+    report_failing_blocks()
+
+    assert mail.outbox == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_blocks_that_fail_too_often_are_told(user: User, drain: Drain, admins: None) -> None:
+    version = save_graph(user, FAILING)
+    for _ in range(9):
+        start(user, version)
+    drain.run()
+    assert find_failing_blocks() == []
+    start(user, version, simulate=True)
+    start(user, version)
+    drain.run()
+
+    (block,) = find_failing_blocks()
+    report_failing_blocks()
+
+    assert (block.name, block.executions, block.failed) == ("CalculatorBlock", 10, 10)
+    assert "CalculatorBlock: 10 of 10 failed (100%)" in mail.outbox[0].body
+    NodeExecution.objects.filter(status="FAILED", execution__in=Execution.objects.order_by("id")[:6]).update(
+        status="COMPLETED"
+    )
+    assert find_failing_blocks() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_books_that_do_not_agree_are_told(user: User, admins: None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE credits_ledgerentry DISABLE TRIGGER entry_is_booked")
+        try:
+            audit_ledger()
+        finally:
+            cursor.execute("ALTER TABLE credits_ledgerentry ENABLE TRIGGER entry_is_booked")
+
+    assert "The books don't agree" in mail.outbox[0].subject
+    assert "entry_is_booked: is not in force" in mail.outbox[0].body
+
+
+def test_histories_are_kept_for_as_long_as_the_settings_say(user: User, settings: Any) -> None:
+    schedule = make_schedule(user)
+    old, unfinished, fresh = (run_now(schedule=schedule) for _ in range(3))
+    Occurrence.objects.exclude(pk=unfinished.pk).update(state="COMPLETED")
+    Occurrence.objects.exclude(pk=fresh.pk).update(decided_at=F("decided_at") - timedelta(days=91))
+
+    settings.OCCURRENCE_RETENTION_DAYS = 0
+    assert prune_occurrences() == 0
+    settings.OCCURRENCE_RETENTION_DAYS = 90
+    prune()
+
+    assert set(schedule.occurrences.values_list("pk", flat=True)) == {unfinished.pk, fresh.pk}
+
+
+def test_what_the_settings_name_are_tasks() -> None:
+    current_app.loader.import_default_modules()
+
+    tasks = [entry["task"] for entry in project_settings.CELERY_BEAT_SCHEDULE.values()]
+
+    assert len(set(tasks)) == 5
+    assert set(tasks) <= current_app.tasks.keys()
