@@ -17,7 +17,7 @@ unexport PYTHONPATH PYTHONHOME DJANGO_SETTINGS_MODULE
 export PYTHONNOUSERSITE := 1
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help install install-dev demo run test chaos bench lint format clean clean-data
+.PHONY: help install install-dev demo run test chaos bench lint schema format clean clean-data
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 20
@@ -47,8 +47,13 @@ lint: .venv/.installed-dev ## Style, types, layers, migrations, deployment setti
 	@$(BIN)/mypy .
 	@$(BIN)/lint-imports
 	@$(BIN)/python manage.py makemigrations --check --dry-run
+	@$(BIN)/python manage.py spectacular --validate --fail-on-warn | diff docs/openapi.yaml - \
+		|| { echo "docs/openapi.yaml is not what the code says: make schema" >&2; exit 1; }
 	@DJANGO_HTTPS=true DJANGO_SECRET_KEY="$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))')" \
 		$(BIN)/python manage.py check --deploy --fail-level WARNING
+
+schema: .venv/.installed ## Write docs/openapi.yaml anew: what the API's views and serializers say
+	@$(BIN)/python manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
 
 format: .venv/.installed-dev ## Rewrite the code as the formatter wants it
 	@$(BIN)/ruff check --fix .

@@ -9,6 +9,7 @@ from typing import Any
 from django.core.exceptions import RequestDataTooBig
 from rest_framework.exceptions import ValidationError
 from rest_framework.response import Response
+from rest_framework.settings import api_settings
 from rest_framework.views import exception_handler, set_rollback
 
 from config.accounts.keys import KeyRefusedError
@@ -95,7 +96,8 @@ def handle_exception(error: Exception, context: dict[str, Any]) -> Response | No
         return None
     extensions = {name: getattr(error, name) for name in _EXTENSIONS if hasattr(error, name)}
     if isinstance(error, ValidationError):
-        extensions["field_errors"] = error.detail
+        told = error.detail
+        extensions["field_errors"] = told if isinstance(told, dict) else {api_settings.NON_FIELD_ERRORS_KEY: told}
     problem = _describe(status=HTTPStatus(response.status_code), detail=_detail(error, response), extensions=extensions)
     for name, value in response.headers.items():
         if name != "Content-Type":

@@ -245,6 +245,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "config.throttling.rate_headers",
     "config.idempotency.IdempotencyMiddleware",
 ]
 
@@ -305,14 +306,43 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["execution.parsers.StorableJSONParser"],
     "DEFAULT_PAGINATION_CLASS": "config.pagination.NewestFirstPagination",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_THROTTLE_CLASSES": ["config.throttling.RateThrottle"],
+    "DEFAULT_SCHEMA_CLASS": "config.openapi.Schema",
     "EXCEPTION_HANDLER": "config.problem.handle_exception",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
+# Requests in so many seconds, per user and scope of the endpoint; per address for who has no login.
+API_RATE_SECONDS = 60
+API_RATES = {
+    scope: read_int(f"API_RATE_{scope.upper()}", default=rate)
+    for scope, rate in {"read": 1200, "execute": 600, "write": 300, "credits": 120, "anonymous": 120}.items()
+}
 SPECTACULAR_SETTINGS = {
     "TITLE": "Graph execution engine",
+    "DESCRIPTION": "Save graphs of blocks, run them, and see what happens. `docs/api.md` begins at the beginning.",
     "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "config.openapi.complete_schema",
+    ],
+    # The page's own files, so that it works without the web.
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "TAGS": [
+        {"name": "graphs", "description": "What can be run: graphs in numbered versions."},
+        {"name": "executions", "description": "Runs, and what happens in them."},
+        {"name": "blocks", "description": "What graphs are made of."},
+        {"name": "presets", "description": "Inputs that are kept to be run with again."},
+        {"name": "reviews", "description": "What runs ask people."},
+        {"name": "sharing", "description": "Links by which others see a run's outputs."},
+        {"name": "schedules", "description": "When runs start by themselves."},
+        {"name": "credits", "description": "What runs cost."},
+        {"name": "accounts", "description": "Who asks: API keys, logins, the profile."},
+    ],
     "ENUM_NAME_OVERRIDES": {
         "TopUpKindEnum": "credits.models.TopUpKind",
         "TopUpStatusEnum": "credits.models.TopUpStatus",

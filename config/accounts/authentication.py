@@ -48,6 +48,11 @@ class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call
     target_class = KeyAuthentication
     name = ["apiKey", "apiKeyHeader"]
 
+    def get_security_requirement(self, auto_schema: Any) -> list[dict[str, list[Any]]]:
+        """Say that either header will do."""
+        del auto_schema
+        return [{name: []} for name in self.name]
+
     def get_security_definition(self, auto_schema: Any) -> Any:
         """Describe both headers."""
         del auto_schema

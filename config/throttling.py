@@ -1,0 +1,102 @@
+"""How many requests a user may make: counted per user and class of endpoint, told in `RateLimit-*` headers.
+
+The class of an endpoint is the scope that it asks for (see `config.accounts.permissions`), so a flood of starts doesn't
+keep anybody from looking. Who has no login is counted by address.
+"""
+
+import math
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from asgiref.sync import iscoroutinefunction
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.utils.decorators import sync_and_async_middleware
+from rest_framework.request import Request
+from rest_framework.throttling import BaseThrottle
+
+from config.accounts.permissions import find_scope
+from config.counting import counter
+
+ANONYMOUS: Final = "anonymous"
+_STATE: Final = "_rate_state"
+_HEADERS: Final = {
+    "RateLimit-Policy": ("string", "The limit and the seconds that it is for: `600;w=60`."),
+    "RateLimit-Limit": ("integer", "How many requests of this class may be made in one stretch of time."),
+    "RateLimit-Remaining": ("integer", "How many are left."),
+    "RateLimit-Reset": ("integer", "The seconds until the next stretch begins."),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RateState:
+    """Where somebody stands."""
+
+    limit: int
+    period: int
+    remaining: int
+    seconds_left: float
+
+    def headers(self) -> dict[str, str]:
+        """Return it as headers."""
+        values = (
+            f"{self.limit};w={self.period}",
+            str(self.limit),
+            str(self.remaining),
+            str(math.ceil(self.seconds_left)),
+        )
+        return dict(zip(_HEADERS, values, strict=True))
+
+
+class RateThrottle(BaseThrottle):
+    """Lets through as many requests as `API_RATES` says."""
+
+    def __init__(self) -> None:
+        self._seconds_left = 0.0
+
+    def allow_request(self, request: Request, view: Any) -> bool:
+        """Count the request; False if it is one too many."""
+        scope = find_scope(view, method=str(request.method)) if request.user.is_authenticated else ANONYMOUS
+        limit = settings.API_RATES.get(scope, settings.API_RATES[ANONYMOUS])
+        period = settings.API_RATE_SECONDS
+        who = request.user.pk if request.user.is_authenticated else request.META.get("REMOTE_ADDR", "")
+        count = counter.add(f"rate:{scope}:{who}", seconds=period)
+        self._seconds_left = count.seconds_left
+        state = RateState(
+            limit=limit, period=period, remaining=max(0, limit - count.number), seconds_left=count.seconds_left
+        )
+        setattr(request._request, _STATE, state)
+        return count.number <= limit
+
+    def wait(self) -> float:
+        """Return the seconds until the next stretch of time."""
+        return self._seconds_left
+
+
+@sync_and_async_middleware
+def rate_headers(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
+    """Tell in every answer where its user stands."""
+    if iscoroutinefunction(get_response):
+
+        async def answer_async(request: HttpRequest) -> HttpResponse:
+            return _tell(request, await cast(Awaitable[HttpResponse], get_response(request)))
+
+        return answer_async
+
+    def answer(request: HttpRequest) -> HttpResponse:
+        return _tell(request, get_response(request))
+
+    return answer
+
+
+def describe_headers() -> dict[str, Any]:
+    """Return the headers as the schema describes them."""
+    return {name: {"schema": {"type": kind}, "description": told} for name, (kind, told) in _HEADERS.items()}
+
+
+def _tell(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    state: RateState | None = getattr(request, _STATE, None)
+    for name, value in state.headers().items() if state else ():
+        response.setdefault(name, value)
+    return response
