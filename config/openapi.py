@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any, Final
 
+from django.conf import settings
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.permissions import AllowAny
@@ -49,6 +50,24 @@ _WHY: Final = {
     HTTPStatus.UNPROCESSABLE_ENTITY: f"The `{HEADER}` was sent before, with another request.",
     HTTPStatus.TOO_MANY_REQUESTS: "Too many requests: wait for as many seconds as `Retry-After` says.",
 }
+# What these names mean wherever they occur and their serializer says nothing else.
+_COMMON: Final = {
+    "id": "Its id.",
+    "user_id": "Whose it is.",
+    "name": "What it is called.",
+    "description": "The same in words.",
+    "graph_id": "The graph.",
+    "graph_version": "The version of the graph.",
+    "graph_exec_id": "The run.",
+    "node_exec_id": "The node execution.",
+    "input_data": "The inputs of runs by name.",
+    "nodes_input_masks": "{node id: {pin: value}}: what stands in for inputs.",
+    "created_at": "When it was made.",
+    "updated_at": "When it was last changed.",
+    "started_at": "When the run was begun.",
+    "ended_at": "When the run ended.",
+    "timezone": "The time zone, an IANA name.",
+}
 _PAGE: Final = {
     "next": "The address of the next page; null on the last.",
     "previous": "The address of the page before; null on the first.",
@@ -67,6 +86,12 @@ class Schema(AutoSchema):
         told = "Any text of your own: sent again with the same request, it is done once and answered the same."
         key = OpenApiParameter(HEADER, {**_TEXT, "maxLength": 255}, OpenApiParameter.HEADER, description=told)
         return [*parameters, key]
+
+    def get_tags(self) -> list[str]:
+        """Name the app whose endpoint it is: the last part of the path that is a tag."""
+        tags = {tag["name"] for tag in settings.SPECTACULAR_SETTINGS["TAGS"]}
+        found = [part for part in self.path.split("/") if part in tags]
+        return found[-1:] or super().get_tags()
 
     def get_operation(self, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
         """Add what holds for all operations."""
@@ -114,6 +139,9 @@ def complete_schema(result: dict[str, Any], **_options: Any) -> dict[str, Any]:
             schema["description"] = "A page of a list."
             for member, told in _PAGE.items():
                 schema["properties"][member].setdefault("description", told)
+        for member, described in schema.get("properties", {}).items():
+            if "description" not in described and member in _COMMON:
+                described["description"] = _COMMON[member]
     result["components"] |= {
         "schemas": dict(sorted(schemas.items())),
         "headers": describe_headers(),

@@ -246,6 +246,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "config.throttling.rate_headers",
+    "config.delivery.delivery_notice",
     "config.idempotency.IdempotencyMiddleware",
 ]
 
@@ -322,6 +323,7 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Save graphs of blocks, run them, and see what happens. `docs/api.md` begins at the beginning.",
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",
+    "SCHEMA_PATH_PREFIX": "/v1",
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,

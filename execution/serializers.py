@@ -126,6 +126,9 @@ class ExecutionSerializer(serializers.ModelSerializer[Execution]):
     started_at = serializers.DateTimeField(allow_null=True, help_text="When its first node execution was begun.")
     ended_at = serializers.DateTimeField(allow_null=True, help_text="When it ended.")
     stats = serializers.SerializerMethodField(help_text="What it took.")
+    notice = serializers.CharField(
+        required=False, help_text="Only where a run was accepted that can't start yet: why. Header: Execution-Delivery."
+    )
 
     class Meta:
         model = Execution
@@ -143,6 +146,7 @@ class ExecutionSerializer(serializers.ModelSerializer[Execution]):
             "started_at",
             "ended_at",
             "stats",
+            "notice",
         ]
 
     @extend_schema_field(serializers.ChoiceField(choices=STATUS_NAMES))

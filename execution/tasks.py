@@ -17,6 +17,7 @@ from execution.planning import IO_QUEUE
 from execution.runner import begin, run_async, run_plain
 from execution.store.messages import note_passed
 from execution.store.ready import Ready
+from execution.undelivered import note_undelivered
 
 # What the client libraries raise while the broker is away.
 BROKER_AWAY = (KombuError, RedisError, OSError)
@@ -78,6 +79,7 @@ def send(ready: Sequence[Ready]) -> None:
                 # Some may have arrived. Twice does no harm.
                 _publish(ready, producer)
     except BROKER_AWAY as error:
+        note_undelivered(len(ready))
         logger.warning("broker can't be reached; recovery will send", count=len(ready), error=str(error))
 
 

@@ -103,17 +103,23 @@ class ScheduleSerializer(serializers.ModelSerializer[Schedule]):
     cron = serializers.CharField(help_text="Empty for a schedule that runs once (`run_at`).")
     description = serializers.SerializerMethodField(help_text="`cron` in words.")
     next_run_time = serializers.SerializerMethodField(help_text="Null if it is paused or has no next time.")
-    misfire_grace_seconds = serializers.IntegerField(source="misfire_grace", allow_null=True)
-    jitter_seconds = serializers.IntegerField(source="jitter")
+    misfire_grace_seconds = serializers.IntegerField(
+        source="misfire_grace", allow_null=True, help_text="How late a run may start; null: however late."
+    )
+    jitter_seconds = serializers.IntegerField(source="jitter", help_text="How much later chance may let a run start.")
     input_data = serializers.DictField()
     nodes_input_masks = serializers.DictField(child=serializers.DictField())
     pause_reason = serializers.CharField(help_text="Why it was paused, if its owner didn't do it.")
     problem = serializers.CharField(help_text="Why it can't run at the moment; empty if it can. It is tried again.")
-    problem_since = serializers.DateTimeField(allow_null=True)
+    problem_since = serializers.DateTimeField(allow_null=True, help_text="Since when it can't run.")
     failures = serializers.IntegerField(help_text="How many runs failed, one after the other.")
-    last_run_time = serializers.DateTimeField(allow_null=True)
-    last_run_state = serializers.ChoiceField(source="last_state", choices=OCCURRENCE_STATES, allow_null=True)
-    last_graph_exec_id = serializers.UUIDField(source="last_execution_id", allow_null=True)
+    last_run_time = serializers.DateTimeField(allow_null=True, help_text="When it was last due.")
+    last_run_state = serializers.ChoiceField(
+        source="last_state", choices=OCCURRENCE_STATES, allow_null=True, help_text="What became of that."
+    )
+    last_graph_exec_id = serializers.UUIDField(
+        source="last_execution_id", allow_null=True, help_text="The run that came of it."
+    )
 
     class Meta:
         model = Schedule
@@ -124,6 +130,16 @@ class ScheduleSerializer(serializers.ModelSerializer[Schedule]):
             *("jitter_seconds", "pause_after_failures", "is_enabled", "pause_reason", "problem", "problem_since"),
             *("failures", "last_run_time", "last_run_state", "last_graph_exec_id", "created_at", "updated_at"),
         ]
+        extra_kwargs = {
+            "run_at": {"help_text": "When it runs, if it does so once."},
+            "starts_at": {"help_text": "Nothing is due before."},
+            "ends_at": {"help_text": "Nothing is due later."},
+            "misfire": {"help_text": "What becomes of times that were missed."},
+            "misfire_limit": {"help_text": "With `fire_all`: the newest so many."},
+            "overlap": {"help_text": "What becomes of a time that is due while a run of this schedule goes on."},
+            "pause_after_failures": {"help_text": "It is paused when so many runs failed in a row."},
+            "is_enabled": {"help_text": "False: it is paused."},
+        }
 
     def get_graph_version(self, schedule: Schedule) -> int | None:
         """Return the number of the version that would run now."""
@@ -168,6 +184,10 @@ class OccurrenceSerializer(serializers.ModelSerializer[Occurrence]):
             *("id", "due_at", "state", "reason", "is_manual", "decided_at"),
             *("graph_exec_id", "graph_exec_status", "started_at", "ended_at"),
         ]
+        extra_kwargs = {
+            "due_at": {"help_text": "When it was due."},
+            "decided_at": {"help_text": "When it was started, or left out."},
+        }
 
     def get_graph_exec_status(self, occurrence: Occurrence) -> str | None:
         """Return the status of the run."""
@@ -178,11 +198,15 @@ class PreviewSerializer(serializers.Serializer[Any]):
     """A timing to look at."""
 
     cron = serializers.CharField(required=False, allow_blank=True, max_length=MAX_LENGTH, help_text=_CRON)
-    run_at = serializers.DateTimeField(required=False, allow_null=True, default=None)
+    run_at = serializers.DateTimeField(required=False, allow_null=True, default=None, help_text="Once, at this time.")
     timezone = serializers.CharField(required=False, max_length=64, help_text=_TIMEZONE)
-    starts_at = serializers.DateTimeField(required=False, allow_null=True, default=None)
-    ends_at = serializers.DateTimeField(required=False, allow_null=True, default=None)
-    count = serializers.IntegerField(default=5, min_value=1, max_value=MAX_PREVIEWED)
+    starts_at = serializers.DateTimeField(
+        required=False, allow_null=True, default=None, help_text="Nothing is due before."
+    )
+    ends_at = serializers.DateTimeField(
+        required=False, allow_null=True, default=None, help_text="Nothing is due later."
+    )
+    count = serializers.IntegerField(default=5, min_value=1, max_value=MAX_PREVIEWED, help_text="How many times.")
 
 
 class PreviewedTimeSerializer(serializers.Serializer[Any]):
@@ -190,7 +214,7 @@ class PreviewedTimeSerializer(serializers.Serializer[Any]):
 
     at = serializers.DateTimeField(help_text="The instant, in UTC.")
     local = serializers.CharField(help_text="The same as the clock in the zone shows it, with its distance from UTC.")
-    in_words = serializers.CharField()
+    in_words = serializers.CharField(help_text="The same in words.")
 
 
 class PreviewedSerializer(serializers.Serializer[Any]):
@@ -198,4 +222,4 @@ class PreviewedSerializer(serializers.Serializer[Any]):
 
     description = serializers.CharField()
     timezone = serializers.CharField()
-    next_run_times = PreviewedTimeSerializer(many=True)
+    next_run_times = PreviewedTimeSerializer(many=True, help_text="The next times, the first one first.")

@@ -51,7 +51,7 @@ class SchedulesView(generics.ListAPIView[Schedule]):
         return services.find_schedules(user_id=_pk(self.request))
 
 
-@extend_schema_view(get=extend_schema(operation_id="v1_graphs_schedules_list"))
+@extend_schema_view(get=extend_schema(operation_id="graphs_schedules_list"))
 class GraphSchedulesView(generics.ListAPIView[Schedule]):
     """The schedules of a graph, newest first."""
 

@@ -1,0 +1,92 @@
+"""Requests are counted per user and kind of endpoint, and every answer says how many are left."""
+
+import asyncio
+import time
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.contrib.auth.models import User
+from django.db import connections
+from django.test import AsyncClient
+from pytest_django import Settings
+from rest_framework.test import APIClient
+
+from config import throttling
+from config.counting import Counter
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def one_stretch_of_time(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
+    """Let no stretch end in the middle of a test, and nothing be left of another test."""
+    moment = time.time_ns() / 1e9 // 60 * 60 + 3.0
+    settings.REDIS_URL = None
+    monkeypatch.setattr(throttling, "counter", Counter(now=lambda: moment))
+
+
+@pytest.fixture
+def client(user: User) -> APIClient:
+    client = APIClient()
+    client.force_authenticate(user)
+    return client
+
+
+def test_every_answer_says_how_many_requests_are_left(client: APIClient, settings: Settings) -> None:
+    settings.API_RATES = {**settings.API_RATES, "read": 3}
+
+    answers = [client.get("/v1/graphs") for _ in range(4)]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+    assert [answer["RateLimit-Remaining"] for answer in answers] == ["2", "1", "0", "0"]
+    assert {answer["RateLimit-Limit"] for answer in answers} == {"3"}
+    assert (answers[0]["RateLimit-Policy"], answers[0]["RateLimit-Reset"]) == ("3;w=60", "57")
+    assert (answers[3]["Retry-After"], answers[3]["Content-Type"]) == ("57", "application/problem+json")
+
+
+def test_one_kind_of_endpoint_does_not_use_up_another(client: APIClient, settings: Settings) -> None:
+    settings.API_RATES = {**settings.API_RATES, "read": 1, "write": 1}
+
+    assert [client.get("/v1/me").status_code for _ in range(2)] == [200, 429]
+    assert client.patch("/v1/me", {}).status_code == 200
+
+
+def test_one_user_does_not_use_up_anothers_requests(client: APIClient, settings: Settings) -> None:
+    settings.API_RATES = {**settings.API_RATES, "read": 1}
+    other = APIClient()
+    other.force_authenticate(User.objects.create_user("grace"))
+
+    assert [client.get("/v1/me").status_code for _ in range(2)] == [200, 429]
+    assert other.get("/v1/me").status_code == 200
+
+
+def test_who_has_no_login_is_counted_by_address(settings: Settings) -> None:
+    settings.API_RATES = {**settings.API_RATES, "anonymous": 1}
+
+    statuses = [
+        APIClient(REMOTE_ADDR=address).get("/v1/public/shared/x").status_code
+        for address in ("192.0.2.1", "192.0.2.1", "192.0.2.2")
+    ]
+
+    assert statuses == [404, 429, 404]
+
+
+def test_a_redis_that_is_away_is_no_error(client: APIClient, settings: Settings) -> None:
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+
+    answer = client.get("/v1/me")
+
+    assert (answer.status_code, "RateLimit-Remaining" in answer) == (200, True)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_asynchronous_server_says_it_as_well(user: User) -> None:
+    async def ask() -> str:
+        client = AsyncClient()
+        await client.aforce_login(user)
+        try:
+            return (await client.get("/v1/me"))["RateLimit-Limit"]
+        finally:
+            await sync_to_async(connections.close_all)()
+
+    assert asyncio.run(ask()) == "1200"
