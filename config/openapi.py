@@ -5,13 +5,14 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any, Final
 
-from django.conf import settings
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.settings import spectacular_settings
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.permissions import AllowAny
 
 from config.accounts.permissions import find_scope
 from config.idempotency import HEADER
+from config.openapi_names import COMMON_NAMES
 from config.problem import CONTENT_TYPE
 from config.throttling import describe_headers
 
@@ -50,29 +51,6 @@ _WHY: Final = {
     HTTPStatus.UNPROCESSABLE_ENTITY: f"The `{HEADER}` was sent before, with another request.",
     HTTPStatus.TOO_MANY_REQUESTS: "Too many requests: wait for as many seconds as `Retry-After` says.",
 }
-# What these names mean wherever they occur and their serializer says nothing else.
-_COMMON: Final = {
-    "id": "Its id.",
-    "user_id": "Whose it is.",
-    "name": "What it is called.",
-    "description": "The same in words.",
-    "graph_id": "The graph.",
-    "graph_version": "The version of the graph.",
-    "graph_exec_id": "The run.",
-    "node_exec_id": "The node execution.",
-    "input_data": "The inputs of runs by name.",
-    "nodes_input_masks": "{node id: {pin: value}}: what stands in for inputs.",
-    "created_at": "When it was made.",
-    "updated_at": "When it was last changed.",
-    "started_at": "When the run was begun.",
-    "ended_at": "When the run ended.",
-    "timezone": "The time zone, an IANA name.",
-}
-_PAGE: Final = {
-    "next": "The address of the next page; null on the last.",
-    "previous": "The address of the page before; null on the first.",
-    "results": "What is on this page.",
-}
 
 
 class Schema(AutoSchema):
@@ -89,7 +67,7 @@ class Schema(AutoSchema):
 
     def get_tags(self) -> list[str]:
         """Name the app whose endpoint it is: the last part of the path that is a tag."""
-        tags = {tag["name"] for tag in settings.SPECTACULAR_SETTINGS["TAGS"]}
+        tags = {tag["name"] for tag in spectacular_settings.TAGS}
         found = [part for part in self.path.split("/") if part in tags]
         return found[-1:] or super().get_tags()
 
@@ -99,8 +77,11 @@ class Schema(AutoSchema):
         if operation is None:
             return None
         for parameter in operation.get("parameters", ()):
-            if parameter["in"] == "path" and "description" not in parameter:
-                parameter["description"] = _describe_path_parameter(parameter["name"])
+            if "description" not in parameter:
+                name = parameter["name"]
+                parameter["description"] = (
+                    _describe_path_parameter(name) if parameter["in"] == "path" else COMMON_NAMES.get(name, "")
+                )
         is_open = AllowAny in self.view.permission_classes
         if not is_open:
             scope = find_scope(self.view, method=self.method)
@@ -137,11 +118,9 @@ def complete_schema(result: dict[str, Any], **_options: Any) -> dict[str, Any]:
     for name, schema in schemas.items():
         if name.startswith("Paginated"):
             schema["description"] = "A page of a list."
-            for member, told in _PAGE.items():
-                schema["properties"][member].setdefault("description", told)
         for member, described in schema.get("properties", {}).items():
-            if "description" not in described and member in _COMMON:
-                described["description"] = _COMMON[member]
+            if "description" not in described and member in COMMON_NAMES:
+                described["description"] = COMMON_NAMES[member]
     result["components"] |= {
         "schemas": dict(sorted(schemas.items())),
         "headers": describe_headers(),
