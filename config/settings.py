@@ -148,6 +148,9 @@ BLOCK_MODULES = ["graphs.blocks"]
 MAX_NODE_EXECUTIONS_PER_RUN = read_int("MAX_NODE_EXECUTIONS_PER_RUN", default=10_000)
 MAX_SUB_RUN_DEPTH = read_int("MAX_SUB_RUN_DEPTH", default=10)
 
+# A value of more JSON than this lies in the storage instead of its row.
+LARGE_VALUE_BYTES = read_int("LARGE_VALUE_BYTES", default=64 * 1024, least=64 * 1024)
+
 # How many messages of one run are in a queue at most: some times what the workers of that queue run at once, or they
 # wait for messages. The more, the longer other runs wait behind a large one.
 RUN_WINDOW = {

@@ -15,13 +15,22 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from execution.admin_display import MAX_SHOWN, cut_text, link_to, name_node, show_value, show_values, tell_rest
+from execution.admin_display import (
+    MAX_SHOWN,
+    cut_text,
+    link_to,
+    name_node,
+    show_forms,
+    show_value,
+    show_values,
+    tell_rest,
+)
 from execution.engine.statuses import Status
 from execution.exceptions import ExecutionError, ReviewDecidedError
 from execution.models import Execution, NodeExecution, Review
 from execution.pagination import KeyPaginator
 from execution.receipts import describe_receipt
-from execution.reporting import describe_activity, describe_version, find_outputs, with_measures
+from execution.reporting import describe_activity, describe_version, show_outputs, with_measures
 from execution.searching import as_uuid, newest_keys, runs_matching
 from execution.services import decide_review, replay_execution, stop_execution
 from graphs.admin import LookOnly
@@ -115,7 +124,7 @@ class ExecutionAdmin(LookOnly, admin.ModelAdmin[Execution]):
     @admin.display(description="outputs")
     def outputs_shown(self, run: Execution) -> SafeString:
         """Show its first outputs."""
-        values = find_outputs(run, limit=MAX_SHOWN)
+        values = show_outputs(run, limit=MAX_SHOWN)
         return show_values((name, each) for name, those in values.items() for each in those) + tell_rest(
             run.output_count
         )
@@ -231,18 +240,18 @@ class NodeExecutionAdmin(LookOnly, admin.ModelAdmin[NodeExecution]):
     @admin.display(description="inputs")
     def inputs_shown(self, row: NodeExecution) -> SafeString:
         """Show what links delivered when it was opened."""
-        return show_values(row.inputs.items())
+        return show_forms(row.inputs.items())
 
     @admin.display(description="later inputs")
     def later_inputs_shown(self, row: NodeExecution) -> SafeString:
         """Show what links delivered later."""
-        return show_values(row.later_inputs.order_by("pin").values_list("pin", "value")[:MAX_SHOWN])
+        return show_forms(row.later_inputs.order_by("pin").values_list("pin", "value")[:MAX_SHOWN])
 
     @admin.display(description="outputs")
     def outputs_shown(self, row: NodeExecution) -> SafeString:
         """Show its first outputs."""
         values = row.outputs.order_by("position").values_list("pin", "value")[:MAX_SHOWN]
-        return show_values(values) + tell_rest(row.output_count)
+        return show_forms(values) + tell_rest(row.output_count)
 
     @admin.display(description="sub-runs")
     def sub_runs_shown(self, row: NodeExecution) -> SafeString:

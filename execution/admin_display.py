@@ -10,6 +10,9 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from execution.bounds import Hidden
+from execution.large_values import find_reference, read
+
 MAX_SHOWN: Final = 200
 """Node executions, outputs or inputs that one page shows."""
 
@@ -22,8 +25,16 @@ def show_values(values: Iterable[tuple[str, Any]]) -> SafeString:
     return format_html_join("", "<p><b>{}</b> {}</p>", ((name, show_value(value)) for name, value in values))
 
 
+def show_forms(forms: Iterable[tuple[str, Any]]) -> SafeString:
+    """Show named values as rows keep them. What lies in the storage is not read."""
+    references = ((name, form, find_reference(form)) for name, form in forms)
+    return show_values((name, Hidden(found.bytes) if found else read(form)) for name, form, found in references)
+
+
 def show_value(value: Any) -> SafeString:
     """Show a value as JSON."""
+    if isinstance(value, Hidden):
+        return format_html("({} bytes)", f"{value.bytes:,}")
     return format_html("<code>{}</code>", cut_text(json.dumps(value, ensure_ascii=False)))
 
 

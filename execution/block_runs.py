@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.contrib.auth.models import AbstractBaseUser
 
-from execution.bounds import SINGLE
+from execution.bounds import SINGLE, Allowance
 from execution.engine.statuses import ENDED
 from execution.models import Execution
 from execution.reporting import find_node_executions, gather_outputs
@@ -42,4 +42,4 @@ def await_execution(*, execution_id: UUID, seconds: float) -> bool:
 def find_block_outputs(*, run: Execution) -> dict[str, list[Any]]:
     """Return what the block emitted: {pin: [values]}, with `Hidden` for what an answer has no room for."""
     fired = find_node_executions(run, bounds=SINGLE).first()
-    return gather_outputs(fired) if fired else {}
+    return gather_outputs(fired, allowance=Allowance(bounds=SINGLE)) if fired else {}

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
+import structlog
 from django.db.models import (
     BigIntegerField,
     BooleanField,
@@ -22,7 +23,11 @@ from django.db.models import (
 )
 from django.db.models.functions import Cast, Coalesce
 
+from execution.large_values import find_reference, read
+
 Row = TypeVar("Row", bound=Model)
+
+logger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,9 +73,9 @@ def bound_values(rows: QuerySet[Row], bounds: Bounds, *, order: Sequence[str]) -
     return bounded
 
 
-def read_value(row: Any) -> Any:
-    """Return the value of a row of `bound_values`, or `Hidden`."""
-    return row.shown if row.fits else Hidden(row.size)
+def read_value(row: Any, allowance: "Allowance") -> Any:
+    """Return the value of a row of `bound_values`, or `Hidden`. One in the storage is read if `allowance` has room."""
+    return allowance.read(row.shown) if row.fits else Hidden(row.size)
 
 
 @dataclass(kw_only=True)
@@ -91,6 +96,20 @@ class Allowance:
             return Hidden(size)
         self._taken += size
         return value
+
+    def read(self, form: Any) -> Any:
+        """Return the value that a row keeps in this form; `Hidden` for one in the storage that there is no room for."""
+        reference = find_reference(form)
+        if reference is None:
+            return read(form)
+        if reference.bytes > self.bounds.value or self._taken + reference.bytes > self.bounds.total:
+            return Hidden(reference.bytes)
+        self._taken += reference.bytes
+        try:
+            return read(form)
+        except OSError:
+            logger.exception("a value is not in the storage", path=reference.path)
+            return Hidden(reference.bytes)
 
     def _measure(self, value: Any) -> int:
         if not isinstance(value, str | list | dict):

@@ -10,6 +10,7 @@ from execution.engine.exceptions import InputsInvalidError
 from execution.engine.inputs import resolve_inputs
 from execution.engine.pins import TOOL_PREFIX, base_pin
 from execution.exceptions import InputsRefusedError, ValueNotStorableError
+from execution.large_values import read_all
 from execution.planning import GraphPlan, NodeSpec, load_plan
 from execution.simulation import Output, fill_missing, find_mock, made_up_outputs
 from execution.store.claims import Claimed
@@ -46,7 +47,7 @@ def prepare(claimed: Claimed) -> Prepared:
 
 def _validate_inputs(claimed: Claimed, spec: NodeSpec, block: Block[Any]) -> BlockInputs:
     try:
-        inputs = resolve_inputs(node=spec.plan, delivered=claimed.inputs, mask=claimed.mask)
+        inputs = resolve_inputs(node=spec.plan, delivered=read_all(claimed.inputs), mask=claimed.mask)
         if claimed.simulate:
             inputs = fill_missing(spec, inputs)
         if spec.is_agent:

@@ -30,6 +30,7 @@ from execution.bounds import PAGE, SINGLE, Allowance, Bounds, Hidden, bound_valu
 from execution.engine.plan import PlanNode
 from execution.engine.statuses import ENDED, Status
 from execution.exceptions import ExecutionNotFoundError, ReviewNotFoundError
+from execution.large_values import read
 from execution.models import Execution, NodeExecution, NodeInput, Output, PastAttempt, Review, RunOutput
 from execution.planning import GraphPlan, load_plan
 from graphs.blocks.contract import ERROR_PIN
@@ -113,16 +114,17 @@ def find_outputs(run: Execution, *, limit: int | None = MAX_SHOWN_OUTPUTS) -> di
     outputs: dict[str, list[Any]] = {}
     rows = RunOutput.objects.filter(execution=run).order_by("position").values_list("name", "value")
     for name, value in rows[:limit]:
-        outputs.setdefault(name, []).append(value)
+        outputs.setdefault(name, []).append(read(value))
     return outputs
 
 
-def show_outputs(run: Execution) -> dict[str, list[Any]]:
+def show_outputs(run: Execution, *, limit: int = MAX_SHOWN_OUTPUTS) -> dict[str, list[Any]]:
     """Return the outputs of a run as `find_outputs` does, with `Hidden` in place of what an answer has no room for."""
     outputs: dict[str, list[Any]] = {}
     rows = bound_values(RunOutput.objects.filter(execution=run), SINGLE, order=["position"])
-    for row in rows[:MAX_SHOWN_OUTPUTS]:
-        outputs.setdefault(row.name, []).append(read_value(row))
+    allowance = Allowance(bounds=SINGLE)
+    for row in rows[:limit]:
+        outputs.setdefault(row.name, []).append(read_value(row, allowance))
     return outputs
 
 
@@ -165,10 +167,11 @@ def gather_inputs(
     `Hidden` stands for what there is no room for.
     """
     node = plan.plan.nodes.get(node_execution.node_id)
-    later = {each.pin: read_value(each) for each in node_execution.later_inputs.all()}
+    later = {each.pin: read_value(each, allowance) for each in node_execution.later_inputs.all()}
     mask = masks.get(str(node_execution.node_id)) or {}
     constants = node.input_default if node else {}
-    inputs = {**constants, **_read_opening_inputs(node_execution, node), **later, **mask}
+    opening = {pin: allowance.read(form) for pin, form in _read_opening_inputs(node_execution, node).items()}
+    inputs = {**constants, **opening, **later, **mask}
     return {pin: allowance.admit(value) for pin, value in inputs.items()}
 
 
@@ -181,11 +184,15 @@ def _read_opening_inputs(node_execution: NodeExecution, node: PlanNode | None) -
     return dict.fromkeys(sorted(pins), Hidden(read.inputs_size))
 
 
-def gather_outputs(node_execution: NodeExecution) -> dict[str, list[Any]]:
-    """Return what a node execution emitted: {pin: [values]}, with `Hidden` for what there is no room for."""
+def gather_outputs(node_execution: NodeExecution, *, allowance: Allowance | None = None) -> dict[str, list[Any]]:
+    """Return what a node execution emitted: {pin: [values]}, with `Hidden` for what there is no room for.
+
+    `allowance` is for values that lie in the storage.
+    """
     outputs: dict[str, list[Any]] = {}
+    allowance = allowance or Allowance(bounds=PAGE)
     for output in node_execution.outputs.all():
-        outputs.setdefault(output.pin, []).append(read_value(output))
+        outputs.setdefault(output.pin, []).append(read_value(output, allowance))
     return outputs
 
 

@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import Executor
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 from uuid import UUID, uuid4
 
 import psycopg
@@ -41,6 +41,9 @@ from graphs.exceptions import BlockError
 logger = structlog.get_logger(__name__)
 
 T = TypeVar("T")
+
+MAX_ERROR_TEXT: Final = 4_000
+"""Characters of an error. It is read in lists, so it has to fit its row."""
 
 # Their texts tell of paths, addresses and queries, so they go to the log only.
 INTERNAL_ERRORS = (OSError, DatabaseError, psycopg.Error, SuspiciousOperation)
@@ -263,10 +266,12 @@ def _fail(attempt: Attempt, times: "_Times", error: Exception) -> End:
 def _explain(error: Exception) -> str:
     """Return what the user is told."""
     if isinstance(error, BlockError | TimeLimitError):
-        return to_text(str(error))
-    if isinstance(error, INTERNAL_ERRORS):
-        return f"The block met an internal error ({type(error).__name__})."
-    return to_text(f"{type(error).__name__}: {error}")
+        text = str(error)
+    elif isinstance(error, INTERNAL_ERRORS):
+        text = f"The block met an internal error ({type(error).__name__})."
+    else:
+        text = f"{type(error).__name__}: {error}"
+    return to_text(text if len(text) <= MAX_ERROR_TEXT else f"{text[:MAX_ERROR_TEXT]}…")
 
 
 def _log_text(attempt: Attempt) -> str:

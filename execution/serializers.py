@@ -298,7 +298,7 @@ class NodeExecutionSerializer(serializers.ModelSerializer[NodeExecution]):
     def get_output_data(self, node_execution: NodeExecution) -> dict[str, list[Any]]:
         """Return what it emitted."""
         url = self._address(node_execution)
-        outputs = gather_outputs(node_execution).items()
+        outputs = gather_outputs(node_execution, allowance=self._allowance).items()
         return {pin: [show_value(value, url=url) for value in values] for pin, values in outputs}
 
     def get_error(self, node_execution: NodeExecution) -> str | None:

@@ -26,6 +26,7 @@ class Hold:
     ordinal: int
     token: UUID
     output_count: int
+    user_id: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,14 +34,14 @@ class Claimed(Hold):
     """A node execution that this process may run now, with all that it needs for it.
 
     `attempt` counts from 1; `losses` of the attempts before lost their worker. `waits` is how many suspensions it has
-    gone through, `inputs` what links delivered. `run_holds_back`: there is more in its run to be sent.
+    gone through, `inputs` what links delivered, as
+    rows keep it (`execution.large_values`). `run_holds_back`: there is more in its run to be sent.
     """
 
     attempt: int
     losses: int
     waits: int
     inputs: dict[str, Any]
-    user_id: int
     mask: dict[str, Any]
     simulate: bool
     mocks: dict[str, Any]

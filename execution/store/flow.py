@@ -8,10 +8,10 @@ from uuid import UUID
 from execution.engine.dataflow import Deliveries, Emission, Firing, Sink, deliver
 from execution.engine.outputs import run_outputs
 from execution.engine.plan import Plan
+from execution.large_values import Kept
 from execution.store.batches import Answer, Batch
 from execution.store.runs import LockedRun, wake
 from execution.store.window import may_exceed_window
-from execution.values import dump
 from graphs.models import new_id
 
 WaitingIds = dict[tuple[UUID, int], UUID]
@@ -106,7 +106,8 @@ def leave(run: LockedRun, outputs: Sequence[tuple[str, Any]]) -> None:
     if not outputs:
         return
     run.batch.ask(
-        _LEAVE, [run.id, run.output_count, [name for name, _ in outputs], [dump(value) for _, value in outputs]]
+        _LEAVE,
+        [run.id, run.output_count, [name for name, _ in outputs], [run.writer.write(value) for _, value in outputs]],
     )
     run.output_count += len(outputs)
     run.ready.extend(wake([run.parent_id] if run.parent_id else [], batch=run.batch))
@@ -147,7 +148,7 @@ def _open(run: LockedRun, firings: Sequence[Firing], ids: WaitingIds, *, held_ba
             [firing.ordinal for firing in firings],
             [run.graph.specs[firing.node_id].queue for firing in firings],
             [firing.is_ready for firing in firings],
-            [dump(firing.added if firing.is_ready else {}) for firing in firings],
+            [run.writer.write_all(firing.added if firing.is_ready else {}) for firing in firings],
         ],
     )
     _add_inputs(run, [firing for firing in firings if not firing.is_ready], ids)
@@ -162,7 +163,7 @@ def _fill(run: LockedRun, firings: Sequence[Firing], ids: WaitingIds, *, held_ba
 
 def _add_inputs(run: LockedRun, firings: Sequence[Firing], ids: WaitingIds) -> None:
     added = [
-        (ids[firing.node_id, firing.ordinal], pin, dump(value))
+        (ids[firing.node_id, firing.ordinal], pin, run.writer.write(value))
         for firing in firings
         for pin, value in firing.added.items()
     ]
@@ -179,7 +180,7 @@ def _remember(run: LockedRun, statics: Mapping[tuple[UUID, str], Any]) -> None:
             run.id,
             [node_id for node_id, _ in statics],
             [pin for _, pin in statics],
-            [dump(value) for value in statics.values()],
+            [run.writer.write(value) for value in statics.values()],
         ],
     )
 
@@ -195,5 +196,5 @@ def _read_sinks(reach: Reach) -> tuple[dict[UUID, Sink], WaitingIds]:
             sink.waiting.append(Firing(node_id=node_id, ordinal=ordinal, pins=set(pins)))
             waiting_ids[node_id, ordinal] = key
     for node_id, pin, value in reach.statics.rows if reach.statics else []:
-        sinks[node_id].statics[pin] = value
+        sinks[node_id].statics[pin] = Kept(value)
     return sinks, waiting_ids

@@ -51,7 +51,7 @@ WITH lost AS MATERIALIZED ({lost}), taken AS (
      WHERE n.id IN (SELECT id FROM lost)
  RETURNING n.id, n.execution_id, n.node_id, n.ordinal, n.output_count, n.attempt, n.worker, n.claimed_at
 ), kept AS ({kept})
-SELECT t.id, t.execution_id, e.graph_version_id, t.node_id, t.ordinal, t.output_count
+SELECT t.id, t.execution_id, e.graph_version_id, e.user_id, t.node_id, t.ordinal, t.output_count
   FROM taken t JOIN execution_execution e ON e.id = t.execution_id
 """
 
@@ -129,7 +129,7 @@ def _take_over(statement: str, parameters: dict[str, Any]) -> Hold | None:
         row = cursor.fetchone()
     if row is None:
         return None
-    key, execution_id, version_id, node_id, ordinal, output_count = row
+    key, execution_id, version_id, user_id, node_id, ordinal, output_count = row
     return Hold(
         id=key,
         execution_id=execution_id,
@@ -138,6 +138,7 @@ def _take_over(statement: str, parameters: dict[str, Any]) -> Hold | None:
         ordinal=ordinal,
         token=token,
         output_count=output_count,
+        user_id=user_id,
     )
 
 

@@ -11,15 +11,16 @@ from django.db import connection, transaction
 from execution.engine.ordering import travels_at_once
 from execution.engine.outputs import ERROR_PIN
 from execution.engine.statuses import Status
+from execution.large_values import ValueWriter, read
 from execution.models import OnError
 from execution.planning import load_plan
+from execution.run_files import FilesOfRun
 from execution.store.batches import Answer, Batch, one_transaction
 from execution.store.claims import Hold
 from execution.store.flow import Reach, ask_for_reach, travel
 from execution.store.ready import Ready
 from execution.store.runs import LOCK_RUN, LockedRun, read_run, save_run
 from execution.store.window import may_exceed_window
-from execution.values import dump
 
 RUN_GOES_ON = frozenset({Status.QUEUED, Status.RUNNING})
 
@@ -77,6 +78,9 @@ def record(claimed: Hold, *, outputs: Sequence[Output], position: int, end: End 
     Nothing is written if another attempt has taken over or the run has ended. Two round trips: what has to be known is
     asked for together with the run's lock, and what follows from it is sent together with the commit.
     """
+    writer = ValueWriter(FilesOfRun(user_id=str(claimed.user_id), execution_id=claimed.execution_id))
+    for _, value in outputs:
+        writer.write(value)  # what goes to the storage takes its time: not while the run is locked
     with one_transaction() as batch:
         locked = batch.ask(LOCK_RUN, [claimed.execution_id])
         marked = _ask_to_mark(batch, claimed, position=position, count=len(outputs), end=end)
@@ -85,7 +89,8 @@ def record(claimed: Hold, *, outputs: Sequence[Output], position: int, end: End 
         if run is None or run.status not in RUN_GOES_ON or not marked.rows:
             batch.abandon()
             return REFUSED
-        write_outputs(batch, claimed.id, outputs, position)
+        run.writer = writer
+        write_outputs(run, claimed.id, outputs, position)
         failure = _explain_failure(run, claimed, end)
         has_ended = end is not None and not failure
         let_travel(run, claimed, scene, _without_fatal(run, outputs), has_ended=has_ended)
@@ -142,13 +147,11 @@ SELECT %s, o.position - 1 + %s, o.pin, o.value::json
 """
 
 
-def write_outputs(batch: Batch, node_execution_id: UUID, outputs: Sequence[Output], position: int) -> None:
+def write_outputs(run: LockedRun, node_execution_id: UUID, outputs: Sequence[Output], position: int) -> None:
     """Write what a node execution emitted, from `position` on."""
     if outputs:
-        batch.ask(
-            _WRITE_OUTPUTS,
-            [node_execution_id, position, [pin for pin, _ in outputs], [dump(value) for _, value in outputs]],
-        )
+        texts = [run.writer.write(value) for _, value in outputs]
+        run.batch.ask(_WRITE_OUTPUTS, [node_execution_id, position, [pin for pin, _ in outputs], texts])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,7 +205,7 @@ SELECT o.pin, o.value
 
 def _load_released(batch: Batch, claimed: Hold) -> list[Output]:
     where = {"execution": claimed.execution_id, "node": claimed.node_id, "ordinal": claimed.ordinal}
-    return [(pin, value) for pin, value in batch.fetch(_RELEASED, where)]
+    return [(pin, read(form)) for pin, form in batch.fetch(_RELEASED, where)]
 
 
 def _count_end(run: LockedRun, end: End) -> None:

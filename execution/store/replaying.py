@@ -15,6 +15,7 @@ from execution.engine.dataflow import Deliveries, Firing
 from execution.engine.rehearsal import PastFiring, Played, Rehearsal, find_changed
 from execution.engine.statuses import ENDED, Status
 from execution.exceptions import ExecutionNotFoundError, ExecutionNotReplayableError, ReplayInvalidError
+from execution.large_values import read, read_all
 from execution.planning import GraphPlan
 from execution.store.batches import Batch
 from execution.store.flow import leave, write_deliveries
@@ -142,7 +143,7 @@ def _load_past(batch: Batch, origin: Origin, *, changed: Collection[UUID]) -> li
     firings = batch.ask(_LOAD_FIRINGS, [origin.execution_id])
     outputs: dict[UUID, list[tuple[str, Any, float]]] = {}
     for key, pin, value, moment in batch.fetch(_LOAD_OUTPUTS, [origin.execution_id]):
-        outputs.setdefault(key, []).append((pin, value, moment))
+        outputs.setdefault(key, []).append((pin, read(value), moment))
     past = []
     for key, node_id, ordinal, status, inputs, later, ended_at in firings.rows:
         emitted = outputs.get(key, [])
@@ -152,7 +153,7 @@ def _load_past(batch: Batch, origin: Origin, *, changed: Collection[UUID]) -> li
                 id=key,
                 node_id=node_id,
                 ordinal=ordinal,
-                inputs={**inputs, **(later or {})},
+                inputs=read_all({**inputs, **(later or {})}),
                 outputs=tuple((pin, value) for pin, value, _ in emitted),
                 moments=(*moments, max(ended_at, *moments[-1:])) if moments else (ended_at,),
                 is_reusable=(status == Status.COMPLETED and key != origin.node_execution_id and node_id not in changed),
@@ -176,25 +177,25 @@ def _write_reused(run: LockedRun, reused: Sequence[tuple[Played, PastFiring]]) -
             "nodes": [played.node_id for played, _ in reused],
             "ordinals": [played.ordinal for played, _ in reused],
             "queues": [run.graph.specs[played.node_id].queue for played, _ in reused],
-            "inputs": [dump(played.inputs) for played, _ in reused],
+            "inputs": [run.writer.write_all(played.inputs) for played, _ in reused],
             "counts": [len(past.outputs) for _, past in reused],
             "origins": [past.id for _, past in reused],
             "moments": [played.moments[-1] for played, _ in reused],
         },
     )
-    run.batch.ask(_WRITE_OUTPUTS, {"now": now, **_columns_of_outputs(ids, [played for played, _ in reused])})
+    run.batch.ask(_WRITE_OUTPUTS, {"now": now, **_columns_of_outputs(run, ids, [played for played, _ in reused])})
     run.opened += len(reused)
     run.ended += len(reused)
 
 
-def _columns_of_outputs(ids: Sequence[UUID], reused: Iterable[Played]) -> Mapping[str, list[Any]]:
+def _columns_of_outputs(run: LockedRun, ids: Sequence[UUID], reused: Iterable[Played]) -> Mapping[str, list[Any]]:
     columns: dict[str, list[Any]] = {"ids": [], "positions": [], "pins": [], "values": [], "moments": []}
     for key, played in zip(ids, reused, strict=True):
         for position, (pin, value) in enumerate(played.emitted):
             columns["ids"].append(key)
             columns["positions"].append(position)
             columns["pins"].append(pin)
-            columns["values"].append(dump(value))
+            columns["values"].append(run.writer.write(value))
             columns["moments"].append(played.moments[position])
     return columns
 

@@ -8,7 +8,9 @@ from uuid import UUID
 
 from execution.engine.dataflow import Masks, lacking_pins
 from execution.engine.statuses import Status
+from execution.large_values import ValueWriter
 from execution.planning import GraphPlan, load_plan
+from execution.run_files import FilesOfRun
 from execution.store.admission import ask_to_admit
 from execution.store.batches import Answer, Batch, Row
 from execution.store.ready import Ready, describe_ready
@@ -51,6 +53,11 @@ class LockedRun:
     def masks(self) -> Masks:
         """The pins that need no link."""
         return self.graph.mask_pins(self.nodes_input_masks, simulate=self.simulate)
+
+    @cached_property
+    def writer(self) -> ValueWriter:
+        """Writes the run's values."""
+        return ValueWriter(FilesOfRun(user_id=str(self.user_id), execution_id=self.id))
 
     def announce(self, node_execution_id: UUID, node_id: UUID) -> None:
         """Note that a node execution of this run became QUEUED."""

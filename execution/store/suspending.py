@@ -55,7 +55,7 @@ def suspend(claimed: Claimed, *, outputs: Sequence[Output], position: int, suspe
         if not has_to_wait:
             _queue_again(claimed)
             run.announce(claimed.id, claimed.node_id)
-        write_outputs(run.batch, claimed.id, outputs, position)
+        write_outputs(run, claimed.id, outputs, position)
         let_travel(run, claimed, ask_for_scene(run.batch, claimed), outputs, has_ended=False)
         save(run)
     return Recorded(accepted=True, ready=run.all_ready())

@@ -1,6 +1,5 @@
 """Node executions that have all their pins and are INCOMPLETE all the same. The engine says which pins they lack."""
 
-from collections.abc import Mapping
 from typing import Any, Final
 from uuid import UUID
 
@@ -8,6 +7,7 @@ from django.db import connection, transaction
 
 from execution.engine.dataflow import Deliveries, Firing, lacking_pins
 from execution.engine.statuses import ENDED
+from execution.large_values import Kept
 from execution.planning import load_plan
 from execution.store.examination import MOST_HITS, Hit
 from execution.store.flow import write_deliveries
@@ -61,7 +61,7 @@ def queue_unfired(hit: Hit) -> list[Ready] | None:
         if not row:
             return None
         node_id, ordinal, delivered = row[0]
-        statics: Mapping[str, Any] = dict(_fetch(_STATICS, [run.id, node_id]))
+        statics = {pin: Kept(form) for pin, form in _fetch(_STATICS, [run.id, node_id])}
         masked = run.masks.get(node_id, frozenset())
         if lacking_pins(run.graph.plan.nodes[node_id], delivered=delivered, statics=statics, masked=masked):
             return None

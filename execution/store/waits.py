@@ -7,6 +7,7 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from execution.engine.statuses import ENDED, Status
+from execution.large_values import read
 from execution.store.claims import Claimed
 from execution.store.ready import Ready
 from execution.store.recording import Output
@@ -70,7 +71,7 @@ def load_run_outputs(execution_id: UUID, *, position: int) -> list[Output]:
             "SELECT name, value FROM execution_runoutput WHERE execution_id = %s AND position >= %s ORDER BY position",
             [execution_id, position],
         )
-        return list(cursor.fetchall())
+        return [(name, read(form)) for name, form in cursor.fetchall()]
 
 
 def still_waits_for(sub_run_id: UUID, *, seen: int) -> bool:

@@ -1,0 +1,109 @@
+"""Values as rows keep them: a large one lies in the storage, with the files of its run, and its row refers to it.
+
+In a row, `{"$stored": {"path": …, "bytes": …}}` stands for a value of more than `LARGE_VALUE_BYTES` of JSON. A value
+that looks like that itself is wrapped as `{"$plain": value}`, so nobody can make up a reference.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from uuid import uuid4
+
+from django.conf import settings
+from django.core.files.base import ContentFile
+from django.core.files.storage import FileSystemStorage, default_storage
+
+from execution.run_files import FilesOfRun
+from execution.values import dump
+
+STORED: Final = "$stored"
+PLAIN: Final = "$plain"
+VALUES_FOLDER: Final = "values"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A value in the form in which a row of the same run has it. It goes to another row as it is."""
+
+    form: Any
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Where a large value lies in the storage, and how many bytes of JSON it is."""
+
+    path: str
+    bytes: int
+
+
+class ValueWriter:
+    """Writes values for the rows of one run. The same object is written once, to however many rows it goes."""
+
+    def __init__(self, files: FilesOfRun) -> None:
+        self._folder = f"{files.folder}/{VALUES_FOLDER}"
+        self._written: dict[int, tuple[Any, str]] = {}
+
+    def write(self, value: Any) -> str:
+        """Return the JSON text for a row. Raises whatever the storage raises."""
+        if isinstance(value, Kept):
+            return dump(value.form)
+        if not isinstance(value, str | list | dict):
+            return dump(value)
+        if id(value) not in self._written:
+            # The value is kept with its text: its id must not become another's.
+            self._written[id(value)] = value, self._write(value)
+        return self._written[id(value)][1]
+
+    def write_all(self, values: Mapping[str, Any]) -> str:
+        """Return the JSON text of an object of values by pin, each in the form of a row."""
+        return "{" + ",".join(f"{dump(pin)}:{self.write(value)}" for pin, value in values.items()) + "}"
+
+    def _write(self, value: Any) -> str:
+        text = dump(value)
+        size = len(text)  # it is ASCII
+        if size > settings.LARGE_VALUE_BYTES:
+            name = default_storage.save(f"{self._folder}/{uuid4()}.json", ContentFile(text.encode("ascii")))
+            _bring_to_disk(name)
+            return dump({STORED: {"path": name, "bytes": size}})
+        if isinstance(value, dict) and len(value) == 1 and (STORED in value or PLAIN in value):
+            return f'{{"{PLAIN}":{text}}}'
+        return text
+
+
+def find_reference(form: Any) -> Reference | None:
+    """Return where the value of a row lies if it is not in the row itself."""
+    if isinstance(form, dict) and len(form) == 1 and STORED in form:
+        return Reference(**form[STORED])
+    return None
+
+
+def read(form: Any) -> Any:
+    """Return the value that a row keeps in this form. Raises whatever the storage raises."""
+    reference = find_reference(form)
+    if reference is not None:
+        with default_storage.open(reference.path) as file:
+            return json.loads(file.read())
+    if isinstance(form, dict) and len(form) == 1 and PLAIN in form:
+        return form[PLAIN]
+    return form
+
+
+def read_all(forms: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values by pin from their forms."""
+    return {pin: read(form) for pin, form in forms.items()}
+
+
+def _bring_to_disk(name: str) -> None:
+    """Have a file survive a power cut as its row does, where the storage is a disk of this machine."""
+    if not isinstance(default_storage, FileSystemStorage):
+        return
+    path = Path(default_storage.path(name))
+    for each in (path, path.parent):
+        descriptor = os.open(each, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
