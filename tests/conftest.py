@@ -42,18 +42,29 @@ def user(db: None) -> User:
 def broker_server() -> str:
     """The URL of the tests' own, empty broker database."""
     require_broker()
+    # A test run that was killed has left messages.
+    with _connect_to(str(settings.CELERY_BROKER_URL)) as connection:
+        _empty(connection)
     return str(settings.CELERY_BROKER_URL)
 
 
 @pytest.fixture
 def broker(broker_server: str) -> Iterator[Connection]:
     """A connection to the tests' broker with nothing in its queues."""
-    with Connection(broker_server, transport_options=settings.CELERY_BROKER_TRANSPORT_OPTIONS) as connection:
-        for queue in settings.CELERY_TASK_QUEUES:
-            bound = queue(connection.default_channel)
-            bound.declare()
-            bound.purge()
+    with _connect_to(broker_server) as connection:
+        _empty(connection)
         yield connection
+
+
+def _connect_to(broker_server: str) -> Connection:
+    return Connection(broker_server, transport_options=settings.CELERY_BROKER_TRANSPORT_OPTIONS)
+
+
+def _empty(connection: Connection) -> None:
+    for queue in settings.CELERY_TASK_QUEUES:
+        bound = queue(connection.default_channel)
+        bound.declare()
+        bound.purge()
 
 
 @pytest.fixture(scope="module")

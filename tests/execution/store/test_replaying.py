@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
+from kombu import Connection
 from pytest_django import Settings
 
 from execution.engine.statuses import ENDED, Status
@@ -96,7 +97,9 @@ def ran(run: Execution) -> set[tuple[str, int]]:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_replays_of_replays_from_anywhere_end_as_the_run_did(user: User, drain: Drain, seed: int) -> None:
+def test_replays_of_replays_from_anywhere_end_as_the_run_did(
+    user: User, drain: Drain, broker: Connection, seed: int
+) -> None:
     origin = run_to_its_end(user, drain, import_graph(owner=user, document=make_document(seed)).version)
     expected, chance, run = account(origin), random.Random(seed), origin
 
