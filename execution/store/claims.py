@@ -132,14 +132,21 @@ def claim(node_execution_id: UUID, *, lease_seconds: float, token: UUID | None =
     )
 
 
+# Locked in the order of their ids, as everywhere: whoever ends a run locks many of them, too.
+_RENEW = """
+WITH held AS MATERIALIZED (
+    SELECT id FROM execution_nodeexecution
+     WHERE status = 'RUNNING' AND token = ANY(%(tokens)s) ORDER BY id FOR NO KEY UPDATE
+)
+UPDATE execution_nodeexecution n SET lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
+  FROM held WHERE n.id = held.id AND n.status = 'RUNNING' AND n.token = ANY(%(tokens)s) RETURNING n.token
+"""
+
+
 def renew_leases(tokens: Collection[UUID], *, lease_seconds: float) -> set[UUID]:
     """Extend the leases of these claims; return the tokens that still hold theirs."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE execution_nodeexecution SET lease_until = clock_timestamp() + make_interval(secs => %s)"
-            " WHERE status = %s AND token = ANY(%s) RETURNING token",
-            [lease_seconds, Status.RUNNING, list(tokens)],
-        )
+        cursor.execute(_RENEW, {"lease": lease_seconds, "tokens": list(tokens)})
         return {token for (token,) in cursor.fetchall()}
 
 

@@ -165,7 +165,9 @@ def correct_leases(*, lease_seconds: float) -> int:
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE execution_nodeexecution SET lease_until = clock_timestamp() + make_interval(secs => %(lease)s)"
-            " WHERE status = 'RUNNING' AND lease_until > clock_timestamp() + make_interval(secs => 2 * %(lease)s)",
+            " WHERE status = 'RUNNING' AND id IN (SELECT id FROM execution_nodeexecution WHERE status = 'RUNNING'"
+            "  AND lease_until > clock_timestamp() + make_interval(secs => 2 * %(lease)s)"
+            "  ORDER BY id FOR NO KEY UPDATE SKIP LOCKED)",
             {"lease": lease_seconds},
         )
         return int(cursor.rowcount)

@@ -20,6 +20,7 @@ from execution.store.claims import Hold
 from execution.store.flow import Reach, ask_for_reach, travel
 from execution.store.ready import Ready
 from execution.store.runs import LOCK_RUN, LockedRun, read_run, save_run
+from execution.store.trees import UNFINISHED_SUB_RUNS, terminate_trees
 from execution.store.window import may_exceed_window
 
 RUN_GOES_ON = frozenset({Status.QUEUED, Status.RUNNING})
@@ -85,6 +86,8 @@ def record(claimed: Hold, *, outputs: Sequence[Output], position: int, end: End 
         locked = batch.ask(LOCK_RUN, [claimed.execution_id])
         marked = _ask_to_mark(batch, claimed, position=position, count=len(outputs), end=end)
         scene = ask_for_scene(batch, claimed)
+        has_failed = end is not None and end.status is Status.FAILED
+        sub_runs = batch.ask(UNFINISHED_SUB_RUNS, [claimed.id]) if has_failed else None
         run = read_run(locked.rows[0], batch) if locked.rows else None
         if run is None or run.status not in RUN_GOES_ON or not marked.rows:
             batch.abandon()
@@ -96,6 +99,9 @@ def record(claimed: Hold, *, outputs: Sequence[Output], position: int, end: End 
         let_travel(run, claimed, scene, _without_fatal(run, outputs), has_ended=has_ended)
         if end is not None:
             _count_end(run, end)
+        if sub_runs is not None and sub_runs.rows:
+            batch.flush()
+            terminate_trees([key for (key,) in sub_runs.rows], error="What started it has failed.")
         save(run, failure=failure)
     return Recorded(accepted=True, ready=run.all_ready())
 

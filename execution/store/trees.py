@@ -19,6 +19,8 @@ SELECT c.id, c.parent_id
  WHERE n.execution_id = ANY(%s)
 """
 
+UNFINISHED_SUB_RUNS = "SELECT id FROM execution_execution WHERE parent_id = %s AND status = ANY('{QUEUED,RUNNING}')"
+
 _LOCK = "SELECT id, status FROM execution_execution WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
 
 # `wake_at` stays: a timer goes on from there if the run is resumed.
@@ -113,3 +115,12 @@ def terminate_below(execution_id: UUID, *, error: str) -> None:
     below = [run.id for run in lock_runs_below(execution_id) if run.status not in ENDED]
     terminate_nodes([execution_id, *below])
     terminate_runs(below, error=error)
+
+
+def terminate_trees(execution_ids: Collection[UUID], *, error: str) -> None:
+    """End runs and what is below them. What started them must be locked, so that nothing is added to it."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK, [list(execution_ids)])
+    for execution_id in execution_ids:
+        terminate_below(execution_id, error=error)
+    terminate_runs(execution_ids, error=error)

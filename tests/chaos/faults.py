@@ -24,6 +24,7 @@ Later = Callable[[float, Callable[[], None]], None]
 FREEZE_WORKER: Final = "freeze a worker"
 QUEUES: Final = (CPU_QUEUE, IO_QUEUE)
 OLD_MESSAGES: Final = 60
+A_MINUTE: Final = 60.0
 MOST_LOST: Final = 6
 BUSY_SECONDS: Final = 1.5
 POLL_SECONDS: Final = 0.05
@@ -40,12 +41,16 @@ class Faults:
     frozen (seconds since the epoch).
     """
 
-    def __init__(self, *, crew: Crew, database: OwnServer, broker: OwnServer, chance: random.Random) -> None:
+    def __init__(
+        self, *, crew: Crew, database: OwnServer, broker: OwnServer, chance: random.Random, is_long: bool = False
+    ) -> None:
+        """`is_long`: there is time for a fault that takes a minute, once."""
         self.deaths: dict[int, float] = {}
         self._crew = crew
         self._database = database
         self._broker = broker
         self._chance = chance
+        self._may_take_a_minute = is_long
         self.by_name: dict[str, Callable[[Later], str]] = {
             "kill a pool's child": self._kill_child,
             "kill a worker": self._kill_worker,
@@ -56,6 +61,7 @@ class Faults:
             "kill the broker": self._kill_broker,
             "kill the broker, lose its data": self._kill_broker_for_good,
             "broker away for seconds": self._take_broker_away,
+            "broker away for a minute": self._take_broker_away_for_a_minute,
             "freeze the broker": self._freeze_broker,
             "flush the broker": self._flush_broker,
             "cut all broker connections": self._cut_broker_connections,
@@ -115,6 +121,13 @@ class Faults:
 
     def _take_broker_away(self, later: Later) -> str:
         return self._end_broker(later, self._chance.uniform(2, 8), loses_data=self._chance.random() < 0.5)
+
+    def _take_broker_away_for_a_minute(self, later: Later) -> str:
+        if not self._may_take_a_minute:
+            raise FaultImpossibleError
+        done = self._end_broker(later, A_MINUTE, loses_data=self._chance.random() < 0.5)
+        self._may_take_a_minute = False
+        return done
 
     def _end_broker(self, later: Later, seconds: float, *, loses_data: bool) -> str:
         self._require(self._broker)

@@ -37,6 +37,8 @@ END_SECONDS: Final = 90.0
 EMPTY_SECONDS: Final = 20.0
 GONE_SECONDS: Final = 10.0
 MOST_SHOWN: Final = 30
+# A run that is so long has time for an outage of a minute.
+LONG_SECONDS: Final = 150.0
 
 
 class ChaosRun:
@@ -62,7 +64,11 @@ class ChaosRun:
             users = Users(user, tasks, self._draw("users"))
             with (self._folder / "faults.log").open("w", encoding="utf-8") as log:
                 faults = Faults(
-                    crew=self._crew, database=self._database, broker=self._broker, chance=self._draw("faults")
+                    crew=self._crew,
+                    database=self._database,
+                    broker=self._broker,
+                    chance=self._draw("faults"),
+                    is_long=seconds >= LONG_SECONDS,
                 )
                 nemesis = Nemesis(
                     faults=faults,

@@ -1,11 +1,12 @@
 """Claims: one way into RUNNING, and the fence that keeps everybody else out."""
 
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connections
+from django.db import connection, connections, transaction
 
 from execution.engine.statuses import Status
 from execution.models import Execution, NodeExecution, Output
@@ -15,6 +16,7 @@ from execution.store.recording import End, record
 from execution.store.runs import end_run, lock_run
 from execution.store.starting import Order, start_run
 from graphs.services import import_graph
+from tests.config.processes import wait_until
 from tests.execution.small_graphs import CALCULATOR, INPUT, OUTPUT, draw
 
 LEASE = 10.0
@@ -143,6 +145,42 @@ def test_a_lease_is_renewed_only_for_who_holds_it(node_execution: NodeExecution)
     assert before is None
     assert node_execution.lease_until is not None
     assert (node_execution.lease_until - node_execution.opened_at).total_seconds() > 900
+
+
+@pytest.mark.django_db(transaction=True)
+def test_leases_are_renewed_in_the_order_of_their_ids(user: User) -> None:
+    document = draw({name: (INPUT, {"name": name, "value": 1}) for name in ("a", "b")})
+    version = import_graph(owner=user, document=document).version
+    start_run(Order(user_id=user.pk, graph=load_plan(version.pk), input_data={}))
+    first, second = NodeExecution.objects.order_by("id")
+    tokens = [take(each).token for each in (second, first)]  # the first is written last, so it lies behind
+
+    with ThreadPoolExecutor(max_workers=1) as executor, transaction.atomic():
+        NodeExecution.objects.select_for_update().get(pk=first.pk)
+        renewal = executor.submit(renew_from_table, tokens)
+        assert wait_until(renews_waiting)
+
+        # Who renews waits for the first, and does not hold the second meanwhile.
+        assert NodeExecution.objects.select_for_update(nowait=True).get(pk=second.pk).token in tokens
+
+    assert renewal.result() == set(tokens)
+
+
+def renew_from_table(tokens: Collection[UUID]) -> set[UUID]:
+    """Renew leases with the rows read as they lie there: an index may have another order by chance."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET enable_indexscan = off; SET enable_bitmapscan = off; SET enable_indexonlyscan = off")
+    try:
+        return renew_leases(tokens, lease_seconds=LEASE)
+    finally:
+        connections.close_all()
+
+
+def renews_waiting() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype IN ('transactionid', 'tuple')")
+        (count,) = cursor.fetchone()
+    return bool(count)
 
 
 @pytest.mark.django_db(transaction=True)
