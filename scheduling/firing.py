@@ -22,13 +22,13 @@ from scheduling.policies import Misfire, MisfireRule, Overlap, Pending, Turn, ch
 from scheduling.settling import settle
 from scheduling.store import (
     Unfinished,
+    advance,
     find_decided,
     find_unfinished,
     lock_due,
     lock_with_free_waiting,
     note_runs,
     read_clock,
-    save_fields,
 )
 from scheduling.timing import Due
 
@@ -84,7 +84,7 @@ def _fire_some(*, limit: int, now: datetime | None, schedule_id: UUID | None) ->
         if schedule.is_enabled:
             _fire_schedule(schedule, current)
     Occurrence.objects.bulk_create(current.occurrences)
-    save_fields(schedules, "next_due", "next_start", "last_due", "problem", "problem_since")
+    advance(schedules)
     note_runs(list(current.started.values()), now=now)
     return len(schedules)
 
@@ -217,6 +217,6 @@ def start_waiting(*, limit: int, now: datetime | None = None) -> int:
             occurrence.state, occurrence.reason = State.SKIPPED, "The schedule was paused while it waited."
         current.occurrences.append(occurrence)
     Occurrence.objects.bulk_update(current.occurrences, ("state", "reason", "execution", "decided_at"))
-    save_fields(list(schedules.values()), "problem", "problem_since")
+    advance(list(schedules.values()))
     note_runs(list(current.started.values()), now=current.now)
     return len(schedules)

@@ -154,6 +154,32 @@ def note_runs(schedules: Sequence[Schedule], *, now: datetime) -> None:
     PeriodicTask.objects.filter(pk__in=keys).update(last_run_at=now, total_run_count=F("total_run_count") + 1)
 
 
+_ADVANCE = """
+UPDATE scheduling_schedule s
+   SET next_due = n.next_due, next_start = n.next_start, last_due = n.last_due,
+       problem = n.problem, problem_since = n.problem_since
+  FROM unnest(%s::uuid[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::text[], %s::timestamptz[])
+       AS n(id, next_due, next_start, last_due, problem, problem_since)
+ WHERE s.id = n.id
+"""
+
+
+def advance(schedules: Sequence[Schedule]) -> None:
+    """Write what deciding about due times changes in (locked) schedules. `save_fields` takes ten times as long."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _ADVANCE,
+            [
+                [schedule.pk for schedule in schedules],
+                [schedule.next_due for schedule in schedules],
+                [schedule.next_start for schedule in schedules],
+                [schedule.last_due for schedule in schedules],
+                [schedule.problem for schedule in schedules],
+                [schedule.problem_since for schedule in schedules],
+            ],
+        )
+
+
 def save_fields(schedules: Sequence[Schedule], *fields: str) -> None:
     """Write these fields of locked rows in one statement."""
     if schedules:

@@ -4,9 +4,10 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 from config.local import BASE_DIR
 from tests.conftest import worker_environment
@@ -17,13 +18,13 @@ LEADS = "this beat leads"
 class Beat:
     """One beat, and what it says."""
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, *, environment: Mapping[str, str]) -> None:
         self._log = log
         with log.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "celery", "-q", "-A", "config", "beat", "-l", "INFO", "-s", "", "--pidfile="],
                 cwd=BASE_DIR,
-                env={**os.environ, **worker_environment(), "LOG_LEVEL": "INFO"},
+                env={**os.environ, **worker_environment(), "LOG_LEVEL": "INFO", **environment},
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
@@ -45,9 +46,11 @@ class Beat:
 
 
 @contextmanager
-def running_beats(folder: Path, *, count: int) -> Iterator[list[Beat]]:
-    """Run some beats side by side."""
-    beats = [Beat(folder / f"beat-{number}.log") for number in range(count)]
+def running_beats(
+    folder: Path, *, count: int, environment: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[list[Beat]]:
+    """Run some beats side by side; `environment` is added to that of tests."""
+    beats = [Beat(folder / f"beat-{number}.log", environment=environment) for number in range(count)]
     try:
         yield beats
     finally:
