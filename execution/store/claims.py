@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 from django.db import connection
 
 from execution.engine.statuses import Status
+from execution.store.batches import Batch, Prepared
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +59,10 @@ class Claimed(Hold):
 # The commit doesn't wait for the disk. If PostgreSQL crashes within the next moment the claim is forgotten, and what
 # was done with it can't be recorded: it is queued again, as after any other loss. A record's commit does wait, and
 # takes its claim with it.
-_CLAIM = """
+_CLAIM = Prepared(
+    "claim",
+    "id uuid, token uuid, lease float8, worker text",
+    """
 WITH claimed AS (
     UPDATE execution_nodeexecution n
        SET status = 'RUNNING', attempt = n.attempt + (n.status = 'QUEUED')::int, token = %(token)s, wake_at = NULL,
@@ -78,7 +82,8 @@ SELECT claimed.*,
                  AND h.status = 'QUEUED' AND h.held_back),
        set_config('synchronous_commit', 'off', true)
   FROM claimed
-"""
+""",
+)
 
 # A run's row is locked before its node executions' everywhere but here, so whoever holds it is not waited for.
 _START_RUN = """
@@ -99,17 +104,16 @@ def claim(node_execution_id: UUID, *, lease_seconds: float, token: UUID | None =
     After an error that leaves open whether it was taken, call it again with the same `token`.
     """
     token = token or uuid4()
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _CLAIM, {"id": node_execution_id, "token": token, "lease": lease_seconds, "worker": worker_name()}
-        )
-        row = cursor.fetchone()
-        if row is None:
-            return None
-        (key, execution_id, node_id, ordinal, attempt, losses, output_count, waits, inputs, version_id, *rest) = row
-        user_id, masks, simulate, mocks, depth, root_id, run_status, later, run_holds_back, _ = rest
-        if run_status == Status.QUEUED:
-            cursor.execute(_START_RUN, [execution_id])
+    batch = Batch(sends_at_once=True)
+    rows = batch.fetch(
+        _CLAIM, {"id": node_execution_id, "token": token, "lease": lease_seconds, "worker": worker_name()}
+    )
+    if not rows:
+        return None
+    (key, execution_id, node_id, ordinal, attempt, losses, output_count, waits, inputs, version_id, *rest) = rows[0]
+    user_id, masks, simulate, mocks, depth, root_id, run_status, later, run_holds_back, _ = rest
+    if run_status == Status.QUEUED:
+        batch.ask(_START_RUN, [execution_id])
     return Claimed(
         id=key,
         execution_id=execution_id,

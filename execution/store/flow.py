@@ -9,7 +9,7 @@ from execution.engine.dataflow import Deliveries, Emission, Firing, Sink, delive
 from execution.engine.outputs import run_outputs
 from execution.engine.plan import Plan
 from execution.large_values import Kept
-from execution.store.batches import Answer, Batch
+from execution.store.batches import Answer, Batch, Prepared
 from execution.store.runs import LockedRun, wake
 from execution.store.window import may_exceed_window
 from graphs.models import new_id
@@ -17,52 +17,80 @@ from graphs.models import new_id
 WaitingIds = dict[tuple[UUID, int], UUID]
 
 # For each node, how many executions were opened, and those that wait with the pins that they have.
-_SINKS = """
+_SINKS = Prepared(
+    "sinks",
+    "run uuid, nodes uuid[]",
+    """
 SELECT s.node_id,
        COALESCE((SELECT max(ordinal) + 1 FROM execution_nodeexecution n
                   WHERE n.execution_id = %(run)s AND n.node_id = s.node_id), 0),
        w.id, w.ordinal, w.pins
-  FROM unnest(%(nodes)s::uuid[]) AS s(node_id) LEFT JOIN LATERAL (
+  FROM unnest(%(nodes)s) AS s(node_id) LEFT JOIN LATERAL (
        SELECT n.id, n.ordinal, ARRAY(SELECT pin FROM execution_nodeinput i WHERE i.node_execution_id = n.id) AS pins
          FROM execution_nodeexecution n
         WHERE n.execution_id = %(run)s AND n.node_id = s.node_id AND n.status = 'INCOMPLETE') AS w ON true
  ORDER BY s.node_id, w.ordinal
-"""
+""",
+)
 
-_STATICS = """
+_STATICS = Prepared(
+    "statics",
+    "run uuid, nodes uuid[]",
+    """
 SELECT node_id, pin, value FROM execution_staticvalue WHERE execution_id = %(run)s AND node_id = ANY(%(nodes)s)
-"""
+""",
+)
 
-_LEAVE = """
+_LEAVE = Prepared(
+    "leave",
+    "run uuid, first int, names text[], texts text[]",
+    """
 INSERT INTO execution_runoutput (execution_id, position, name, value)
-SELECT %s, o.position - 1 + %s, o.name, o.value::json
-  FROM unnest(%s::text[], %s::text[]) WITH ORDINALITY AS o(name, value, position)
-"""
+SELECT %(run)s, o.position - 1 + %(first)s, o.name, o.value::json
+  FROM unnest(%(names)s, %(texts)s) WITH ORDINALITY AS o(name, value, position)
+""",
+)
 
-_OPEN = """
+_OPEN = Prepared(
+    "open",
+    "run uuid, held_back bool, ids uuid[], nodes uuid[], ordinals int[], queues text[], ready bool[], inputs text[]",
+    """
 INSERT INTO execution_nodeexecution
        (id, execution_id, node_id, ordinal, queue, status, inputs, opened_at, queued_at, held_back)
-SELECT f.id, %s, f.node_id, f.ordinal, f.queue, CASE WHEN f.ready THEN 'QUEUED' ELSE 'INCOMPLETE' END,
-       f.inputs::json, clock_timestamp(), CASE WHEN f.ready THEN clock_timestamp() END, f.ready AND %s
-  FROM unnest(%s::uuid[], %s::uuid[], %s::int[], %s::text[], %s::bool[], %s::text[])
+SELECT f.id, %(run)s, f.node_id, f.ordinal, f.queue, CASE WHEN f.ready THEN 'QUEUED' ELSE 'INCOMPLETE' END,
+       f.inputs::json, clock_timestamp(), CASE WHEN f.ready THEN clock_timestamp() END, f.ready AND %(held_back)s
+  FROM unnest(%(ids)s, %(nodes)s, %(ordinals)s, %(queues)s, %(ready)s, %(inputs)s)
        AS f(id, node_id, ordinal, queue, ready, inputs)
-"""
+""",
+)
 
-_FILL = """
+_FILL = Prepared(
+    "fill",
+    "ids uuid[], pins text[], texts text[]",
+    """
 INSERT INTO execution_nodeinput (node_execution_id, pin, value)
-SELECT a.id, a.pin, a.value::json FROM unnest(%s::uuid[], %s::text[], %s::text[]) AS a(id, pin, value)
-"""
+SELECT a.id, a.pin, a.value::json FROM unnest(%(ids)s, %(pins)s, %(texts)s) AS a(id, pin, value)
+""",
+)
 
-_QUEUE = """
-UPDATE execution_nodeexecution SET status = 'QUEUED', queued_at = clock_timestamp(), held_back = %s
- WHERE id = ANY(%s) AND status = 'INCOMPLETE'
-"""
+_QUEUE = Prepared(
+    "queue",
+    "ids uuid[], held_back bool",
+    """
+UPDATE execution_nodeexecution SET status = 'QUEUED', queued_at = clock_timestamp(), held_back = %(held_back)s
+ WHERE id = ANY(%(ids)s) AND status = 'INCOMPLETE'
+""",
+)
 
-_REMEMBER = """
+_REMEMBER = Prepared(
+    "remember",
+    "run uuid, nodes uuid[], pins text[], texts text[]",
+    """
 INSERT INTO execution_staticvalue (execution_id, node_id, pin, value)
-SELECT %s, s.node_id, s.pin, s.value::json FROM unnest(%s::uuid[], %s::text[], %s::text[]) AS s(node_id, pin, value)
+SELECT %(run)s, s.node_id, s.pin, s.value::json FROM unnest(%(nodes)s, %(pins)s, %(texts)s) AS s(node_id, pin, value)
     ON CONFLICT (execution_id, node_id, pin) DO UPDATE SET value = EXCLUDED.value
-"""
+""",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +135,12 @@ def leave(run: LockedRun, outputs: Sequence[tuple[str, Any]]) -> None:
         return
     run.batch.ask(
         _LEAVE,
-        [run.id, run.output_count, [name for name, _ in outputs], [run.writer.write(value) for _, value in outputs]],
+        {
+            "run": run.id,
+            "first": run.output_count,
+            "names": [name for name, _ in outputs],
+            "texts": [run.writer.write(value) for _, value in outputs],
+        },
     )
     run.output_count += len(outputs)
     run.ready.extend(wake([run.parent_id] if run.parent_id else [], batch=run.batch))
@@ -140,16 +173,16 @@ def _open(run: LockedRun, firings: Sequence[Firing], ids: WaitingIds, *, held_ba
         return
     run.batch.ask(
         _OPEN,
-        [
-            run.id,
-            held_back,
-            [ids[firing.node_id, firing.ordinal] for firing in firings],
-            [firing.node_id for firing in firings],
-            [firing.ordinal for firing in firings],
-            [run.graph.specs[firing.node_id].queue for firing in firings],
-            [firing.is_ready for firing in firings],
-            [run.writer.write_all(firing.added if firing.is_ready else {}) for firing in firings],
-        ],
+        {
+            "run": run.id,
+            "held_back": held_back,
+            "ids": [ids[firing.node_id, firing.ordinal] for firing in firings],
+            "nodes": [firing.node_id for firing in firings],
+            "ordinals": [firing.ordinal for firing in firings],
+            "queues": [run.graph.specs[firing.node_id].queue for firing in firings],
+            "ready": [firing.is_ready for firing in firings],
+            "inputs": [run.writer.write_all(firing.added if firing.is_ready else {}) for firing in firings],
+        },
     )
     _add_inputs(run, [firing for firing in firings if not firing.is_ready], ids)
 
@@ -158,7 +191,7 @@ def _fill(run: LockedRun, firings: Sequence[Firing], ids: WaitingIds, *, held_ba
     _add_inputs(run, firings, ids)
     ready = [ids[firing.node_id, firing.ordinal] for firing in firings if firing.is_ready]
     if ready:
-        run.batch.ask(_QUEUE, [held_back, ready])
+        run.batch.ask(_QUEUE, {"ids": ready, "held_back": held_back})
 
 
 def _add_inputs(run: LockedRun, firings: Sequence[Firing], ids: WaitingIds) -> None:
@@ -168,7 +201,8 @@ def _add_inputs(run: LockedRun, firings: Sequence[Firing], ids: WaitingIds) -> N
         for pin, value in firing.added.items()
     ]
     if added:
-        run.batch.ask(_FILL, [list(column) for column in zip(*added, strict=True)])
+        columns = [list(column) for column in zip(*added, strict=True)]
+        run.batch.ask(_FILL, dict(zip(("ids", "pins", "texts"), columns, strict=True)))
 
 
 def _remember(run: LockedRun, statics: Mapping[tuple[UUID, str], Any]) -> None:
@@ -176,12 +210,12 @@ def _remember(run: LockedRun, statics: Mapping[tuple[UUID, str], Any]) -> None:
         return
     run.batch.ask(
         _REMEMBER,
-        [
-            run.id,
-            [node_id for node_id, _ in statics],
-            [pin for _, pin in statics],
-            [run.writer.write(value) for value in statics.values()],
-        ],
+        {
+            "run": run.id,
+            "nodes": [node_id for node_id, _ in statics],
+            "pins": [pin for _, pin in statics],
+            "texts": [run.writer.write(value) for value in statics.values()],
+        },
     )
 
 

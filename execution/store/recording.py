@@ -15,7 +15,7 @@ from execution.large_values import ValueWriter, read
 from execution.models import OnError
 from execution.planning import load_plan
 from execution.run_files import FilesOfRun
-from execution.store.batches import Answer, Batch, one_transaction
+from execution.store.batches import Answer, Batch, Prepared, one_transaction
 from execution.store.claims import Hold
 from execution.store.flow import Reach, ask_for_reach, travel
 from execution.store.ready import Ready
@@ -63,14 +63,18 @@ REFUSED = Recorded(accepted=False)
 
 
 # The fence that keeps late attempts out: it moves the node execution on only if the claim still holds.
-_MARK = """
+_MARK = Prepared(
+    "mark",
+    "id uuid, token uuid, position int, status text, count int, ended bool, walltime float8, cputime float8, log text",
+    """
 UPDATE execution_nodeexecution
    SET status = %(status)s, output_count = output_count + %(count)s,
        ended_at = CASE WHEN %(ended)s THEN clock_timestamp() END,
        walltime = walltime + %(walltime)s, cputime = cputime + %(cputime)s, log = log || %(log)s
  WHERE id = %(id)s AND token = %(token)s AND status = 'RUNNING' AND output_count = %(position)s
 RETURNING id
-"""
+""",
+)
 
 
 def record(claimed: Hold, *, outputs: Sequence[Output], position: int, end: End | None = None) -> Recorded:
@@ -83,7 +87,7 @@ def record(claimed: Hold, *, outputs: Sequence[Output], position: int, end: End 
     for _, value in outputs:
         writer.write(value)  # what goes to the storage takes its time: not while the run is locked
     with one_transaction() as batch:
-        locked = batch.ask(LOCK_RUN, [claimed.execution_id])
+        locked = batch.ask(LOCK_RUN, {"run": claimed.execution_id})
         marked = _ask_to_mark(batch, claimed, position=position, count=len(outputs), end=end)
         scene = ask_for_scene(batch, claimed)
         has_failed = end is not None and end.status is Status.FAILED
@@ -146,18 +150,25 @@ def find_standing(hold: Hold) -> Standing:
     return Standing(is_ours=True, status=Status(row[1]), output_count=row[2])
 
 
-_WRITE_OUTPUTS = """
+_WRITE_OUTPUTS = Prepared(
+    "write_outputs",
+    "node_execution uuid, first int, pins text[], texts text[]",
+    """
 INSERT INTO execution_output (node_execution_id, position, pin, value)
-SELECT %s, o.position - 1 + %s, o.pin, o.value::json
-  FROM unnest(%s::text[], %s::text[]) WITH ORDINALITY AS o(pin, value, position)
-"""
+SELECT %(node_execution)s, o.position - 1 + %(first)s, o.pin, o.value::json
+  FROM unnest(%(pins)s, %(texts)s) WITH ORDINALITY AS o(pin, value, position)
+""",
+)
 
 
 def write_outputs(run: LockedRun, node_execution_id: UUID, outputs: Sequence[Output], position: int) -> None:
     """Write what a node execution emitted, from `position` on."""
     if outputs:
         texts = [run.writer.write(value) for _, value in outputs]
-        run.batch.ask(_WRITE_OUTPUTS, [node_execution_id, position, [pin for pin, _ in outputs], texts])
+        pins = [pin for pin, _ in outputs]
+        run.batch.ask(
+            _WRITE_OUTPUTS, {"node_execution": node_execution_id, "first": position, "pins": pins, "texts": texts}
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,12 +179,16 @@ class Scene:
     order: Answer | None
 
 
-_ORDER = """
+_ORDER = Prepared(
+    "order_of",
+    "run uuid, node uuid, ordinal int",
+    """
 SELECT EXISTS(SELECT FROM execution_nodeexecution WHERE execution_id = %(run)s AND node_id = %(node)s
                  AND ordinal < %(ordinal)s AND status IN ('QUEUED', 'RUNNING', 'SUSPENDED', 'REVIEW')),
        EXISTS(SELECT FROM execution_nodeexecution WHERE execution_id = %(run)s AND node_id = %(node)s
                  AND ordinal > %(ordinal)s)
-"""
+""",
+)
 
 
 def ask_for_scene(batch: Batch, claimed: Hold) -> Scene:
@@ -197,7 +212,10 @@ def let_travel(run: LockedRun, claimed: Hold, scene: Scene, outputs: Sequence[Ou
 
 
 # The rows form of `engine.ordering.released`: all later executions up to the first that has not ended, it included.
-_RELEASED = """
+_RELEASED = Prepared(
+    "released",
+    "execution uuid, node uuid, ordinal int",
+    """
 SELECT o.pin, o.value
   FROM execution_nodeexecution n JOIN execution_output o ON o.node_execution_id = n.id
  WHERE n.execution_id = %(execution)s AND n.node_id = %(node)s AND n.ordinal > %(ordinal)s
@@ -206,7 +224,8 @@ SELECT o.pin, o.value
         WHERE u.execution_id = %(execution)s AND u.node_id = %(node)s AND u.ordinal > %(ordinal)s
           AND u.status IN ('INCOMPLETE', 'QUEUED', 'RUNNING', 'SUSPENDED', 'REVIEW')), n.ordinal)
  ORDER BY n.ordinal, o.position
-"""
+""",
+)
 
 
 def _load_released(batch: Batch, claimed: Hold) -> list[Output]:

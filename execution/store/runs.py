@@ -12,7 +12,7 @@ from execution.large_values import ValueWriter
 from execution.planning import GraphPlan, load_plan
 from execution.run_files import FilesOfRun
 from execution.store.admission import ask_to_admit
-from execution.store.batches import Answer, Batch, Row
+from execution.store.batches import Answer, Batch, Prepared, Row
 from execution.store.ready import Ready, describe_ready
 from execution.store.trees import ENDED_CHANNEL, terminate_below
 from execution.store.window import ask_to_release
@@ -75,17 +75,21 @@ class LockedRun:
         return (*self.ready, *(ready for answer in self.released for ready in describe_ready(answer.rows)))
 
 
-LOCK_RUN = """
+LOCK_RUN = Prepared(
+    "lock_run",
+    "run uuid",
+    """
 SELECT id, user_id, status, admitted, graph_version_id, nodes_input_masks, simulate, max_node_executions, on_error,
        parent_id, unfinished, opened, output_count, resumptions, node_count
-  FROM execution_execution WHERE id = %s FOR NO KEY UPDATE
-"""
+  FROM execution_execution WHERE id = %(run)s FOR NO KEY UPDATE
+""",
+)
 
 
 def lock_run(execution_id: UUID, *, batch: Batch | None = None) -> LockedRun | None:
     """Lock a run's row until the transaction ends; None if there is no such run."""
     batch = batch or Batch(sends_at_once=True)
-    rows = batch.fetch(LOCK_RUN, [execution_id])
+    rows = batch.fetch(LOCK_RUN, {"run": execution_id})
     return read_run(rows[0], batch) if rows else None
 
 
@@ -113,27 +117,45 @@ def read_run(row: Row, batch: Batch) -> LockedRun:
     )
 
 
-_SAVE_RUN = """
+_SAVE_RUN = Prepared(
+    "save_run",
+    "run uuid, unfinished int, opened int, outputs int, ended int, errors int, walltime float8, cputime float8",
+    """
 UPDATE execution_execution
-   SET unfinished = %s, opened = %s, output_count = %s, node_count = node_count + %s,
-       node_error_count = node_error_count + %s, nodes_walltime = nodes_walltime + %s,
-       nodes_cputime = nodes_cputime + %s, event_number = event_number + 1, recorded_at = clock_timestamp()
- WHERE id = %s
-"""
+   SET unfinished = %(unfinished)s, opened = %(opened)s, output_count = %(outputs)s,
+       node_count = node_count + %(ended)s, node_error_count = node_error_count + %(errors)s,
+       nodes_walltime = nodes_walltime + %(walltime)s, nodes_cputime = nodes_cputime + %(cputime)s,
+       event_number = event_number + 1, recorded_at = clock_timestamp()
+ WHERE id = %(run)s
+""",
+)
 
-_END_RUN = """
+_END_RUN = Prepared(
+    "end_run",
+    "id uuid, status text, error text, warnings text",
+    """
 UPDATE execution_execution
    SET status = %(status)s, error = %(error)s, warnings = %(warnings)s::json, unfinished = 0,
        started_at = COALESCE(started_at, clock_timestamp()), ended_at = clock_timestamp()
  WHERE id = %(id)s AND status = ANY('{QUEUED,RUNNING}')
-"""
+""",
+)
 
 
 def save_run(run: LockedRun, *, failure: str = "") -> None:
     """Write the counters; end the run if it fails, has opened more than it may, or has nothing left to do."""
     run.batch.ask(
         _SAVE_RUN,
-        [run.unfinished, run.opened, run.output_count, run.ended, run.errors, run.walltime, run.cputime, run.id],
+        {
+            "run": run.id,
+            "unfinished": run.unfinished,
+            "opened": run.opened,
+            "outputs": run.output_count,
+            "ended": run.ended,
+            "errors": run.errors,
+            "walltime": run.walltime,
+            "cputime": run.cputime,
+        },
     )
     run.node_count += run.ended
     if failure:

@@ -11,17 +11,20 @@ from uuid import UUID
 from django.conf import settings
 
 from execution.planning import CPU_QUEUE, IO_QUEUE
-from execution.store.batches import Answer, Batch
+from execution.store.batches import Answer, Batch, Prepared
 from execution.store.ready import Ready, describe_ready
 
 # They are sent when half of the window is free, so that they go several at a time.
-_RELEASE: Final = """
+_RELEASE: Final = Prepared(
+    "release_next",
+    "run uuid, queues text[], sizes int[]",
+    """
 WITH free AS (
     SELECT q.queue, q.size, q.size - (SELECT count(*) FROM (
            SELECT FROM execution_nodeexecution n
             WHERE n.execution_id = %(run)s AND n.queue = q.queue AND n.status = 'QUEUED' AND NOT n.held_back
             LIMIT q.size) AS sent) AS places
-      FROM unnest(%(queues)s::text[], %(sizes)s::int[]) AS q(queue, size)
+      FROM unnest(%(queues)s, %(sizes)s) AS q(queue, size)
 ), next AS MATERIALIZED (
     SELECT n.id FROM free, LATERAL (
            SELECT id FROM execution_nodeexecution
@@ -33,7 +36,8 @@ UPDATE execution_nodeexecution n SET held_back = false, queued_at = clock_timest
   FROM next, execution_execution e
  WHERE n.id = next.id AND n.status = 'QUEUED' AND e.id = n.execution_id AND e.admitted
 RETURNING n.id, n.node_id, e.graph_version_id, e.resumptions = 0
-"""
+""",
+)
 
 # A step from run to run through the index, however many each holds back.
 _HOLDING_BACK: Final = """
