@@ -4,33 +4,47 @@ Settings are read once, so the measuring is a process of its own that gets them 
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
+from types import FrameType
 from typing import Final
 
 from bench.options import parse
 from bench.peers.environments import PEERS_VARIABLE, install_all
-from config.local import BASE_DIR, open_folder
+from config.local import BASE_DIR, open_folder, try_lock
 from execution.workers import die_with_parent
 
 LEAVE_SECONDS: Final = 60.0
 OTHER_SERVERS: Final = frozenset({"DATABASE_URL", "REDIS_URL", "BROKER_URL", "DATABASE_NAME", "REDIS_DATABASE"})
 
 
+class ToldToStopError(Exception):
+    """Somebody has sent us SIGTERM."""
+
+
 def main(arguments: list[str]) -> int:
     """Run the benchmark below `.local/bench`: on the disk that the project's own data are on."""
     install_all(parse(arguments).peers)
-    with tempfile.TemporaryDirectory(prefix="run-", dir=open_folder("bench")) as local:
+    signal.signal(signal.SIGTERM, _on_sigterm)
+    with _own_folder() as local:
         kept = {name: value for name, value in os.environ.items() if name not in OTHER_SERVERS}
-        environment = {**kept, "DJANGO_SETTINGS_MODULE": "bench.settings", "LOCAL_DIR": local, "LOG_LEVEL": "WARNING"}
-        environment |= {PEERS_VARIABLE: str(open_folder("bench", "peers"))}
+        own = {
+            "DJANGO_SETTINGS_MODULE": "bench.settings",
+            "LOCAL_DIR": str(local),
+            "LOG_LEVEL": "WARNING",
+            PEERS_VARIABLE: str(open_folder("bench", "peers")),
+        }
         process = subprocess.Popen(  # noqa: S603 - ourselves
             [sys.executable, "-m", "bench.run", *arguments],
             cwd=BASE_DIR,
-            env=environment,
+            env={**kept, **own},
             stdin=subprocess.DEVNULL,
             preexec_fn=partial(die_with_parent, signal.SIGKILL),
         )
@@ -39,9 +53,32 @@ def main(arguments: list[str]) -> int:
         except KeyboardInterrupt:
             # The terminal has told it, too: it ends what it has started.
             return process.wait(LEAVE_SECONDS)
+        except ToldToStopError:
+            process.terminate()
+            return process.wait(LEAVE_SECONDS)
         finally:
             process.kill()
             process.wait()
+
+
+@contextmanager
+def _own_folder() -> Iterator[Path]:
+    """Make a folder that is removed in the end; remove those of benchmarks that were killed."""
+    folder = open_folder("bench")
+    for left in folder.glob("run-*"):
+        with (left / "lock").open("a") as lock:
+            if try_lock(lock.fileno()):
+                shutil.rmtree(left, ignore_errors=True)
+    with (
+        tempfile.TemporaryDirectory(prefix="run-", dir=folder, ignore_cleanup_errors=True) as own,
+        (Path(own) / "lock").open("a") as lock,
+    ):
+        try_lock(lock.fileno())
+        yield Path(own)
+
+
+def _on_sigterm(_signal: int, _frame: FrameType | None) -> None:
+    raise ToldToStopError
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Running workloads in turn: what disturbs the machine for a while disturbs all who are compared."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from bench.contender import Contender, RunFailedError
@@ -52,25 +52,27 @@ class Taken:
             self.costs.clear()
 
 
-def measure(session: Session, workload: Workload, *, repeats: int, budget: float) -> list[Measured]:
-    """Run a workload in turn on all who can, `repeats` times unless the budget (seconds) is used up before."""
-    everybody = [
-        Taken(contender) for contender in session.contenders if contender.can_run(workload.shape, work=workload.work)
-    ]
+def measure(
+    session: Session, workload: Workload, *, who: Iterable[Contender], repeats: int, budget: float
+) -> list[Measured]:
+    """Run a workload in turn on all who can, `repeats` times as far as the budget (seconds) allows, at least once."""
+    everybody = [Taken(each) for each in who if each.can_run(workload.shape, work=workload.work)]
     deadline = time.monotonic() + budget
-    is_warmed_up = workload.tasks < WARM_TASKS
-    if is_warmed_up:
-        _take_round(session, workload, everybody)
+    took = 0.0
+    if workload.tasks < WARM_TASKS:
+        took = _take_round(session, workload, everybody)
         for taken in everybody:
             taken.forget()
     for number in range(repeats):
-        if number and time.monotonic() > deadline:
+        if number and time.monotonic() + took > deadline:
             break
-        _take_round(session, workload, everybody)
+        took = _take_round(session, workload, everybody)
     return [_describe(workload, taken) for taken in everybody if taken.seconds]
 
 
-def _take_round(session: Session, workload: Workload, everybody: Sequence[Taken]) -> None:
+def _take_round(session: Session, workload: Workload, everybody: Sequence[Taken]) -> float:
+    """Run it once on everybody who is not out; return how many seconds that took."""
+    began = time.monotonic()
     for taken in everybody:
         if not taken.is_out:
             taken.take(session, workload)
@@ -80,6 +82,7 @@ def _take_round(session: Session, workload: Workload, everybody: Sequence[Taken]
         is_slow = last > SLOW_SECONDS and last > SLOW_FACTOR * quickest
         if is_slow and taken.contender is not session.engine:
             taken.is_out = True
+    return time.monotonic() - began
 
 
 def _describe(workload: Workload, taken: Taken) -> Measured:

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 
 import django
@@ -23,10 +24,13 @@ from config.startup import STARTUP_ERRORS  # noqa: E402
 from config.supervisor import print_line  # noqa: E402
 from execution.workers import WorkersNotReadyError  # noqa: E402
 
+INTERRUPTED = 130
+
 
 def main(arguments: list[str]) -> int:
     """Measure; return 1 with a sentence if that wasn't possible."""
     options = parse(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with open_session(peers=options.peers) as session:
             if options.profile:
@@ -38,6 +42,8 @@ def main(arguments: list[str]) -> int:
     except (*STARTUP_ERRORS, RunFailedError, WorkersNotReadyError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    except KeyboardInterrupt:
+        return INTERRUPTED
     return 0
 
 

@@ -10,11 +10,8 @@ from bench.results import Measured, Results
 from bench.samples import summarize
 from bench.session import Session
 from bench.shapes import Shape
-from bench.workloads import Suite, choose
+from bench.workloads import FULL_SECONDS, Suite, choose
 from config.supervisor import print_line
-
-# The quick suite repeats no workload any more that has taken so long (seconds).
-QUICK_BUDGET: Final = 40.0
 
 Measurement = Callable[[Engine, int], Iterable[Measured]]
 
@@ -38,8 +35,10 @@ def run_suite(session: Session, suite: Suite, *, repeats: int, traces: Mapping[s
     for workload in choose(suite, traces=traces):
         if only in workload.name:
             print_line(f"{workload.name}: {workload.tasks:,} tasks")
-            budget = workload.budget_seconds if suite is Suite.FULL else QUICK_BUDGET
-            results.measured += measure(session, workload, repeats=repeats, budget=budget)
+            is_full = suite is Suite.FULL
+            who = session.contenders if is_full or workload.is_compared else [session.engine]
+            budget = FULL_SECONDS if is_full else workload.quick_seconds
+            results.measured += measure(session, workload, who=who, repeats=repeats, budget=budget)
     others = {**_LATENCIES, **(_FULL_ONLY if suite is Suite.FULL else {})}
     for name, measurement in others.items():
         if only in name:

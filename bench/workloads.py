@@ -24,15 +24,16 @@ PEERS: Final = {Suite.HOP: ("celery",), Suite.QUICK: ("celery", "dbos"), Suite.F
 class Workload:
     """A shape to run.
 
-    `budget_seconds`: when it has taken so long it is not repeated any more, however few its samples are.
+    It is not repeated any more when that would take longer than the suite's budget for it, however few its samples are:
+    `quick_seconds` in the quick suite, which leaves it out if that is 0 and compares it with peers if `is_compared`.
     """
 
     name: str
     shape: Shape
     runs: int = 1
     work: Work = Work.NO_OP
-    budget_seconds: float = 240.0
-    is_quick: bool = False
+    quick_seconds: float = 0.0
+    is_compared: bool = True
 
     @property
     def tasks(self) -> int:
@@ -40,17 +41,22 @@ class Workload:
         return self.shape.size * self.runs
 
 
-GROWTH: Final = (58, 310, 1738, 4991)
+# How many nodes, and how many seconds that is worth to the quick suite.
+GROWTH: Final = {58: 10.0, 310: 30.0, 1738: 40.0, 4991: 50.0}
+COMPARED_GROWTH: Final = 310
+FULL_SECONDS: Final = 240.0
 
 
 def choose(suite: Suite, *, traces: Mapping[str, Shape]) -> list[Workload]:
     """Return what a suite measures. Traces take the place of what would be made here under the same name."""
     chosen = [
-        *(Workload(name=f"chain-{size}", shape=chain(size), is_quick=True) for size in (40, 400)),
-        *(Workload(name=f"fan-{width}", shape=fan_out(width), is_quick=True) for width in (100, 1000)),
+        Workload(name="chain-40", shape=chain(40), quick_seconds=15),
+        Workload(name="chain-400", shape=chain(400), quick_seconds=35),
+        Workload(name="fan-100", shape=fan_out(100), quick_seconds=20),
+        Workload(name="fan-1000", shape=fan_out(1000), quick_seconds=30, is_compared=False),
         *(_montage(size, traces) for size in GROWTH),
         *(
-            Workload(name=f"{runs} run{'s' * (runs > 1)}", shape=chain(10), runs=runs, is_quick=runs == 100)
+            Workload(name=f"{runs} run{'s' * (runs > 1)}", shape=chain(10), runs=runs, quick_seconds=40 * (runs == 100))
             for runs in (1, 10, 100)
         ),
         Workload(name="10 × fib(33)", shape=apart(10), work=Work.FIB),
@@ -66,9 +72,14 @@ def choose(suite: Suite, *, traces: Mapping[str, Shape]) -> list[Workload]:
     ]
     names = {workload.name for workload in chosen}
     chosen += [Workload(name=name, shape=shape) for name, shape in traces.items() if name not in names]
-    return [workload for workload in chosen if workload.is_quick or suite is Suite.FULL]
+    return [workload for workload in chosen if workload.quick_seconds or suite is Suite.FULL]
 
 
 def _montage(size: int, traces: Mapping[str, Shape]) -> Workload:
     name = f"montage-{size}"
-    return Workload(name=name, shape=traces.get(name, montage(size)), is_quick=True)
+    return Workload(
+        name=name,
+        shape=traces.get(name, montage(size)),
+        quick_seconds=GROWTH[size],
+        is_compared=size == COMPARED_GROWTH,
+    )

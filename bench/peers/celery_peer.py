@@ -13,6 +13,7 @@ from celery import chain, chord, group
 from bench.contender import FIB_NUMBER, Work
 from bench.peers.celery_tasks import app, fib, hop, join, no_op, redis
 from bench.peers.serving import Request, serve
+from execution.workers import die_with_parent
 
 PROCESSES = 2
 READY_SECONDS = 60.0
@@ -29,6 +30,7 @@ def main() -> None:
         ],
         stdin=subprocess.DEVNULL,
         stdout=sys.stderr,
+        preexec_fn=die_with_parent,
     )
     try:
         _await_worker()

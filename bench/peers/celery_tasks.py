@@ -15,7 +15,8 @@ URL = os.environ.get("BENCH_CELERY_URL", "redis://")
 app = Celery("bench", broker=URL, backend=URL)
 app.conf.update(broker_connection_retry_on_startup=True, result_expires=60)
 
-redis = Redis.from_url(os.environ.get("BENCH_REDIS_URL", "redis://"))
+# Whoever waits for the end of a run waits as long as it takes.
+redis = Redis.from_url(os.environ.get("BENCH_REDIS_URL", "redis://"), socket_timeout=None)
 
 
 @app.task(ignore_result=True)

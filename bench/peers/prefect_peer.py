@@ -17,6 +17,7 @@ from typing import Any
 from prefect import flow, task
 
 from bench.peers.serving import Request, serve
+from execution.workers import die_with_parent
 
 READY_SECONDS = 100.0
 
@@ -51,6 +52,7 @@ def main() -> None:
         [str(Path(sys.executable).with_name("prefect")), "server", "start", "--no-ui", "--port", _port(address)],
         stdin=subprocess.DEVNULL,
         stdout=sys.stderr,
+        preexec_fn=die_with_parent,
     )
     try:
         _await_server(server, f"{address}/health")

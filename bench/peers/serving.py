@@ -1,4 +1,4 @@
-"""How a peer is asked to run something: a line of JSON each way. Only the standard library: peers have their own.
+"""How a peer is asked to run something: a line of JSON each way. Only the standard library, which all have.
 
 In: {"name", "size", "levels", "predecessors", "runs", "work"}.
 Out: {"ready": true} once, then {"seconds"} or {"error"}.
