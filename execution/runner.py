@@ -65,7 +65,7 @@ def begin(node_execution_id: UUID, *, publish: Publish) -> Attempt | None:
         return None
     attempt = Attempt(claimed, publish)
     keeper.hold(attempt)
-    if claimed.run_holds_back:
+    if claimed.may_send_next:
         _send_next(claimed, publish)
     return attempt
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
+from django.conf import settings
 from django.db import connection
 
 from execution.engine.statuses import Status
+from execution.planning import CPU_QUEUE, IO_QUEUE
 from execution.store.batches import Batch, Prepared
 
 
@@ -17,7 +19,8 @@ from execution.store.batches import Batch, Prepared
 class Hold:
     """The right to record what becomes of a node execution: `token` proves it.
 
-    `output_count` is how many outputs had been recorded when the right was given.
+    `output_count` is how many outputs had been recorded when the right was given. `run_holds_back`: there was more in
+    its run that has no message yet.
     """
 
     id: UUID
@@ -28,6 +31,7 @@ class Hold:
     token: UUID
     output_count: int
     user_id: int
+    run_holds_back: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +39,8 @@ class Claimed(Hold):
     """A node execution that this process may run now, with all that it needs for it.
 
     `attempt` counts from 1; `losses` of the attempts before lost their worker. `waits` is how many suspensions it has
-    gone through, `inputs` what links delivered, as
-    rows keep it (`execution.large_values`). `run_holds_back`: there is more in its run to be sent.
+    gone through, `inputs` what links delivered, as rows keep it (`execution.large_values`). `may_send_next`: at least
+    half of the run's window is free, and there is something for it.
     """
 
     attempt: int
@@ -48,7 +52,7 @@ class Claimed(Hold):
     mocks: dict[str, Any]
     depth: int
     root_id: UUID | None
-    run_holds_back: bool
+    may_send_next: bool
 
 
 # Values are never looked into here: PostgreSQL can't take `json` with \u0000 apart.
@@ -61,7 +65,7 @@ class Claimed(Hold):
 # takes its claim with it.
 _CLAIM = Prepared(
     "claim",
-    "id uuid, token uuid, lease float8, worker text",
+    "id uuid, token uuid, lease float8, worker text, half_cpu int, half_io int",
     """
 WITH claimed AS (
     UPDATE execution_nodeexecution n
@@ -74,12 +78,16 @@ WITH claimed AS (
      WHERE n.id = %(id)s AND (n.status = 'QUEUED' OR n.status = 'RUNNING' AND n.token = %(token)s)
        AND e.id = n.execution_id AND e.status IN ('QUEUED', 'RUNNING')
  RETURNING n.id, n.execution_id, n.node_id, n.ordinal, n.attempt, n.losses, n.output_count, n.waits, n.inputs,
-           e.graph_version_id, e.user_id, e.nodes_input_masks, e.simulate, e.mocks, e.depth, e.root_id, e.status
+           e.graph_version_id, e.user_id, e.nodes_input_masks, e.simulate, e.mocks, e.depth, e.root_id, e.status,
+           n.queue, EXISTS(SELECT FROM execution_nodeexecution h WHERE h.execution_id = e.id
+                              AND h.status = 'QUEUED' AND h.held_back) AS holds_back
 )
 SELECT claimed.*,
+       -- Here the claimed one is still among those that were sent.
+       holds_back AND CASE queue WHEN 'io' THEN %(half_io)s ELSE %(half_cpu)s END >= (SELECT count(*) - 1 FROM (
+           SELECT FROM execution_nodeexecution s WHERE s.execution_id = claimed.execution_id AND s.queue = claimed.queue
+              AND s.status = 'QUEUED' AND NOT s.held_back LIMIT %(half_io)s + %(half_cpu)s + 2) AS sent),
        (SELECT json_object_agg(pin, value) FROM execution_nodeinput i WHERE i.node_execution_id = claimed.id) AS later,
-       EXISTS(SELECT FROM execution_nodeexecution h WHERE h.execution_id = claimed.execution_id
-                 AND h.status = 'QUEUED' AND h.held_back),
        set_config('synchronous_commit', 'off', true)
   FROM claimed
 """,
@@ -106,12 +114,20 @@ def claim(node_execution_id: UUID, *, lease_seconds: float, token: UUID | None =
     token = token or uuid4()
     batch = Batch(sends_at_once=True)
     rows = batch.fetch(
-        _CLAIM, {"id": node_execution_id, "token": token, "lease": lease_seconds, "worker": worker_name()}
+        _CLAIM,
+        {
+            "id": node_execution_id,
+            "token": token,
+            "lease": lease_seconds,
+            "worker": worker_name(),
+            "half_cpu": settings.RUN_WINDOW[CPU_QUEUE] // 2,
+            "half_io": settings.RUN_WINDOW[IO_QUEUE] // 2,
+        },
     )
     if not rows:
         return None
     (key, execution_id, node_id, ordinal, attempt, losses, output_count, waits, inputs, version_id, *rest) = rows[0]
-    user_id, masks, simulate, mocks, depth, root_id, run_status, later, run_holds_back, _ = rest
+    user_id, masks, simulate, mocks, depth, root_id, run_status, _, run_holds_back, may_send_next, later, _ = rest
     if run_status == Status.QUEUED:
         batch.ask(_START_RUN, [execution_id])
     return Claimed(
@@ -133,6 +149,7 @@ def claim(node_execution_id: UUID, *, lease_seconds: float, token: UUID | None =
         depth=depth,
         root_id=root_id,
         run_holds_back=run_holds_back,
+        may_send_next=may_send_next,
     )
 
 

@@ -162,6 +162,7 @@ def write_deliveries(run: LockedRun, deliveries: Deliveries, waiting_ids: Mappin
     _remember(run, deliveries.statics)
     run.opened += deliveries.opened
     run.unfinished += len(ready)
+    run.holds_back = run.holds_back or held_back
     if held_back:
         return
     for firing in ready:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.db import connection, transaction
 
 from execution.engine.ordering import travels_at_once
@@ -21,7 +20,6 @@ from execution.store.flow import Reach, ask_for_reach, travel
 from execution.store.ready import Ready
 from execution.store.runs import LOCK_RUN, LockedRun, read_run, save_run
 from execution.store.trees import UNFINISHED_SUB_RUNS, terminate_trees
-from execution.store.window import may_exceed_window
 
 RUN_GOES_ON = frozenset({Status.QUEUED, Status.RUNNING})
 
@@ -97,6 +95,7 @@ def record(claimed: Hold, *, outputs: Sequence[Output], position: int, end: End 
             batch.abandon()
             return REFUSED
         run.writer = writer
+        run.holds_back = claimed.run_holds_back
         write_outputs(run, claimed.id, outputs, position)
         failure = _explain_failure(run, claimed, end)
         has_ended = end is not None and not failure
@@ -130,7 +129,7 @@ def _ask_to_mark(batch: Batch, claimed: Hold, *, position: int, count: int, end:
 
 def save(run: LockedRun, *, failure: str = "") -> None:
     """Write the run's counters, or its end; send what was held back if there is room."""
-    if may_exceed_window(2 * run.unfinished, queues=settings.RUN_WINDOW):
+    if run.holds_back:
         run.release_next()
     save_run(run, failure=failure)
 

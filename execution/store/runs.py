@@ -23,7 +23,7 @@ from execution.values import dump
 class LockedRun:
     """A run whose row this transaction holds. The counters are changes, written once by `save_run`.
 
-    What changes it goes through `batch`.
+    What changes it goes through `batch`. It `holds_back` if something was seen in it that has no message yet.
     """
 
     id: UUID
@@ -42,6 +42,7 @@ class LockedRun:
     resumptions: int
     node_count: int
     batch: Batch
+    holds_back: bool = False
     ended: int = 0
     errors: int = 0
     walltime: float = 0.0

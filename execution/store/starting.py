@@ -17,7 +17,6 @@ from execution.store.batches import Batch, one_transaction
 from execution.store.flow import write_deliveries
 from execution.store.ready import Ready
 from execution.store.runs import LockedRun, save_run
-from execution.store.window import may_exceed_window
 from execution.values import dump
 from graphs.models import new_id
 
@@ -67,7 +66,7 @@ def start_run(order: Order, *, begin: Callable[[LockedRun, InputsOf], None] = op
     with one_transaction() as batch:
         run = _insert(batch, order, execution_id)
         begin(run, inputs_of)
-        if run.admitted and may_exceed_window(run.unfinished, queues=settings.RUN_WINDOW):
+        if run.admitted and run.holds_back:
             run.release_next()
         save_run(run)
     return Started(execution_id=execution_id, ready=run.all_ready(), has_ended=run.status in ENDED)
