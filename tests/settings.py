@@ -4,12 +4,16 @@ import os
 
 from config import embedded
 from config.local import open_lock, try_lock
+from tests.rabbitmq import with_own_host
 
 _BROKER_DATABASES = range(1, 16)
 
 
 def _claim_broker_database() -> str:
-    """Return the number of a Redis database that is ours while this process lives; 0 is left to a running stack."""
+    """Return the number of a Redis database that is ours while this process lives; 0 is left to a running stack.
+
+    With RabbitMQ it is the number of a virtual host.
+    """
     for number in _BROKER_DATABASES:
         if try_lock(open_lock(f"test-broker-{number}.lock")):
             return str(number)
@@ -20,6 +24,9 @@ def _claim_broker_database() -> str:
 # take the messages of the other.
 if "PYTEST_XDIST_WORKER" in os.environ or "REDIS_DATABASE" not in os.environ:
     os.environ["REDIS_DATABASE"] = _claim_broker_database()
+    if os.environ.get("BROKER_URL", "").startswith(("amqp", "pyamqp")):
+        # The processes that tests start inherit it.
+        os.environ["BROKER_URL"] = with_own_host(os.environ["BROKER_URL"], number=os.environ["REDIS_DATABASE"])
 
 from config.settings import *  # noqa: E402, F403
 from config.settings import DATABASES, EMBEDDED_SERVERS  # noqa: E402

@@ -106,6 +106,7 @@ def main(folder: Path) -> None:
             "status": run.status,
             "error": run.error,
             "faults": faults,
+            "errors": list(Output.objects.filter(pin="error").values_list("value", flat=True)),
             "outputs": sorted(int(each.value or 0) for each in RunOutput.objects.filter(execution=run)),
             "node_executions": NodeExecution.objects.count(),
             "unfinished": NodeExecution.objects.exclude(status="COMPLETED").count(),

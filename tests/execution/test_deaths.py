@@ -248,7 +248,6 @@ def test_a_worker_that_is_told_to_stop_lets_blocks_end(
     assert not PastAttempt.objects.exists()
 
 
-@REDIS_ONLY
 def test_a_worker_that_is_told_to_stop_ends_although_a_process_of_its_pool_does_not(
     user: User, tmp_path: Path, crew: Crew
 ) -> None:
@@ -265,6 +264,7 @@ def test_a_worker_that_is_told_to_stop_ends_although_a_process_of_its_pool_does_
     assert "killed processes" in crew.logs()
 
 
+@REDIS_ONLY
 def test_messages_that_the_broker_forgot_are_sent_again(
     user: User, tmp_path: Path, crew: Crew, broker: Connection
 ) -> None:

@@ -22,6 +22,7 @@ def test_a_run_outlives_its_database_and_its_broker(tmp_path: Path) -> None:
         "status": "COMPLETED",
         "error": "",
         "faults": list(FAULTS),
+        "errors": [],
         "outputs": list(range(BRANCHES)),
         # Each branch has an input, two pauses and a firing of the output; these emit 1, 2 and 2, and 2 values.
         "node_executions": BRANCHES * 4,

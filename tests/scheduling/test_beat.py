@@ -32,7 +32,7 @@ def scheduler(broker: Connection) -> Iterator[Scheduler]:
 
 def waiting_in(broker: Connection, queue: str) -> int:
     channel: Any = broker.default_channel
-    return int(channel.client.llen(queue))
+    return int(channel.queue_declare(queue, durable=True, auto_delete=False).message_count)
 
 
 def tick_all(scheduler: Scheduler) -> float:
