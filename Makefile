@@ -17,7 +17,7 @@ unexport PYTHONPATH PYTHONHOME DJANGO_SETTINGS_MODULE
 export PYTHONNOUSERSITE := 1
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help install install-dev demo run test chaos bench lint schema format clean clean-data
+.PHONY: help install install-dev demo run test chaos bench fuzz lint schema format clean clean-data
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 20
@@ -40,6 +40,9 @@ chaos: .venv/.installed-dev ## Kill processes while runs go on; nothing may be l
 
 bench: .venv/.installed-dev ## Measure beside other engines (BENCH=quick, BENCH=hop, ARGS="--repeats 9")
 	@$(BIN)/python -m bench $(BENCH) $(ARGS)
+
+fuzz: .venv/.installed-dev ## Send the API many requests that its schema allows, and some that it doesn't (API_EXAMPLES=100)
+	@API_EXAMPLES=$(or $(API_EXAMPLES),100) $(BIN)/python -m pytest tests/config/test_schema_attack.py $(ARGS)
 
 lint: .venv/.installed-dev ## Style, types, layers, migrations, deployment settings
 	@$(BIN)/ruff check .

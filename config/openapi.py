@@ -49,6 +49,7 @@ _WHY: Final = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large.",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body is not JSON.",
     HTTPStatus.UNPROCESSABLE_ENTITY: f"The `{HEADER}` was sent before, with another request.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "The payment service can't be used at the moment.",
     HTTPStatus.TOO_MANY_REQUESTS: "Too many requests: wait for as many seconds as `Retry-After` says.",
 }
 
@@ -101,12 +102,13 @@ class Schema(AutoSchema):
             HTTPStatus.BAD_REQUEST: changes or bool(parameters),
             HTTPStatus.UNAUTHORIZED: not is_open or "requestBody" in operation,
             HTTPStatus.FORBIDDEN: not is_open,
-            HTTPStatus.NOT_FOUND: has_path or any(parameter["name"] == "cursor" for parameter in parameters),
+            HTTPStatus.NOT_FOUND: bool(parameters) or "requestBody" in operation,
             HTTPStatus.CONFLICT: changes and has_path,
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "requestBody" in operation,
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "requestBody" in operation,
             HTTPStatus.UNPROCESSABLE_ENTITY: any(parameter["name"] == HEADER for parameter in parameters),
             HTTPStatus.TOO_MANY_REQUESTS: True,
+            HTTPStatus.SERVICE_UNAVAILABLE: "credits" in self.path.split("/"),
         }
         return [status for status, is_wanted in wanted.items() if is_wanted]
 

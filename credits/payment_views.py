@@ -111,7 +111,7 @@ class AutoTopUpView(APIView):
         account = top_ups.set_auto_top_up(user_id=_user_id(request), **wanted.validated_data)
         return Response(AccountSerializer(account).data)
 
-    @extend_schema(operation_id="stop_auto_top_up", tags=["credits"], responses=AccountSerializer)
+    @extend_schema(operation_id="stop_auto_top_up", tags=["credits"], responses={200: AccountSerializer})
     def delete(self, request: Request) -> Response:
         """Buy nothing automatically any more."""
         return Response(AccountSerializer(top_ups.stop_auto_top_up(user_id=_user_id(request))).data)

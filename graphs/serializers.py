@@ -217,6 +217,15 @@ def show_imported(imported: ImportedGraph) -> dict[str, Any]:
     }
 
 
+class ExportedGraphSerializer(GraphDocumentSerializer):
+    """A graph for another place: AutoGPT's JSON, without secrets."""
+
+    id = serializers.CharField(help_text="The graph's id here; it gets another one where it is imported.")
+    version = serializers.IntegerField(help_text="The version's number here.")
+    is_active = serializers.BooleanField(help_text="Whether it is the active version here.")
+    instructions = serializers.CharField(allow_null=True, help_text="What people should know to use it.")
+
+
 class ActiveVersionSerializer(serializers.Serializer[Any]):
     """Which version is to be the active one."""
 

@@ -5,8 +5,7 @@ from uuid import UUID
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db.models import QuerySet
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, PolymorphicProxySerializer, extend_schema
 from rest_framework import generics, status
 from rest_framework.exceptions import ValidationError
 from rest_framework.fields import BooleanField
@@ -25,6 +24,7 @@ from graphs.serializers import (
     ActiveVersionSerializer,
     BlockSerializer,
     DeletedGraphSerializer,
+    ExportedGraphSerializer,
     GraphDocumentSerializer,
     GraphSerializer,
     GraphSummarySerializer,
@@ -44,7 +44,11 @@ FOR_EXPORT = OpenApiParameter(
     description="Answer as `export` does: AutoGPT's JSON, with the graphs that it runs and without secrets.",
 )
 DOCUMENT = OpenApiExample("A sum", value=DOCUMENT_EXAMPLE, request_only=True)
-EXPORTED = OpenApiResponse(OpenApiTypes.OBJECT, description="AutoGPT's JSON of the graph; it can be imported anywhere.")
+GRAPH_OR_EXPORT = PolymorphicProxySerializer(
+    component_name="GraphOrExport",
+    serializers=[GraphSerializer, ExportedGraphSerializer],
+    resource_type_field_name=None,
+)
 
 
 def _user(request: Request) -> AbstractBaseUser:
@@ -114,7 +118,7 @@ class GraphView(APIView):
     idempotent_methods = ("PUT",)
 
     @extend_schema(
-        operation_id="get_graph", tags=["graphs"], parameters=[VERSION, FOR_EXPORT], responses=GraphSerializer
+        operation_id="get_graph", tags=["graphs"], parameters=[VERSION, FOR_EXPORT], responses=GRAPH_OR_EXPORT
     )
     def get(self, request: Request, graph_id: UUID) -> Response:
         """Return a version of the graph with its nodes and links."""
@@ -138,7 +142,7 @@ class GraphView(APIView):
         graph = services.get_graph(user=_user(request), graph_id=graph_id)
         return Response(show_imported(services.replace_graph(graph=graph, document=_read_body(request))))
 
-    @extend_schema(operation_id="delete_graph", tags=["graphs"], responses=DeletedGraphSerializer)
+    @extend_schema(operation_id="delete_graph", tags=["graphs"], responses={200: DeletedGraphSerializer})
     def delete(self, request: Request, graph_id: UUID) -> Response:
         """Delete a graph with all of its versions and presets, and stop what runs of it.
 
@@ -191,7 +195,7 @@ class GraphVersionView(APIView):
     """One version of a graph."""
 
     @extend_schema(
-        operation_id="get_graph_version", tags=["graphs"], parameters=[FOR_EXPORT], responses=GraphSerializer
+        operation_id="get_graph_version", tags=["graphs"], parameters=[FOR_EXPORT], responses=GRAPH_OR_EXPORT
     )
     def get(self, request: Request, graph_id: UUID, version: int) -> Response:
         """Return a version of the graph with its nodes and links."""
@@ -222,7 +226,9 @@ class ActiveVersionView(APIView):
 class GraphExportView(APIView):
     """A graph for another place."""
 
-    @extend_schema(operation_id="export_graph", tags=["graphs"], parameters=[VERSION], responses=EXPORTED)
+    @extend_schema(
+        operation_id="export_graph", tags=["graphs"], parameters=[VERSION], responses=ExportedGraphSerializer
+    )
     def get(self, request: Request, graph_id: UUID) -> Response:
         """Return a version as AutoGPT's JSON, with all graphs that it runs, and without secrets."""
         version = services.get_version(user=_user(request), graph_id=graph_id, version=_read_version(request))

@@ -122,7 +122,7 @@ class ApiKeyView(APIView):
         key.save(update_fields=["name"])
         return Response(ApiKeySerializer(key).data)
 
-    @extend_schema(operation_id="revoke_api_key", tags=["accounts"], responses=ApiKeySerializer)
+    @extend_schema(operation_id="revoke_api_key", tags=["accounts"], responses={200: ApiKeySerializer})
     def delete(self, request: Request, key_id: UUID) -> Response:
         """Revoke a key: from now on it opens nothing. It stays in the list."""
         return Response(ApiKeySerializer(keys.revoke_key(self._find(request, key_id))).data)
