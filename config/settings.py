@@ -348,6 +348,8 @@ SPECTACULAR_SETTINGS = {
         {"name": "accounts", "description": "Who asks: API keys, logins, the profile."},
     ],
     "ENUM_NAME_OVERRIDES": {
+        "CostTypeEnum": "graphs.serializers.COST_TYPE_NAMES",
+        "EntryTypeEnum": "credits.models.EntryType",
         "TopUpKindEnum": "credits.models.TopUpKind",
         "TopUpStatusEnum": "credits.models.TopUpStatus",
         "RefundStatusEnum": "credits.models.RefundStatus",

@@ -15,10 +15,17 @@ from django.conf import settings
 from credits.accounts import find_account
 from credits.exceptions import FundsLackingError
 from credits.history import recent_quantity
+from credits.models import Account
 from credits.price_list import find_price_list
 from credits.pricing import KNOWN_BEFORE, Cost, CostType, Usage, find_cost, price_after, price_before, quantity_of
 from credits.store import ledger
 from credits.store.ledger import Charged, Held
+
+CAPTURE: Final = "credits_capture(%(user)s, %(key)s, %(amount)s, %(facts)s)"
+"""For a larger statement: `charged`, `owed`, `is_new` and `has_news`. Its parameters come from `describe_capture`."""
+
+CHARGE_FEE: Final = "credits_charge_fee(due.user_id, due.count, %(per)s, due.facts)"
+"""For a larger statement with rows of `due`: `charged`, `owed` and `has_news`."""
 
 NOTHING_CHARGED: Final = Charged(charged=0, owed=0, is_new=False)
 
@@ -105,9 +112,19 @@ def capture(*, user_id: int, subject: Subject, price: Price, usage: Usage, has_f
     Call it in the transaction that records its end. A failed one costs nothing unless its block's price says so. What
     the balance can't pay is owed.
     """
-    if has_failed and not price.charge_on_failure:
+    asked = describe_capture(user_id=user_id, subject=subject, price=price, usage=usage, has_failed=has_failed)
+    if asked is None:
         ledger.release(keys=[subject.node_execution_id])
         return NOTHING_CHARGED
+    return ledger.capture(CAPTURE, asked)
+
+
+def describe_capture(
+    *, user_id: int, subject: Subject, price: Price, usage: Usage, has_failed: bool
+) -> dict[str, Any] | None:
+    """Return the parameters of `CAPTURE`; None where there is nothing to charge, only something to let go of."""
+    if has_failed and not price.charge_on_failure:
+        return None
     amount = price_after(price.cost, usage=usage, size=price.size)
     facts = {
         "execution_id": subject.execution_id,
@@ -122,7 +139,7 @@ def capture(*, user_id: int, subject: Subject, price: Price, usage: Usage, has_f
         "quantity": quantity_of(price.cost, usage),
         "details": _describe(usage) if price.cost.type is CostType.TOKENS else {},
     }
-    return ledger.capture(user_id=user_id, key=subject.node_execution_id, amount=amount, facts=facts)
+    return {"user": user_id, "key": subject.node_execution_id, "amount": amount, "facts": ledger.dump_facts(facts)}
 
 
 def _describe(usage: Usage) -> dict[str, Any]:
@@ -155,6 +172,12 @@ def charge_fee(*, user_id: int, execution_id: UUID, root_execution_id: UUID, gra
         "reason": f"1 credit per {settings.NODE_EXECUTIONS_PER_CREDIT} node executions",
     }
     return ledger.charge_fee(user_id=user_id, count=count, per=settings.NODE_EXECUTIONS_PER_CREDIT, facts=facts)
+
+
+def read_spendable(user_ids: Collection[int]) -> dict[int, int]:
+    """Return what these users can spend at the moment."""
+    accounts = Account.objects.filter(user_id__in=user_ids)
+    return {int(account.user_id or 0): account.spendable for account in accounts}
 
 
 def require_funds(user_id: int) -> None:

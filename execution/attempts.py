@@ -22,6 +22,7 @@ from execution.store.claims import Claimed, renew_leases
 from execution.store.ready import Ready
 from execution.store.recording import End, Output, Recorded, find_standing, record
 from execution.time_limits import alarm_held_back
+from graphs.blocks.contract import Usage
 
 Publish = Callable[[Sequence[Ready]], None]
 Write = Callable[[Sequence[Output], int], Recorded]
@@ -54,6 +55,7 @@ class Attempt:
     def __init__(self, claimed: Claimed, publish: Publish) -> None:
         self.claimed = claimed
         self.log_lines: list[str] = []
+        self.usage = Usage()
         self.is_lost = False
         self._publish = publish
         self._skip = claimed.output_count

@@ -10,6 +10,7 @@ import structlog
 from django.conf import settings
 from django.db import Error as DatabaseError
 
+from credits.auditing import find_faults
 from execution.file_examination import find_orphaned_files, remove_orphaned_files
 from execution.queue_examination import (
     empty_queue,
@@ -22,12 +23,14 @@ from execution.recovery import BATCH, PATIENCE_OF_LEASE, sweep
 from execution.store import examination as rows
 from execution.store.examination import Hit, Question, ask
 from execution.store.mending import (
+    count_cost,
     count_nodes,
     count_outputs,
     count_run_outputs,
     end_idle_run,
     end_node,
     end_sub_run,
+    let_go,
     say_since_when,
     wake_up,
 )
@@ -151,6 +154,10 @@ def _empty_queues(hits: Sequence[Hit]) -> None:
         empty_queue(hit.subject)
 
 
+def _find_faults_in_books() -> list[Hit]:
+    return [Hit(subject=fault.subject, detail=f"{fault.check}: {fault.detail}") for fault in find_faults()]
+
+
 def _find_overdue() -> list[Hit]:
     return [Hit(run_id=key, subject=str(key), detail="past one of its time limits") for key in find_overdue()]
 
@@ -195,6 +202,9 @@ CHECKS: Final = (
     ),
     _check(rows.SUB_RUN_ALONE, _each(end_sub_run)),
     _check(rows.NOTHING_TO_DO, _each(end_idle_run)),
+    _check(rows.HOLD_ALONE, _each(let_go)),
+    _check(rows.RUN_COST, _each(count_cost)),
+    Check(name="books", finds="balances, entries and holds that don't agree", look=_find_faults_in_books),
     Check(
         name="orphaned_files",
         finds="files in the storage whose run is gone",

@@ -26,12 +26,21 @@ class OnError(models.TextChoices):
     FAIL_RUN = "fail_run"
 
 
+class OnInsufficientCredits(models.TextChoices):
+    """What happens to a run when its user can't pay for a node any more."""
+
+    FAIL = "fail"
+    PARK = "park"
+
+
 class Execution(models.Model):
     """One execution of a graph version for a user. Its row's lock is the run's serial history.
 
     `unfinished` counts its node executions that are queued, running or suspended: at 0 the run has ended.
     `opened` counts all that were ever opened; `event_number` goes up with everything that is recorded.
     One that is not `admitted` waits until fewer runs of its user go on.
+    `cost` (credits) is what it cost itself, without its sub-runs, `billed_executions` how many of its node executions
+    were counted for the fee; with its sub-runs it may cost `max_cost`.
     `mocks` (simulated runs) maps a node id or block id to what it emits: {pin: value or [values]}.
     `max_duration` (seconds from the first claim) and `idle_limit` (seconds since something was last recorded) end it.
     """
@@ -66,6 +75,15 @@ class Execution(models.Model):
     )
     origin_node_execution_id = models.UUIDField(null=True, blank=True)
 
+    cost = models.BigIntegerField(default=0, db_default=0)
+    billed_executions = models.PositiveIntegerField(default=0, db_default=0)
+    max_cost = models.BigIntegerField(null=True)
+    on_insufficient_credits = models.CharField(
+        max_length=8,
+        choices=OnInsufficientCredits.choices,
+        default=OnInsufficientCredits.FAIL,
+        db_default=OnInsufficientCredits.FAIL,
+    )
     unfinished = models.PositiveIntegerField(default=0)
     opened = models.PositiveIntegerField(default=0)
     resumptions = models.PositiveIntegerField(default=0, db_default=0)
@@ -131,7 +149,8 @@ class NodeExecution(models.Model):
     gone into, `losses` the attempts whose worker was lost. `queue` is where its messages go, `worker` who claimed it
     last, at `claimed_at`; `started_at` is when it was first claimed. One that is QUEUED and `held_back` has no message
     yet: its run has enough of them in the broker. `reused_from` is the node execution of the origin (there may be none
-    any more) whose outputs a replay has taken over instead of running it.
+    any more) whose outputs a replay has taken over instead of running it. `is_paid`: its block may cost something.
+    `needs_credits`: it was not run because there were not so many.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -159,10 +178,18 @@ class NodeExecution(models.Model):
     cputime = models.FloatField(default=0.0, db_default=0.0)
     log = models.TextField(blank=True, default="", db_default="")
     reused_from = models.UUIDField(null=True, blank=True)
+    is_paid = models.BooleanField(default=False, db_default=False)
+    needs_credits = models.BigIntegerField(null=True)
 
     class Meta:
         ordering = ["id"]
         indexes = [
+            # Recovery: what waits for credits.
+            models.Index(
+                fields=["id"],
+                condition=Q(status="SUSPENDED", needs_credits__isnull=False),
+                name="node_execution_parked",
+            ),
             # Who is the head of a node; which executions wait for pins.
             models.Index(
                 fields=["execution", "node_id", "ordinal"],

@@ -16,6 +16,7 @@ from django.db import close_old_connections, connection
 from execution.engine.outputs import ERROR_PIN
 from execution.engine.statuses import Status
 from execution.store.admission import admit_forgotten
+from execution.store.charging import queue_what_can_be_paid
 from execution.store.claims import Hold
 from execution.store.losses import correct_leases, queue_lost_again, take_over_hopeless
 from execution.store.messages import correct_queue_times, take_lost
@@ -23,7 +24,7 @@ from execution.store.ready import Ready
 from execution.store.recording import End, record
 from execution.store.run_limits import end_overdue, find_overdue
 from execution.store.waits import seconds_to_next_wake, wake_due
-from execution.store.window import release_forgotten
+from execution.store.window import release, release_forgotten
 
 Send = Callable[[Sequence[Ready]], None]
 Step = Callable[[], None]
@@ -108,6 +109,7 @@ def sweep(send: Send, *, also: Sequence[Step] = ()) -> float:
         lambda: _take_back(send),
         lambda: _give_up(send),
         lambda: _end_overdue(send),
+        lambda: send(release(queue_what_can_be_paid(limit=BATCH))),
         lambda: send(admit_forgotten()),
         lambda: send(release_forgotten()),
         *also,

@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol, cast
 from uuid import UUID
 
 from django.db.models import (
+    BigIntegerField,
     Case,
     CharField,
     Exists,
@@ -45,6 +46,7 @@ class _Measured(Protocol):
     needs_person: bool
     is_busy: bool
     below_cputime: float
+    below_cost: int
 
 
 class _Bounded(Protocol):
@@ -66,6 +68,9 @@ def with_measures(runs: QuerySet[Execution]) -> QuerySet[Execution]:
     return runs.select_related("graph_version", "user").annotate(
         needs_person=Exists(own.filter(in_review)) | Exists(below.filter(in_review)),
         is_busy=Exists(own.filter(busy)) | Exists(below.filter(busy)),
+        below_cost=Coalesce(
+            Subquery(descendants.annotate(total=Sum("cost")).values("total")), 0, output_field=BigIntegerField()
+        ),
         below_cputime=Coalesce(
             Subquery(descendants.annotate(total=Sum("nodes_cputime")).values("total")), 0.0, output_field=FloatField()
         ),
@@ -235,7 +240,7 @@ def find_open_reviews(execution_id: UUID) -> QuerySet[Review]:
 def measure(run: Execution) -> dict[str, Any]:
     """Return the stats of a run (from `with_measures`): times in seconds, cost in credits."""
     return {
-        "cost": 0,
+        "cost": run.cost + int(cast(_Measured, run).below_cost),
         "walltime": _seconds(run.started_at, run.ended_at),
         "cputime": run.nodes_cputime + cast(_Measured, run).below_cputime,
         "nodes_walltime": run.nodes_walltime,

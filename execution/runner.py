@@ -28,7 +28,8 @@ from execution.engine.statuses import Status
 from execution.interruptions import AttemptStoppedError, run_open
 from execution.places import Running, stoppable
 from execution.preparation import Prepared, check_output, prepare
-from execution.store.claims import Claimed, claim
+from execution.store.charging import claim_and_hold
+from execution.store.claims import Claimed
 from execution.store.recording import End
 from execution.store.window import release
 from execution.time_limits import OVERDUE_SECONDS, TimeLimitError, alarm_after
@@ -54,7 +55,7 @@ def begin(node_execution_id: UUID, *, publish: Publish) -> Attempt | None:
     token = uuid4()
     try:
         claimed = patiently(
-            lambda: claim(node_execution_id, lease_seconds=settings.LEASE_SECONDS, token=token),
+            lambda: claim_and_hold(node_execution_id, lease_seconds=settings.LEASE_SECONDS, token=token),
             seconds=settings.RECORD_PATIENCE_SECONDS,
         )
     except DatabaseAwayError:
@@ -67,7 +68,22 @@ def begin(node_execution_id: UUID, *, publish: Publish) -> Attempt | None:
     keeper.hold(attempt)
     if claimed.may_send_next:
         _send_next(claimed, publish)
+    if claimed.refusal:
+        _refuse(attempt, claimed.refusal)
+        return None
     return attempt
+
+
+def _refuse(attempt: Attempt, reason: str) -> None:
+    """End an attempt that can't be paid; its run fails."""
+    try:
+        attempt.stop_skipping()
+        attempt.emit(ERROR_PIN, reason)
+        attempt.end(End(status=Status.FAILED, error=reason, is_unpaid=True))
+    except ClaimLostError:
+        _log_lost(attempt)
+    finally:
+        keeper.let_go(attempt)
 
 
 def _send_next(claimed: Claimed, publish: Publish) -> None:
@@ -247,11 +263,19 @@ def _inputs(prepared: Prepared) -> Any:
 
 
 def _context(attempt: Attempt, prepared: Prepared) -> Any:
-    return build_context(attempt.claimed, prepared.graph, log=attempt.log_lines.append)
+    context = build_context(attempt.claimed, prepared.graph, log=attempt.log_lines.append)
+    attempt.usage = context.usage
+    return context
 
 
 def _complete(attempt: Attempt, times: "_Times") -> End:
-    return End(status=Status.COMPLETED, log=_log_text(attempt), walltime=times.wall, cputime=times.cpu)
+    return End(
+        status=Status.COMPLETED,
+        log=_log_text(attempt),
+        walltime=times.wall,
+        cputime=times.cpu,
+        usage=attempt.usage,
+    )
 
 
 def _fail(attempt: Attempt, times: "_Times", error: Exception) -> End:
@@ -259,7 +283,12 @@ def _fail(attempt: Attempt, times: "_Times", error: Exception) -> End:
     if not isinstance(error, BlockError | TimeLimitError):
         logger.exception("block raised", node_execution=str(attempt.claimed.id))
     return End(
-        status=Status.FAILED, error=_explain(error), log=_log_text(attempt), walltime=times.wall, cputime=times.cpu
+        status=Status.FAILED,
+        error=_explain(error),
+        log=_log_text(attempt),
+        walltime=times.wall,
+        cputime=times.cpu,
+        usage=attempt.usage,
     )
 
 

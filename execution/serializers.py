@@ -10,7 +10,7 @@ from rest_framework.reverse import reverse
 
 from execution.bounds import PAGE, Allowance, Hidden
 from execution.engine.statuses import Status
-from execution.models import MAX_LABEL_LENGTH, Execution, NodeExecution, OnError, PastAttempt
+from execution.models import MAX_LABEL_LENGTH, Execution, NodeExecution, OnError, OnInsufficientCredits, PastAttempt
 from execution.reporting import (
     describe_version,
     find_error,
@@ -46,6 +46,17 @@ class StartSerializer(serializers.Serializer[Any]):
         choices=OnError.choices,
         required=False,
         help_text="What a failed node does to the run, instead of what its graph asks.",
+    )
+    max_cost = serializers.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=10**12,
+        help_text="Credits that the run and its sub-runs may cost; what would exceed them fails the run.",
+    )
+    on_insufficient_credits = serializers.ChoiceField(
+        choices=OnInsufficientCredits.choices,
+        default=OnInsufficientCredits.FAIL,
+        help_text="Without credits for a node the run fails (`fail`), or waits and goes on after a top-up (`park`).",
     )
     dry_run = serializers.BooleanField(
         default=False, help_text="Simulate: blocks that need a network or credentials emit made-up values."
@@ -95,7 +106,7 @@ class OriginSerializer(serializers.Serializer[Execution]):
 class StatsSerializer(serializers.Serializer[Any]):
     """What a run took. Times are in seconds, the cost is in credits."""
 
-    cost = serializers.IntegerField(help_text="Credits.")
+    cost = serializers.IntegerField(help_text="Credits, its sub-runs included.")
     walltime = serializers.FloatField(help_text="From the first claim to the end, or until now.")
     cputime = serializers.FloatField(help_text="Processor time of its node executions and those of its sub-runs.")
     nodes_walltime = serializers.FloatField(help_text="Sum over its node executions.")

@@ -7,8 +7,9 @@ from uuid import UUID
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 
+from credits.metering import require_funds
 from execution.exceptions import ExecutionNotFoundError, MasksInvalidError, ReplayInvalidError, ReviewDecidedError
-from execution.models import Execution, OnError, Review
+from execution.models import Execution, OnError, OnInsufficientCredits, Review
 from execution.planning import GraphPlan, load_plan
 from execution.simulation import complete_inputs
 from execution.store.replaying import Origin, start_replay
@@ -28,7 +29,7 @@ T = TypeVar("T")
 Masks = Mapping[str, Mapping[str, Any]]
 
 
-def start_execution(
+def start_execution(  # noqa: PLR0913 - each says what it is
     *,
     user: AbstractBaseUser,
     version: GraphVersion,
@@ -38,17 +39,23 @@ def start_execution(
     mocks: Mapping[str, Any] | None = None,
     max_duration: float | None = None,
     on_error: OnError | None = None,
+    max_cost: int | None = None,
+    on_insufficient_credits: OnInsufficientCredits = OnInsufficientCredits.FAIL,
 ) -> Execution:
     """Accept a run: check the graph, write the run and its first node executions, and send them.
 
     `nodes_input_masks` is {node id: {pin: value}}; for `mocks` see `execution.simulation.find_mock`. A simulated run
     gets samples for inputs that have no value; they stand in its `input_data`.
-    `max_duration` (seconds) and `on_error` are for this run instead of what its graph asks.
-    Raises `GraphInvalidError` with every problem, `InputsUnknownError` and `MasksInvalidError`.
+    `max_duration` (seconds) and `on_error` are for this run instead of what its graph asks; `max_cost` (credits) is
+    for it and its sub-runs together.
+    Raises `GraphInvalidError` with every problem, `InputsUnknownError`, `MasksInvalidError` and, unless it is
+    simulated, `FundsLackingError`.
     """
     masks = nodes_input_masks or {}
     mocks = mocks or {}
     check_runnable(version=version, masks=_masked_pins(masks), simulate=simulate)
+    if not simulate:
+        require_funds(int(user.pk))
     graph = load_plan(version.pk)
     inputs = {name: to_json_value(value) for name, value in input_data.items()}
     order = Order(
@@ -60,6 +67,8 @@ def start_execution(
         mocks=to_json_value(mocks),
         max_duration=max_duration,
         on_error=on_error,
+        max_cost=max_cost,
+        on_insufficient_credits=on_insufficient_credits,
     )
     started = start_run(order)
     transaction.on_commit(lambda: send(started.ready))
@@ -91,8 +100,12 @@ def stop_execution(*, execution_id: UUID) -> Receipt:
 def resume_execution(*, execution_id: UUID) -> Execution:
     """Let a run that ended FAILED or TERMINATED go on where it was cut off; one that goes on already is left alone.
 
-    Raises `ExecutionNotFoundError` and `ExecutionNotResumableError`.
+    Raises `ExecutionNotFoundError`, `ExecutionNotResumableError` and `FundsLackingError`.
     """
+    going_on = Execution.objects.filter(pk=execution_id, simulate=False, status__in=["FAILED", "TERMINATED"])
+    payer = going_on.values_list("user_id", flat=True).first()
+    if payer is not None:
+        require_funds(payer)
     ready = resume_run(execution_id)
     if ready is None:
         raise ExecutionNotFoundError(f"There is no execution {execution_id}.")
@@ -119,6 +132,8 @@ def replay_execution(*, execution_id: UUID, node_execution_id: UUID, version: in
     masks = {key: mask for key, mask in origin.nodes_input_masks.items() if key in nodes}
     check_runnable(version=wanted, masks=_masked_pins(masks), simulate=origin.simulate)
     inputs = {name: value for name, value in origin.input_data.items() if name in graph.input_nodes()}
+    if not origin.simulate:
+        require_funds(origin.user_id)
     order = Order(
         user_id=origin.user_id,
         graph=graph,
@@ -128,6 +143,8 @@ def replay_execution(*, execution_id: UUID, node_execution_id: UUID, version: in
         mocks=origin.mocks,
         max_duration=_unless_of_graph(origin.max_duration, old_graph, "max_duration"),
         on_error=_unless_of_graph(OnError(origin.on_error), old_graph, "on_error"),
+        max_cost=origin.max_cost,
+        on_insufficient_credits=origin.on_insufficient_credits,
     )
     started = start_replay(
         order, Origin(execution_id=execution_id, node_execution_id=node_execution_id, graph=old_graph)

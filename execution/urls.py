@@ -2,11 +2,13 @@
 
 from django.urls import path
 
-from execution import block_views, node_execution_views, preset_views, review_views, share_views, views
+from execution import block_views, node_execution_views, preset_views, quote_views, review_views, share_views, views
 
 app_name = "execution"
 
 urlpatterns = [
+    path("graphs/<uuid:graph_id>/quote/<int:version>", quote_views.QuoteView.as_view(), name="quote"),
+    path("blocks/<uuid:block_id>/costs", quote_views.BlockCostsView.as_view(), name="block-costs"),
     path("graphs/<uuid:graph_id>/execute", views.ExecuteActiveView.as_view(), name="execute-active"),
     path("graphs/<uuid:graph_id>/execute/<int:version>", views.ExecuteView.as_view(), name="execute"),
     path("graphs/<uuid:graph_id>/executions", views.GraphExecutionsView.as_view(), name="graph-executions"),

@@ -58,6 +58,8 @@ def _start(request: Request, *, graph_id: UUID, version: int | None) -> Executio
         simulate=wanted.validated_data["dry_run"],
         max_duration=wanted.validated_data.get("max_duration"),
         on_error=wanted.validated_data.get("on_error"),
+        max_cost=wanted.validated_data.get("max_cost"),
+        on_insufficient_credits=wanted.validated_data["on_insufficient_credits"],
     )
     if label := wanted.validated_data["label"]:
         Execution.objects.filter(pk=started.pk).update(label=label)

@@ -130,6 +130,8 @@ class Waits:
             parent_wait=number,
             root_id=self._claimed.root_id or self._claimed.execution_id,
             depth=self._claimed.depth + 1,
+            max_cost=self._claimed.max_cost,
+            on_insufficient_credits=self._claimed.on_insufficient_credits,
         )
 
     def _make_up_outputs(self, wait: RunGraph) -> None:

@@ -251,6 +251,7 @@ class CostSerializer(serializers.Serializer[Any]):
     type = serializers.ChoiceField(choices=COST_TYPE_NAMES, help_text="What it is paid for: a run, a second, a byte, …")
     divisor = serializers.FloatField(help_text="So many of them cost the amount.")
     filter = serializers.DictField(help_text="Holds where the inputs have these values.")
+    rates = serializers.DictField(help_text="For TOKENS, by model and kind of token, per million.")
 
 
 class BlockSerializer(serializers.Serializer[Interface]):

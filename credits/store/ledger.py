@@ -52,13 +52,11 @@ def hold(
     return Held(granted=granted, spendable=spendable, committed=committed)
 
 
-def capture(*, user_id: int, key: UUID, amount: int, facts: Facts) -> Charged:
-    """Charge `amount` for `key`, once, and let go of what was held for it."""
-    charged, owed, is_new, has_news = _ask(
-        "SELECT * FROM credits_capture(%s, %s, %s, %s)", [user_id, key, amount, _dump(facts)]
-    )
+def capture(call: str, asked: Mapping[str, Any]) -> Charged:
+    """Charge `asked["amount"]` for `asked["key"]`, once, and let go of what was held for it."""
+    charged, owed, is_new, has_news = _ask(f"SELECT * FROM {call}", asked)  # noqa: S608 - a constant
     if has_news:
-        tell_after_commit(user_id)
+        tell_after_commit(asked["user"])
     return Charged(charged=charged, owed=owed, is_new=is_new)
 
 
@@ -81,7 +79,7 @@ def release_account(user_id: int) -> int:
 def charge_fee(*, user_id: int, count: int, per: int, facts: Facts) -> Charged:
     """Count node executions of a user; charge a credit for every `per` of them."""
     charged, owed, has_news = _ask(
-        "SELECT * FROM credits_charge_fee(%s, %s, %s, %s)", [user_id, count, per, _dump(facts)]
+        "SELECT * FROM credits_charge_fee(%s, %s, %s, %s)", [user_id, count, per, dump_facts(facts)]
     )
     if has_news:
         tell_after_commit(user_id)
@@ -94,7 +92,7 @@ def post(*, user_id: int, key: str, type: str, amount: int, facts: Facts) -> Pos
     Raises `EntryConflictError` if an entry with this key says something else.
     """
     sequence, is_new, agrees, has_news = _ask(
-        "SELECT * FROM credits_post(%s, %s, %s, %s, %s)", [user_id, key, type, amount, _dump(facts)]
+        "SELECT * FROM credits_post(%s, %s, %s, %s, %s)", [user_id, key, type, amount, dump_facts(facts)]
     )
     if not agrees:
         raise EntryConflictError(f"There is another entry with the key “{key}”.")
@@ -103,12 +101,13 @@ def post(*, user_id: int, key: str, type: str, amount: int, facts: Facts) -> Pos
     return Posted(sequence=sequence, is_new=is_new)
 
 
-def _ask(statement: str, arguments: list[Any]) -> tuple[Any, ...]:
+def _ask(statement: str, arguments: list[Any] | Mapping[str, Any]) -> tuple[Any, ...]:
     with connection.cursor() as cursor:
         cursor.execute(statement, arguments)
         row: tuple[Any, ...] = cursor.fetchone()
     return row
 
 
-def _dump(facts: Facts) -> str:
+def dump_facts(facts: Facts) -> str:
+    """Return facts as the functions take them."""
     return json.dumps(facts, default=str)

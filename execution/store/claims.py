@@ -10,7 +10,9 @@ from uuid import UUID, uuid4
 from django.conf import settings
 from django.db import connection
 
+from credits.metering import Price
 from execution.engine.statuses import Status
+from execution.models import OnInsufficientCredits
 from execution.planning import CPU_QUEUE, IO_QUEUE
 from execution.store.batches import Batch, Prepared
 
@@ -41,6 +43,7 @@ class Claimed(Hold):
     `attempt` counts from 1; `losses` of the attempts before lost their worker. `waits` is how many suspensions it has
     gone through, `inputs` what links delivered, as rows keep it (`execution.large_values`). `may_send_next`: at least
     half of the run's window is free, and there is something for it.
+    `price` is what it costs, None if nothing; with a `refusal` it is not to run, because that can't be paid.
     """
 
     attempt: int
@@ -53,6 +56,10 @@ class Claimed(Hold):
     depth: int
     root_id: UUID | None
     may_send_next: bool
+    max_cost: int | None = None
+    on_insufficient_credits: str = OnInsufficientCredits.FAIL
+    price: Price | None = None
+    refusal: str = ""
 
 
 # Values are never looked into here: PostgreSQL can't take `json` with \u0000 apart.
@@ -65,21 +72,23 @@ class Claimed(Hold):
 # takes its claim with it.
 _CLAIM = Prepared(
     "claim",
-    "id uuid, token uuid, lease float8, worker text, half_cpu int, half_io int",
+    "id uuid, token uuid, lease float8, worker text, half_cpu int, half_io int, paid bool",
     """
 WITH claimed AS (
     UPDATE execution_nodeexecution n
        SET status = 'RUNNING', attempt = n.attempt + (n.status = 'QUEUED')::int, token = %(token)s, wake_at = NULL,
            lease_until = clock_timestamp() + make_interval(secs => %(lease)s), held_back = false,
+           needs_credits = NULL,
            started_at = COALESCE(n.started_at, clock_timestamp()),
            claimed_at = CASE WHEN n.status = 'QUEUED' THEN clock_timestamp() ELSE n.claimed_at END,
            worker = CASE WHEN n.status = 'QUEUED' THEN %(worker)s ELSE n.worker END
       FROM execution_execution e
      WHERE n.id = %(id)s AND (n.status = 'QUEUED' OR n.status = 'RUNNING' AND n.token = %(token)s)
-       AND e.id = n.execution_id AND e.status IN ('QUEUED', 'RUNNING')
+       AND n.is_paid = %(paid)s AND e.id = n.execution_id AND e.status IN ('QUEUED', 'RUNNING')
  RETURNING n.id, n.execution_id, n.node_id, n.ordinal, n.attempt, n.losses, n.output_count, n.waits, n.inputs,
            e.graph_version_id, e.user_id, e.nodes_input_masks, e.simulate, e.mocks, e.depth, e.root_id, e.status,
-           n.queue, EXISTS(SELECT FROM execution_nodeexecution h WHERE h.execution_id = e.id
+           n.queue, e.max_cost, e.on_insufficient_credits,
+           EXISTS(SELECT FROM execution_nodeexecution h WHERE h.execution_id = e.id
                               AND h.status = 'QUEUED' AND h.held_back) AS holds_back
 )
 SELECT claimed.*,
@@ -106,10 +115,13 @@ def worker_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def claim(node_execution_id: UUID, *, lease_seconds: float, token: UUID | None = None) -> Claimed | None:
+def claim(
+    node_execution_id: UUID, *, lease_seconds: float, token: UUID | None = None, paid: bool = False
+) -> Claimed | None:
     """Take a QUEUED node execution for `lease_seconds`; None if there is nothing to take (any more).
 
-    After an error that leaves open whether it was taken, call it again with the same `token`.
+    After an error that leaves open whether it was taken, call it again with the same `token`. `paid`: take one that
+    may cost something, for which credits have to be set aside (see `execution.store.charging`); others aren't taken.
     """
     token = token or uuid4()
     batch = Batch(sends_at_once=True)
@@ -120,6 +132,7 @@ def claim(node_execution_id: UUID, *, lease_seconds: float, token: UUID | None =
             "token": token,
             "lease": lease_seconds,
             "worker": worker_name(),
+            "paid": paid,
             "half_cpu": settings.RUN_WINDOW[CPU_QUEUE] // 2,
             "half_io": settings.RUN_WINDOW[IO_QUEUE] // 2,
         },
@@ -127,7 +140,8 @@ def claim(node_execution_id: UUID, *, lease_seconds: float, token: UUID | None =
     if not rows:
         return None
     (key, execution_id, node_id, ordinal, attempt, losses, output_count, waits, inputs, version_id, *rest) = rows[0]
-    user_id, masks, simulate, mocks, depth, root_id, run_status, _, run_holds_back, may_send_next, later, _ = rest
+    user_id, masks, simulate, mocks, depth, root_id, run_status, _, max_cost, on_insufficient, *rest = rest
+    run_holds_back, may_send_next, later, _ = rest
     if run_status == Status.QUEUED:
         batch.ask(_START_RUN, [execution_id])
     return Claimed(
@@ -150,6 +164,8 @@ def claim(node_execution_id: UUID, *, lease_seconds: float, token: UUID | None =
         root_id=root_id,
         run_holds_back=run_holds_back,
         may_send_next=may_send_next,
+        max_cost=max_cost,
+        on_insufficient_credits=on_insufficient,
     )
 
 

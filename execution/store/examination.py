@@ -167,11 +167,11 @@ SUB_RUN_OVER: Final = Question(
 
 NOTHING_TO_WAIT_FOR: Final = Question(
     name="nothing_to_wait_for",
-    finds="node executions that are SUSPENDED without a time or a sub-run",
+    finds="node executions that are SUSPENDED without a time, a sub-run or a need for credits",
     statement=f"""
     SELECT n.execution_id, n.id, 'SUSPENDED, with nothing that would wake it'
       FROM execution_nodeexecution n JOIN execution_execution e ON e.id = n.execution_id
-     WHERE n.status = 'SUSPENDED' AND n.wake_at IS NULL AND e.status {_GOING_ON}
+     WHERE n.status = 'SUSPENDED' AND n.wake_at IS NULL AND n.needs_credits IS NULL AND e.status {_GOING_ON}
        AND NOT EXISTS (SELECT FROM execution_execution c WHERE c.parent_id = n.id)
     """,  # noqa: S608 - made of constants
 )
@@ -246,6 +246,29 @@ NOTHING_TO_DO: Final = Question(
      WHERE e.status {_GOING_ON}
        AND NOT EXISTS (SELECT FROM execution_nodeexecution n WHERE n.execution_id = e.id AND n.status {_UNFINISHED})
     """,  # noqa: S608 - made of constants
+)
+
+HOLD_ALONE: Final = Question(
+    name="hold_alone",
+    finds="credits that are held for node executions that are not under way",
+    statement=f"""
+    SELECT h.execution_id, h.key, h.amount || ' credits are held for what is ' || COALESCE(n.status, 'gone')
+      FROM credits_hold h LEFT JOIN execution_nodeexecution n ON n.id = h.key
+      LEFT JOIN execution_execution e ON e.id = n.execution_id
+     WHERE n.id IS NULL OR NOT n.status {_UNFINISHED} OR NOT e.status {_GOING_ON}
+    """,  # noqa: S608 - made of constants
+)
+
+RUN_COST: Final = Question(
+    name="run_cost",
+    finds="runs that say that they cost something else than the ledger",
+    statement="""
+    SELECT e.id, e.id, 'cost ' || e.cost || ', charged ' || COALESCE(l.cost, 0)
+      FROM execution_execution e
+      LEFT JOIN (SELECT execution_id, sum(owed - amount) AS cost FROM credits_ledgerentry
+                  WHERE type = 'USAGE' AND execution_id IS NOT NULL GROUP BY execution_id) l ON l.execution_id = e.id
+     WHERE e.cost <> COALESCE(l.cost, 0)
+    """,
 )
 
 

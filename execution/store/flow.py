@@ -9,6 +9,7 @@ from execution.engine.dataflow import Deliveries, Emission, Firing, Sink, delive
 from execution.engine.outputs import run_outputs
 from execution.engine.plan import Plan
 from execution.large_values import Kept
+from execution.prices import may_cost
 from execution.store.batches import Answer, Batch, Prepared
 from execution.store.runs import LockedRun, wake
 from execution.store.window import may_exceed_window
@@ -53,14 +54,16 @@ SELECT %(run)s, o.position - 1 + %(first)s, o.name, o.value::json
 
 _OPEN = Prepared(
     "open",
-    "run uuid, held_back bool, ids uuid[], nodes uuid[], ordinals int[], queues text[], ready bool[], inputs text[]",
+    "run uuid, held_back bool, ids uuid[], nodes uuid[], ordinals int[], queues text[], ready bool[], inputs text[],"
+    " paid bool[]",
     """
 INSERT INTO execution_nodeexecution
-       (id, execution_id, node_id, ordinal, queue, status, inputs, opened_at, queued_at, held_back)
+       (id, execution_id, node_id, ordinal, queue, status, inputs, opened_at, queued_at, held_back, is_paid)
 SELECT f.id, %(run)s, f.node_id, f.ordinal, f.queue, CASE WHEN f.ready THEN 'QUEUED' ELSE 'INCOMPLETE' END,
-       f.inputs::json, clock_timestamp(), CASE WHEN f.ready THEN clock_timestamp() END, f.ready AND %(held_back)s
-  FROM unnest(%(ids)s, %(nodes)s, %(ordinals)s, %(queues)s, %(ready)s, %(inputs)s)
-       AS f(id, node_id, ordinal, queue, ready, inputs)
+       f.inputs::json, clock_timestamp(), CASE WHEN f.ready THEN clock_timestamp() END, f.ready AND %(held_back)s,
+       f.is_paid
+  FROM unnest(%(ids)s, %(nodes)s, %(ordinals)s, %(queues)s, %(ready)s, %(inputs)s, %(paid)s)
+       AS f(id, node_id, ordinal, queue, ready, inputs, is_paid)
 """,
 )
 
@@ -182,6 +185,7 @@ def _open(run: LockedRun, firings: Sequence[Firing], ids: WaitingIds, *, held_ba
             "ordinals": [firing.ordinal for firing in firings],
             "queues": [run.graph.specs[firing.node_id].queue for firing in firings],
             "ready": [firing.is_ready for firing in firings],
+            "paid": [not run.simulate and may_cost(run.graph.specs[firing.node_id]) for firing in firings],
             "inputs": [run.writer.write_all(firing.added if firing.is_ready else {}) for firing in firings],
         },
     )

@@ -1,12 +1,14 @@
 """Node executions whose worker is gone: lost, or told to stop."""
 
+from collections.abc import Sequence
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
-from django.db import connection
+from django.db import connection, transaction
 
 from execution.models import PastAttempt
 from execution.places import Running
+from execution.store.charging import release_holds
 from execution.store.claims import Hold
 from execution.store.ready import Ready, describe_ready
 
@@ -38,9 +40,9 @@ WITH lost AS MATERIALIZED ({lost}), taken AS (
        SET status = 'QUEUED', queued_at = clock_timestamp(), losses = n.losses + 1
       FROM execution_execution e
      WHERE n.id IN (SELECT id FROM lost) AND e.id = n.execution_id
- RETURNING n.id, n.node_id, n.attempt, n.worker, n.claimed_at, e.graph_version_id
+ RETURNING n.id, n.node_id, n.attempt, n.worker, n.claimed_at, e.graph_version_id, n.is_paid
 ), kept AS ({kept})
-SELECT id, node_id, graph_version_id FROM taken
+SELECT id, node_id, graph_version_id, is_paid FROM taken
 """
 
 _TAKE_OVER = """
@@ -69,9 +71,10 @@ WITH taken AS (
        SET status = 'QUEUED', queued_at = clock_timestamp(), attempt = n.attempt - 1
       FROM execution_execution e
      WHERE n.id = %(id)s AND n.token = %(token)s AND n.status = 'RUNNING' AND e.id = n.execution_id
- RETURNING n.id, n.node_id, n.attempt + 1 AS attempt, n.worker, n.claimed_at, e.graph_version_id
+ RETURNING n.id, n.node_id, n.attempt + 1 AS attempt, n.worker, n.claimed_at, e.graph_version_id,
+           n.is_paid
 ), kept AS ({_KEEP_ATTEMPTS.format(taken="taken")})
-SELECT id, node_id, graph_version_id FROM taken
+SELECT id, node_id, graph_version_id, is_paid FROM taken
 """  # noqa: S608 - made of constants
 
 
@@ -80,7 +83,7 @@ def queue_lost_again(*, most_losses: int, patience: float, limit: int) -> list[R
 
     `patience`: how long (seconds) this database session must have lasted before it calls anybody lost.
     """
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
             _QUEUE_EXPIRED_AGAIN,
             {
@@ -91,7 +94,7 @@ def queue_lost_again(*, most_losses: int, patience: float, limit: int) -> list[R
                 "error": _WORKER_LOST,
             },
         )
-        return describe_ready(cursor.fetchall())
+        return _let_go(cursor.fetchall())
 
 
 def take_over_hopeless(*, most_losses: int, patience: float, lease_seconds: float) -> Hold | None:
@@ -116,19 +119,20 @@ def lose(running: Running, *, error: str, most_losses: int, lease_seconds: float
         "outcome": PastAttempt.Outcome.LOST,
         "error": error,
     }
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_QUEUE_NAMED_AGAIN, parameters)
-        ready = describe_ready(cursor.fetchall())
+        ready = _let_go(cursor.fetchall())
     return ready or _take_over(_TAKE_OVER_NAMED, parameters) or []
 
 
 def _take_over(statement: str, parameters: dict[str, Any]) -> Hold | None:
     token = uuid4()
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(statement, {**parameters, "token": token, "outcome": PastAttempt.Outcome.LOST})
         row = cursor.fetchone()
-    if row is None:
-        return None
+        if row is None:
+            return None
+        release_holds(keys=[row[0]])
     key, execution_id, version_id, user_id, node_id, ordinal, output_count = row
     return Hold(
         id=key,
@@ -147,7 +151,7 @@ def hand_back(running: Running, *, reason: str = "Its worker was told to stop.")
 
     Empty if another attempt has taken over, or this one has ended.
     """
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
             _HAND_BACK,
             {
@@ -157,7 +161,13 @@ def hand_back(running: Running, *, reason: str = "Its worker was told to stop.")
                 "error": reason,
             },
         )
-        return describe_ready(cursor.fetchall())
+        return _let_go(cursor.fetchall())
+
+
+def _let_go(taken: Sequence[tuple[UUID, UUID, UUID, bool]]) -> list[Ready]:
+    """Let go of what is set aside for attempts that were taken away; return what to send."""
+    release_holds(keys=[key for key, *_, is_paid in taken if is_paid])
+    return describe_ready([(key, node_id, version_id) for key, node_id, version_id, _ in taken])
 
 
 def correct_leases(*, lease_seconds: float) -> int:

@@ -10,7 +10,8 @@ from django.db import connection, transaction
 
 from execution.engine.statuses import ENDED, Status
 from execution.models import OnError
-from execution.store.examination import NOTHING_TO_DO, SUB_RUN_ALONE, Hit, Question, still_holds
+from execution.store.charging import release_holds
+from execution.store.examination import HOLD_ALONE, NOTHING_TO_DO, SUB_RUN_ALONE, Hit, Question, still_holds
 from execution.store.ready import Ready, describe_ready
 from execution.store.runs import LockedRun, end_run, lock_run, wake
 
@@ -53,6 +54,28 @@ UPDATE execution_nodeexecution n SET queued_at = clock_timestamp() FROM executio
  WHERE n.id = %(id)s AND n.status = 'QUEUED' AND n.queued_at IS NULL AND e.id = n.execution_id
 RETURNING n.id, n.node_id, e.graph_version_id
 """
+
+
+_COUNT_COST: Final = """
+UPDATE execution_execution e
+   SET cost = (SELECT COALESCE(sum(owed - amount), 0) FROM credits_ledgerentry
+                WHERE type = 'USAGE' AND execution_id = %(id)s)
+ WHERE e.id = %(id)s
+"""
+
+
+def count_cost(hit: Hit) -> list[Ready] | None:
+    """Add up what a run cost: the ledger has the say."""
+    return _change(hit, _COUNT_COST)
+
+
+def let_go(hit: Hit) -> list[Ready] | None:
+    """Let go of credits that are held for nothing."""
+    with transaction.atomic():
+        if still_holds(HOLD_ALONE, hit):
+            release_holds(keys=[hit.subject_id])
+            return []
+    return None
 
 
 def end_node(hit: Hit) -> list[Ready] | None:

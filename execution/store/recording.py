@@ -1,7 +1,7 @@
 """Recording what an attempt did: outputs, their way through the graph, its end. One transaction each."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -13,13 +13,16 @@ from execution.engine.statuses import Status
 from execution.large_values import ValueWriter, read
 from execution.models import OnError
 from execution.planning import load_plan
+from execution.prices import read_usage
 from execution.run_files import FilesOfRun
 from execution.store.batches import Answer, Batch, Prepared, one_transaction
-from execution.store.claims import Hold
+from execution.store.charging import ask_to_charge, tell_news
+from execution.store.claims import Claimed, Hold
 from execution.store.flow import Reach, ask_for_reach, travel
 from execution.store.ready import Ready
 from execution.store.runs import LOCK_RUN, LockedRun, read_run, save_run
 from execution.store.trees import UNFINISHED_SUB_RUNS, terminate_trees
+from graphs.blocks.contract import Usage
 
 RUN_GOES_ON = frozenset({Status.QUEUED, Status.RUNNING})
 
@@ -28,13 +31,19 @@ Output = tuple[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class End:
-    """How an attempt ended. `error` is the text of a FAILED one; times are in seconds."""
+    """How an attempt ended. `error` is the text of a FAILED one; times are in seconds.
+
+    `usage` is what it used, if that was paid for. `is_unpaid`: it did not run, because that could not be paid, which
+    fails its run.
+    """
 
     status: Status
     error: str = ""
     walltime: float = 0.0
     cputime: float = 0.0
     log: str = ""
+    usage: Usage = field(default_factory=Usage)
+    is_unpaid: bool = False
 
 
 NOTHING_SPENT = End(status=Status.SUSPENDED)
@@ -99,14 +108,24 @@ def record(claimed: Hold, *, outputs: Sequence[Output], position: int, end: End 
         write_outputs(run, claimed.id, outputs, position)
         failure = _explain_failure(run, claimed, end)
         has_ended = end is not None and not failure
-        let_travel(run, claimed, scene, _without_fatal(run, outputs), has_ended=has_ended)
+        let_travel(run, claimed, scene, _without_fatal(run, outputs, failure), has_ended=has_ended)
         if end is not None:
             _count_end(run, end)
         if sub_runs is not None and sub_runs.rows:
             batch.flush()
             terminate_trees([key for (key,) in sub_runs.rows], error="What started it has failed.")
         save(run, failure=failure)
+        # Last: an account is locked after all runs and node executions.
+        charged = _ask_to_charge(batch, claimed, end)
+    tell_news(charged)
+    tell_news(run.billed)
     return Recorded(accepted=True, ready=run.all_ready())
+
+
+def _ask_to_charge(batch: Batch, claimed: Hold, end: End | None) -> Answer | None:
+    if end is None or not isinstance(claimed, Claimed):
+        return None
+    return ask_to_charge(batch, claimed, usage=read_usage(end.usage, seconds=end.walltime), status=end.status)
 
 
 def _ask_to_mark(batch: Batch, claimed: Hold, *, position: int, count: int, end: End | None) -> Answer:
@@ -240,15 +259,17 @@ def _count_end(run: LockedRun, end: End) -> None:
     run.cputime += end.cputime
 
 
-def _without_fatal(run: LockedRun, outputs: Sequence[Output]) -> Sequence[Output]:
+def _without_fatal(run: LockedRun, outputs: Sequence[Output], failure: str) -> Sequence[Output]:
     """Leave out an error that fails the run: nobody is left to deal with it, and the run may be resumed without it."""
-    if run.on_error != OnError.FAIL_RUN:
+    if run.on_error != OnError.FAIL_RUN and not failure:
         return outputs
     return [(pin, value) for pin, value in outputs if pin != ERROR_PIN]
 
 
 def _explain_failure(run: LockedRun, claimed: Hold, end: End | None) -> str:
     """Return why the whole run fails with this node execution; nothing if it doesn't."""
-    if end is None or end.status is not Status.FAILED or run.on_error != OnError.FAIL_RUN:
+    if end is None or end.status is not Status.FAILED:
+        return ""
+    if run.on_error != OnError.FAIL_RUN and not end.is_unpaid:
         return ""
     return f"“{run.graph.plan.nodes[claimed.node_id].name}” failed: {end.error}"

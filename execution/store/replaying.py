@@ -67,6 +67,8 @@ SELECT o.id, o.position, o.pin, o.value::json, %(now)s::timestamptz + o.moment *
        AS o(id, position, pin, value, moment)
 """
 
+_DONT_BILL: Final = "UPDATE execution_execution SET billed_executions = billed_executions + %s WHERE id = %s"
+
 _NAME_ORIGIN: Final = """
 UPDATE execution_execution SET origin_id = %(origin)s, origin_node_execution_id = %(node)s WHERE id = %(run)s
 """
@@ -184,6 +186,8 @@ def _write_reused(run: LockedRun, reused: Sequence[tuple[Played, PastFiring]]) -
         },
     )
     run.batch.ask(_WRITE_OUTPUTS, {"now": now, **_columns_of_outputs(run, ids, [played for played, _ in reused])})
+    # Nobody pays again for what is reused.
+    run.batch.ask(_DONT_BILL, [len(reused), run.id])
     run.opened += len(reused)
     run.ended += len(reused)
 

@@ -22,7 +22,7 @@ from execution.store.trees import lock_runs_below
 _TAKE_ERRORS_BACK = """
 WITH failed AS (
     SELECT id, attempt, worker, claimed_at, ended_at FROM execution_nodeexecution
-     WHERE execution_id = %(run)s AND status = 'FAILED'
+     WHERE execution_id = %(run)s AND status = 'FAILED' AND (%(all)s OR needs_credits IS NOT NULL)
 ), errors AS (
     DELETE FROM execution_output o USING failed f
      WHERE o.node_execution_id = f.id AND o.pin = 'error' RETURNING o.node_execution_id AS id, o.value
@@ -99,10 +99,11 @@ def resume_run(execution_id: UUID) -> list[Ready] | None:
 
 def _take_errors_back(run: LockedRun) -> int:
     """Forget how a node failed the whole run; return how many did. Other errors have travelled and stay."""
-    if run.status is not Status.FAILED or run.on_error != OnError.FAIL_RUN:
+    if run.status is not Status.FAILED:
         return 0
+    fails_run = run.on_error == OnError.FAIL_RUN
     with connection.cursor() as cursor:
-        cursor.execute(_TAKE_ERRORS_BACK, {"run": run.id, "outcome": PastAttempt.Outcome.FAILED})
+        cursor.execute(_TAKE_ERRORS_BACK, {"run": run.id, "outcome": PastAttempt.Outcome.FAILED, "all": fails_run})
         return int(cursor.rowcount)
 
 

@@ -13,6 +13,7 @@ from execution.planning import GraphPlan, load_plan
 from execution.run_files import FilesOfRun
 from execution.store.admission import ask_to_admit
 from execution.store.batches import Answer, Batch, Prepared, Row
+from execution.store.charging import ask_to_bill
 from execution.store.ready import Ready, describe_ready
 from execution.store.trees import ENDED_CHANNEL, terminate_below
 from execution.store.window import ask_to_release
@@ -49,6 +50,7 @@ class LockedRun:
     cputime: float = 0.0
     ready: list[Ready] = field(default_factory=list)
     released: list[Answer] = field(default_factory=list)
+    billed: Answer | None = None
 
     @cached_property
     def masks(self) -> Masks:
@@ -183,6 +185,8 @@ def end_run(run: LockedRun, status: Status, *, error: str = "") -> None:
         run.ready.extend(wake([run.parent_id], batch=run.batch))
     else:
         run.released.append(ask_to_admit(run.batch, user_id=run.user_id))
+    # Last: an account is locked after all runs and node executions.
+    run.billed = ask_to_bill(run.batch, [run.id])
 
 
 _WAKE = """

@@ -10,7 +10,7 @@ from django.conf import settings
 from execution.engine.dataflow import start
 from execution.engine.statuses import ENDED, Status
 from execution.exceptions import InputsUnknownError
-from execution.models import OnError
+from execution.models import OnError, OnInsufficientCredits
 from execution.planning import GraphPlan
 from execution.store.admission import HAS_PLACE, lock_admission
 from execution.store.batches import Batch, one_transaction
@@ -40,6 +40,8 @@ class Order:
     depth: int = 0
     max_duration: float | None = None
     on_error: OnError | None = None
+    max_cost: int | None = None
+    on_insufficient_credits: str = OnInsufficientCredits.FAIL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,11 +86,13 @@ def _place_inputs(order: Order) -> dict[UUID, dict[str, Any]]:
 _INSERT = f"""
 INSERT INTO execution_execution (id, user_id, graph_version_id, status, admitted, input_data, nodes_input_masks,
        simulate, mocks, on_error, max_node_executions, max_duration, idle_limit, parent_id, parent_wait, root_id, depth,
+       max_cost, on_insufficient_credits,
        unfinished, opened, node_count, node_error_count, output_count, event_number, nodes_walltime, nodes_cputime,
        created_at, error, warnings)
 VALUES (%(id)s, %(user)s, %(version)s, 'QUEUED', %(parent)s IS NOT NULL OR {HAS_PLACE}, %(inputs)s::json,
        %(masks)s::json, %(simulate)s, %(mocks)s::json, %(on_error)s, %(max_nodes)s, %(max_duration)s, %(idle_limit)s,
-       %(parent)s, %(parent_wait)s, %(root)s, %(depth)s, 0, 0, 0, 0, 0, 0, 0, 0, clock_timestamp(), '', '[]')
+       %(parent)s, %(parent_wait)s, %(root)s, %(depth)s, %(max_cost)s, %(on_insufficient)s,
+       0, 0, 0, 0, 0, 0, 0, 0, clock_timestamp(), '', '[]')
 RETURNING admitted
 """  # noqa: S608 - made of constants
 
@@ -118,6 +122,8 @@ def _insert(batch: Batch, order: Order, execution_id: UUID) -> LockedRun:
             "parent_wait": order.parent_wait,
             "root": order.root_id,
             "depth": order.depth,
+            "max_cost": order.max_cost,
+            "on_insufficient": order.on_insufficient_credits,
         },
     )
     # Nobody else knows of it: it needs no lock until the transaction ends.

@@ -85,7 +85,8 @@ def _write_receipt(
     run: LockedRun, below: Sequence[RunBelow], terminated: Sequence[Terminated], ready: Sequence[Ready]
 ) -> Receipt:
     had_ended = run.status in ENDED
-    ended = _count_ended([run.id, *(each.id for each in below)])
+    tree = [run.id, *(each.id for each in below)]
+    ended = _count_ended(tree)
     of_run: dict[UUID, list[Terminated]] = {}
     for those in terminated:
         of_run.setdefault(those.execution_id, []).append(those)
@@ -98,7 +99,7 @@ def _write_receipt(
         stopped=_add_up(terminated),
         completed=sum(counts.get(Status.COMPLETED, 0) for counts in ended.values()),
         failed=sum(counts.get(Status.FAILED, 0) for counts in ended.values()),
-        cost=0,
+        cost=_add_up_cost(tree),
         runs=tuple(
             StoppedRun(
                 id=key,
@@ -114,6 +115,13 @@ def _write_receipt(
         ready=tuple(ready),
         queued=tuple(key for those in terminated for key in those.queued),
     )
+
+
+def _add_up_cost(execution_ids: Sequence[UUID]) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT sum(cost) FROM execution_execution WHERE id = ANY(%s)", [list(execution_ids)])
+        (cost,) = cursor.fetchone()
+    return int(cost or 0)
 
 
 def _add_up(terminated: Sequence[Terminated]) -> dict[Status, int]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from django.db import connection, transaction
 
 from execution.engine.statuses import Status
+from execution.store.charging import ask_to_release
 from execution.store.claims import Claimed
 from execution.store.recording import (
     NOTHING_SPENT,
@@ -58,6 +59,8 @@ def suspend(claimed: Claimed, *, outputs: Sequence[Output], position: int, suspe
         write_outputs(run, claimed.id, outputs, position)
         let_travel(run, claimed, ask_for_scene(run.batch, claimed), outputs, has_ended=False)
         save(run)
+        if suspension.failure is not None:
+            ask_to_release(run.batch, claimed)
     return Recorded(accepted=True, ready=run.all_ready())
 
 

@@ -10,6 +10,8 @@ from uuid import UUID
 from django.db import connection
 
 from execution.engine.statuses import ENDED, UNFINISHED, Status
+from execution.store.batches import Batch
+from execution.store.charging import ask_to_bill, release_holds
 
 ENDED_CHANNEL = "execution_ended"
 
@@ -92,7 +94,7 @@ def terminate_nodes(execution_ids: Collection[UUID]) -> list[Terminated]:
         cursor.execute(
             _TERMINATE_NODES, {"runs": list(execution_ids), "statuses": [Status.INCOMPLETE, *sorted(UNFINISHED)]}
         )
-        return [
+        terminated = [
             Terminated(
                 execution_id=key,
                 was=Status(was),
@@ -102,12 +104,17 @@ def terminate_nodes(execution_ids: Collection[UUID]) -> list[Terminated]:
             )
             for key, was, count, running, queued in cursor.fetchall()
         ]
+    release_holds(execution_ids=execution_ids)
+    return terminated
 
 
 def terminate_runs(execution_ids: Collection[UUID], *, error: str) -> None:
     """End locked runs, and tell those who listen."""
     with connection.cursor() as cursor:
         cursor.execute(_TERMINATE_RUNS, {"runs": list(execution_ids), "error": error, "channel": ENDED_CHANNEL})
+    batch = Batch()
+    ask_to_bill(batch, execution_ids)
+    batch.flush()
 
 
 def terminate_below(execution_id: UUID, *, error: str) -> None:

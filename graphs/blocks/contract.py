@@ -55,13 +55,64 @@ class CostType(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TokenRates:
+    """Credits per million tokens of a model."""
+
+    input: float = 0
+    output: float = 0
+    cache_read: float = 0
+    cache_write: float = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Cost:
-    """A price in credits (1 credit = 1 US cent) that holds for the inputs that `filter` is a subset of."""
+    """A price in credits (1 credit = 1 US cent) that holds for the inputs that `filter` is a subset of.
+
+    What is priced by TOKENS costs `amount` unless `rates` has the model that was used.
+    """
 
     amount: float
     type: CostType = CostType.RUN
     divisor: float = 1
     filter: Mapping[str, Any] = field(default_factory=dict)
+    rates: Mapping[str, TokenRates] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tokens:
+    """What a model was given and gave back."""
+
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+
+
+@dataclass(kw_only=True)
+class Usage:
+    """What a block says that it used, as it goes: items, US dollars, tokens by model. Its price may go by that."""
+
+    items: float | None = None
+    usd: float | None = None
+    tokens: dict[str, Tokens] = field(default_factory=dict)
+
+    def add_items(self, count: float) -> None:
+        """Count items that were handled."""
+        self.items = (self.items or 0) + count
+
+    def add_usd(self, amount: float) -> None:
+        """Count US dollars that a service was paid."""
+        self.usd = (self.usd or 0) + amount
+
+    def add_tokens(self, model: str, tokens: Tokens) -> None:
+        """Count the tokens of a call to a model."""
+        known = self.tokens.get(model, Tokens())
+        self.tokens[model] = Tokens(
+            input=known.input + tokens.input,
+            output=known.output + tokens.output,
+            cache_read=known.cache_read + tokens.cache_read,
+            cache_write=known.cache_write + tokens.cache_write,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +230,7 @@ class BlockContext:
     """What a block may know of the run it is in.
 
     `idempotency_key` is the same for every attempt of one node execution: pass it to services that take one.
+    `usage` is where the block says what it used, if its price goes by that.
     `random` is seeded with it, so a repeated attempt draws the same numbers. `time_zone` is an IANA name.
     """
 
@@ -193,6 +245,7 @@ class BlockContext:
     memory: Memory
     now: Callable[[], datetime]
     log: Callable[[str], None]
+    usage: Usage = field(default_factory=Usage)
 
     @cached_property
     def random(self) -> random.Random:
@@ -234,6 +287,7 @@ class Block(ABC, Generic[InputsT]):
     static_output: ClassVar[bool] = False
     needs: ClassVar[frozenset[Need]] = frozenset()
     costs: ClassVar[tuple[Cost, ...]] = ()
+    charge_on_failure: ClassVar[bool] = False
     time_limit: ClassVar[timedelta] = DEFAULT_TIME_LIMIT
     retry: ClassVar[RetryPolicy] = RetryPolicy()
     examples: ClassVar[tuple[Example, ...]] = ()

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from credits.auditing import find_faults
 from execution.engine.statuses import Status
 from execution.models import Execution, NodeExecution, Output, RunOutput
 from tests.chaos.tasks import Answer, Emitted
@@ -47,6 +48,19 @@ _LAWS = {
         SELECT n.id, n.losses, count(p.id) FROM execution_nodeexecution n
           LEFT JOIN execution_pastattempt p ON p.node_execution_id = n.id AND p.outcome = 'LOST'
          GROUP BY n.id HAVING count(p.id) <> n.losses""",
+    "node execution {}, which costs something, is {} and was charged {} times": """
+        SELECT n.id, n.status, count(l.id) FROM execution_nodeexecution n
+          LEFT JOIN credits_ledgerentry l ON l.node_execution_id = n.id
+         GROUP BY n.id HAVING count(l.id) <> (n.is_paid AND n.status = 'COMPLETED')::int""",
+    "run {} cost {}, and was charged {}": """
+        SELECT e.id, e.cost, sum(l.owed - l.amount) FROM execution_execution e
+          LEFT JOIN credits_ledgerentry l ON l.execution_id = e.id AND l.type = 'USAGE'
+         GROUP BY e.id HAVING e.cost <> COALESCE(sum(l.owed - l.amount), 0)""",
+    "user {} was charged a fee for {} node executions instead of {}": """
+        SELECT a.user_id, a.node_executions, sum(e.node_count) FROM credits_account a
+          JOIN execution_execution e ON e.user_id = a.user_id AND e.status IN ('COMPLETED', 'FAILED', 'TERMINATED')
+         GROUP BY a.id HAVING a.node_executions <> sum(e.node_count)""",
+    "{} credits are held for node execution {}": "SELECT amount, key FROM credits_hold",
     "sub-run {} is {} below a run that is {}": """
         SELECT e.id, e.status, r.status FROM execution_execution e JOIN execution_execution r ON r.id = e.root_id
          WHERE r.status = 'COMPLETED' AND e.status <> 'COMPLETED'""",
@@ -61,6 +75,7 @@ def examine(
 ) -> list[str]:
     """Return what is wrong. `answers` are those of the graph versions that users ran; for the rest see `Users`."""
     complaints = list(_examine_laws())
+    complaints += [f"the books: {fault.check}: {fault.subject}: {fault.detail}" for fault in find_faults()]
     for run in Execution.objects.filter(parent=None).order_by("pk"):
         if run.status == Status.COMPLETED:
             complaints += [f"run {run.pk}: {text}" for text in _compare(run, answers[run.graph_version_id])]

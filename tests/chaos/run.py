@@ -27,6 +27,7 @@ from tests.chaos.crew import Crew  # noqa: E402
 from tests.chaos.faults import QUEUES, Faults  # noqa: E402
 from tests.chaos.figures import measure  # noqa: E402
 from tests.chaos.nemesis import Nemesis  # noqa: E402
+from tests.chaos.prices import make_blocks_cost  # noqa: E402
 from tests.chaos.servers import OwnServer, make_broker, make_database  # noqa: E402
 from tests.chaos.tasks import Task, make_tasks  # noqa: E402
 from tests.chaos.workload import Users, count_unended  # noqa: E402
@@ -59,6 +60,7 @@ class ChaosRun:
             _start(self._database, self._broker)
             call_command("migrate", verbosity=0)
             user = User.objects.create_user(username="ada")
+            make_blocks_cost(user)
             tasks = make_tasks(user, self._draw("tasks"))
             self._crew.await_ready()
             users = Users(user, tasks, self._draw("users"))

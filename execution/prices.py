@@ -1,0 +1,82 @@
+"""What node executions cost: what their blocks say, or an admin instead, for the inputs that they have."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+from credits import pricing
+from credits.metering import Price, find_price
+from credits.price_list import PriceList, find_price_list
+from execution.engine.exceptions import InputsInvalidError
+from execution.engine.inputs import resolve_inputs
+from execution.planning import NodeSpec
+from execution.values import dump
+from graphs.blocks.contract import Block, Usage
+
+
+def may_cost(spec: NodeSpec) -> bool:
+    """Whether executions of a node cost something for some inputs."""
+    return bool(find_prices(spec).costs)
+
+
+def find_prices(spec: NodeSpec) -> PriceList:
+    """Return what a node's block costs now."""
+    return find_prices_of(spec.block) if spec.block else PriceList(costs=())
+
+
+def find_prices_of(block: Block[Any]) -> PriceList:
+    """Return what a block costs now."""
+    return find_price_list(block_id=block.id, listed=list_costs(type(block)), charge_on_failure=block.charge_on_failure)
+
+
+def price(spec: NodeSpec, *, delivered: Mapping[str, Any], mask: Mapping[str, Any]) -> Price | None:
+    """Return what one execution of a node costs; None if it is free, as one is whose inputs don't fit."""
+    if spec.block is None:
+        return None
+    try:
+        inputs = resolve_inputs(node=spec.plan, delivered=delivered, mask=mask)
+    except InputsInvalidError:
+        return None
+    return find_price(
+        block_id=spec.block.id,
+        listed=list_costs(type(spec.block)),
+        inputs={**_list_defaults(type(spec.block)), **inputs},
+        size=len(dump(inputs).encode()),
+        charge_on_failure=spec.block.charge_on_failure,
+    )
+
+
+@lru_cache(maxsize=1000)
+def list_costs(block: type[Block[Any]]) -> tuple[pricing.Cost, ...]:
+    """Return what a block's code says that it costs."""
+    return tuple(
+        pricing.Cost(
+            amount=Decimal(str(cost.amount)),
+            type=pricing.CostType(cost.type.value),
+            divisor=Decimal(str(cost.divisor)),
+            filter=cost.filter,
+            rates={
+                model: pricing.TokenRates(**{name: Decimal(str(rate)) for name, rate in vars(rates).items()})
+                for model, rates in cost.rates.items()
+            },
+        )
+        for cost in block.costs
+    )
+
+
+@lru_cache(maxsize=1000)
+def _list_defaults(block: type[Block[Any]]) -> dict[str, Any]:
+    """Return what pins hold that nobody gives a value: a price may be for that."""
+    fields = block.Inputs.model_fields
+    return {field.alias or name: field.get_default() for name, field in fields.items() if not field.is_required()}
+
+
+def read_usage(usage: Usage, *, seconds: float) -> pricing.Usage:
+    """Return what a block says that it used, with how long it ran."""
+    return pricing.Usage(
+        seconds=seconds,
+        items=usage.items,
+        usd=usage.usd,
+        tokens={model: pricing.Tokens(**vars(tokens)) for model, tokens in usage.tokens.items()},
+    )

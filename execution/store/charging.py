@@ -1,0 +1,195 @@
+"""Credits in the transactions of what they are for: set aside with a claim, taken with a record, let go with an end."""
+
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from credits import metering
+from credits.metering import Subject
+from credits.notices import tell_after_commit
+from credits.pricing import Usage
+from credits.store.ledger import Held
+from execution.engine.statuses import Status
+from execution.large_values import read_all
+from execution.models import OnInsufficientCredits
+from execution.planning import load_plan
+from execution.prices import price
+from execution.store.batches import Answer, Batch
+from execution.store.claims import Claimed, claim
+
+_IS_PAID = "SELECT is_paid FROM execution_nodeexecution WHERE id = %s"
+
+# What can't be paid is not run: it waits for credits, or it is run to the end in which it fails.
+_PARK = """
+UPDATE execution_nodeexecution
+   SET status = 'SUSPENDED', attempt = attempt - 1, token = NULL, lease_until = NULL, needs_credits = %s
+ WHERE id = %s
+"""
+_NOTE_NEED = "UPDATE execution_nodeexecution SET needs_credits = %s WHERE id = %s"
+
+
+def claim_and_hold(node_execution_id: UUID, *, lease_seconds: float, token: UUID) -> Claimed | None:
+    """Claim a node execution and set aside what it costs, in one transaction. What is free takes one statement."""
+    claimed = claim(node_execution_id, lease_seconds=lease_seconds, token=token)
+    if claimed is not None or not _is_paid(node_execution_id):
+        return claimed
+    with transaction.atomic():
+        claimed = claim(node_execution_id, lease_seconds=lease_seconds, token=token, paid=True)
+        return _hold(claimed) if claimed else None
+
+
+def _is_paid(node_execution_id: UUID) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(_IS_PAID, [node_execution_id])
+        row = cursor.fetchone()
+    return bool(row and row[0])
+
+
+def _hold(claimed: Claimed) -> Claimed | None:
+    """Return the claim with its price, or with the reason why it is not to run; None if it waits for credits."""
+    spec = load_plan(claimed.graph_version_id).specs[claimed.node_id]
+    found = price(spec, delivered=_read_inputs(claimed), mask=claimed.mask)
+    if found is None:
+        return claimed
+    held = metering.hold(user_id=claimed.user_id, subject=subject_of(claimed), price=found, max_cost=claimed.max_cost)
+    if held.granted:
+        return replace(claimed, price=found)
+    lacks_balance = held.spendable < found.hold
+    with connection.cursor() as cursor:
+        if lacks_balance and claimed.on_insufficient_credits == OnInsufficientCredits.PARK:
+            cursor.execute(_PARK, [found.hold, claimed.id])
+            return None
+        cursor.execute(_NOTE_NEED, [found.hold, claimed.id])
+    return replace(claimed, refusal=_explain(claimed, needed=found.hold, held=held, lacks_balance=lacks_balance))
+
+
+def _read_inputs(claimed: Claimed) -> dict[str, Any]:
+    """Return the values that links delivered. What the storage doesn't give out now is priced as it is in the row."""
+    try:
+        return read_all(claimed.inputs)
+    except (OSError, ValueError):
+        return claimed.inputs
+
+
+def _explain(claimed: Claimed, *, needed: int, held: Held, lacks_balance: bool) -> str:
+    if lacks_balance:
+        return f"Not enough credits: this needs {needed}, and {held.spendable} can be spent."
+    return (
+        f"The run may cost {claimed.max_cost} credits (max_cost): it has cost or holds {held.committed},"
+        f" and this needs {needed} more."
+    )
+
+
+def subject_of(claimed: Claimed) -> Subject:
+    """Return what a charge is for."""
+    graph = load_plan(claimed.graph_version_id)
+    return Subject(
+        execution_id=claimed.execution_id,
+        root_execution_id=claimed.root_id or claimed.execution_id,
+        graph_id=graph.graph_id,
+        graph_version=graph.version,
+        node_id=claimed.node_id,
+        node_execution_id=claimed.id,
+        block_id=graph.plan.nodes[claimed.node_id].block_id,
+    )
+
+
+# A node execution that was charged before (it failed, and its run was resumed) is not charged again.
+_CAPTURE = f"""
+WITH captured AS MATERIALIZED (SELECT * FROM {metering.CAPTURE})
+UPDATE execution_execution e SET cost = e.cost + captured.charged + captured.owed
+  FROM captured WHERE e.id = %(run)s AND captured.is_new RETURNING e.user_id, captured.has_news
+"""  # noqa: S608 - made of constants
+
+_RELEASE = "SELECT credits_release(%s::uuid[], '{}')"
+
+
+def ask_to_charge(batch: Batch, claimed: Claimed, *, usage: Usage, status: Status) -> Answer | None:
+    """Charge a node execution that has ended for what it used, and let go of the rest. The run is locked."""
+    if claimed.price is None:
+        return None
+    captured = metering.describe_capture(
+        user_id=claimed.user_id,
+        subject=subject_of(claimed),
+        price=claimed.price,
+        usage=usage,
+        has_failed=status is not Status.COMPLETED,
+    )
+    if captured is None:
+        batch.ask(_RELEASE, [[claimed.id]])
+        return None
+    return batch.ask(_CAPTURE, {**captured, "run": claimed.execution_id})
+
+
+def ask_to_release(batch: Batch, claimed: Claimed) -> None:
+    """Let go of what is set aside for an attempt that has failed and will be repeated."""
+    if claimed.price is not None:
+        batch.ask(_RELEASE, [[claimed.id]])
+
+
+# The fee for node executions. Those that were counted before, and those that a replay did not run, don't count.
+_BILL = f"""
+WITH due AS MATERIALIZED (
+    SELECT e.id, e.user_id, e.node_count - e.billed_executions AS count,
+           json_build_object('execution_id', e.id, 'root_execution_id', COALESCE(e.root_id, e.id),
+                             'graph_id', v.graph_id, 'graph_version', v.version)::jsonb AS facts
+      FROM execution_execution e JOIN graphs_graphversion v ON v.id = e.graph_version_id
+     WHERE e.id = ANY(%(runs)s) AND NOT e.simulate AND e.node_count > e.billed_executions ORDER BY e.id
+), billed AS MATERIALIZED (
+    SELECT due.id, fee.* FROM due, LATERAL {metering.CHARGE_FEE} AS fee
+)
+UPDATE execution_execution e SET billed_executions = e.node_count, cost = e.cost + billed.charged + billed.owed
+  FROM billed WHERE e.id = billed.id RETURNING e.user_id, billed.has_news
+"""  # noqa: S608 - made of constants
+
+
+def ask_to_bill(batch: Batch, execution_ids: Collection[UUID]) -> Answer | None:
+    """Charge the fee for the node executions of runs that end; they are locked."""
+    per = settings.NODE_EXECUTIONS_PER_CREDIT
+    return batch.ask(_BILL, {"runs": list(execution_ids), "per": per}) if per > 0 else None
+
+
+def tell_news(answer: Answer | None) -> None:
+    """See to it that users hear, after the commit, what a charge has led to."""
+    for user_id, has_news in answer.rows if answer else []:
+        if has_news:
+            tell_after_commit(user_id)
+
+
+def queue_what_can_be_paid(*, limit: int) -> list[UUID]:
+    """Queue what waits for credits and can be paid now, the oldest first; return the runs that it is in."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_PARKED, [limit])
+        parked: list[tuple[UUID, int, int]] = cursor.fetchall()
+        left = metering.read_spendable({user_id for _, user_id, _ in parked})
+        keys = []
+        for key, user_id, needs in parked:
+            if left.get(user_id, 0) >= needs:
+                left[user_id] -= needs
+                keys.append(key)
+        cursor.execute(_UNPARK, [keys])
+        return sorted({execution_id for (execution_id,) in cursor.fetchall()})
+
+
+_PARKED = """
+SELECT n.id, e.user_id, n.needs_credits
+  FROM execution_nodeexecution n JOIN execution_execution e ON e.id = n.execution_id
+ WHERE n.status = 'SUSPENDED' AND n.needs_credits IS NOT NULL
+ ORDER BY n.id LIMIT %s FOR UPDATE OF n SKIP LOCKED
+"""
+
+_UNPARK = """
+UPDATE execution_nodeexecution
+   SET status = 'QUEUED', queued_at = clock_timestamp(), held_back = true, needs_credits = NULL
+ WHERE id = ANY(%s) RETURNING execution_id
+"""
+
+
+def release_holds(*, keys: Collection[UUID] = (), execution_ids: Collection[UUID] = ()) -> None:
+    """Let go of what is set aside for attempts that were lost or handed back, and for runs that end."""
+    metering.release(keys)
+    metering.release_runs(execution_ids)

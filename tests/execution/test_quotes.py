@@ -1,0 +1,147 @@
+"""What a run will cost, told before, and what a block costs."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.models import User
+from pytest_django import Settings
+from rest_framework.test import APIClient
+
+from credits.history import forget_history
+from credits.price_list import forget_prices, set_price
+from execution.services import start_execution
+from graphs.models import GraphVersion
+from graphs.services import import_graph
+from tests.execution.drain import Drain
+from tests.execution.paid_blocks import COUNTING, MODULES, PAID
+from tests.execution.small_graphs import CALCULATOR, INPUT, STEP, draw
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+AGENT = "e189baac-8c20-45a1-94a7-55177ea42565"
+EACH = {"each": (STEP, {"items": [1, 2, 3]}), "paid": (PAID, {}), "free": (CALCULATOR, {"operation": "Add", "b": 1})}
+ARROWS = ["each.item -> paid.value", "each.item -> free.a"]
+
+
+@pytest.fixture(autouse=True)
+def paid_blocks(settings: Settings) -> None:
+    settings.BLOCK_MODULES = MODULES
+    settings.NODE_EXECUTIONS_PER_CREDIT = 0
+    forget_prices()
+    forget_history()
+
+
+@pytest.fixture
+def client(user: User) -> APIClient:
+    client = APIClient()
+    client.force_authenticate(user)
+    return client
+
+
+def save(user: User, nodes: dict[str, Any], arrows: list[str] | None = None) -> GraphVersion:
+    return import_graph(owner=user, document=draw(nodes, arrows or [])).version
+
+
+def ask(client: APIClient, version: GraphVersion, **body: Any) -> dict[str, Any]:
+    answer = client.post(f"/v1/graphs/{version.graph_id}/quote/{version.version}", body)
+    assert answer.status_code == 200, answer.json()
+    shown: dict[str, Any] = answer.json()
+    return shown
+
+
+def by_name(quoted: dict[str, Any], part: str) -> dict[str, tuple[float, int]]:
+    return {node["name"]: (node[part]["expected"], node[part]["most"]) for node in quoted["nodes"]}
+
+
+def test_without_history_each_node_is_reckoned_with_once(client: APIClient, user: User) -> None:
+    quoted = ask(client, save(user, EACH, ARROWS))
+
+    assert quoted["based_on_runs"] == 0
+    assert by_name(quoted, "cost") == {"each": (0, 0), "paid": (7, 20), "free": (0, 0)}
+    assert quoted["cost"] == {"expected": 7, "most": 20}
+
+
+def test_history_tells_how_often_nodes_run(client: APIClient, user: User, drain: Drain, settings: Settings) -> None:
+    version = save(user, EACH, ARROWS)
+    for _ in range(2):
+        start_execution(user=user, version=version, input_data={})
+    drain.run()
+    settings.NODE_EXECUTIONS_PER_CREDIT = 2
+
+    quoted = ask(client, version)
+
+    assert quoted["based_on_runs"] == 2
+    assert by_name(quoted, "executions") == {"each": (1, 1), "paid": (3, 3), "free": (3, 3)}
+    assert by_name(quoted, "cost")["paid"] == (21, 60)
+    assert quoted["fee"] == {"expected": 3.5, "most": 4}
+    assert quoted["cost"] == {"expected": 24.5, "most": 64}
+
+
+def test_what_blocks_used_lately_is_what_they_are_expected_to_use(client: APIClient, user: User, drain: Drain) -> None:
+    version = save(user, {"a": (COUNTING, {"items": 20}), "b": (COUNTING, {"items": 60})})
+    start_execution(user=user, version=version, input_data={})
+    drain.run()
+    forget_history()
+
+    quoted = ask(client, version)
+
+    assert by_name(quoted, "price") == {"a": (12, 18), "b": (12, 18)}
+
+
+def test_a_mask_counts(client: APIClient, user: User) -> None:
+    version = save(user, {"paid": (PAID, {})})
+    (node,) = version.nodes.all()
+
+    quoted = ask(client, version, nodes_input_masks={str(node.node_id): {"size": "large"}})
+
+    assert quoted["cost"] == {"expected": 20, "most": 20}
+
+
+def test_sub_graphs_are_reckoned_with(client: APIClient, user: User) -> None:
+    below = save(user, {"in": (INPUT, {"name": "Number"}), "paid": (PAID, {})}, ["in.result -> paid.value"])
+    agent = {"graph_id": str(below.graph_id), "graph_version": 1, "inputs": {}, "input_schema": {}, "output_schema": {}}
+
+    quoted = ask(client, save(user, {"agent": (AGENT, agent), "paid": (PAID, {})}))
+
+    assert by_name(quoted, "cost") == {"agent": (7, 20), "paid": (7, 7)}
+
+
+def test_somebody_elses_graph_is_not_quoted(client: APIClient) -> None:
+    version = save(User.objects.create_user("mallory"), EACH, ARROWS)
+
+    assert client.post(f"/v1/graphs/{version.graph_id}/quote/1", {}).status_code == 404
+
+
+@pytest.mark.parametrize("body", [{"nodes_input_masks": 5}, {"nodes_input_masks": {"a": 5}}])
+def test_a_question_that_makes_no_sense_is_refused(client: APIClient, user: User, body: Any) -> None:
+    version = save(user, EACH, ARROWS)
+
+    assert client.post(f"/v1/graphs/{version.graph_id}/quote/1", body).status_code == 400
+
+
+def test_a_block_tells_what_it_costs(client: APIClient) -> None:
+    listed = client.get(f"/v1/blocks/{PAID}/costs").json()
+    set_price(block_id=PAID, costs=[{"amount": 9, "type": "SECOND", "divisor": 10}], reason="Dearer.")
+    changed = client.get(f"/v1/blocks/{PAID}/costs").json()
+
+    assert (listed["version"], [cost["amount"] for cost in listed["costs"]]) == (0, [20, 7])
+    assert listed["costs"][0]["filter"] == {"size": "large"}
+    assert (changed["version"], changed["costs"][0]["type"], changed["costs"][0]["divisor"]) == (1, "SECOND", 10)
+    assert client.get(f"/v1/blocks/{CALCULATOR}/costs").json()["costs"] == []
+    assert client.get(f"/v1/blocks/{uuid4()}/costs").status_code == 404
+
+
+def test_who_has_nothing_is_told_so(client: APIClient, user: User) -> None:
+    version = save(user, EACH, ARROWS)
+    address = f"/v1/graphs/{version.graph_id}/execute"
+    too_little = client.post(address, {"max_cost": 0}).status_code
+    nonsense = client.post(address, {"on_insufficient_credits": "pray"}).status_code
+    user.credit_account.entries.create(key="all of it", type="ADJUSTMENT", amount=-1_500, reason="a test")
+
+    answer = client.post(address, {})
+
+    assert (too_little, nonsense) == (400, 400)
+    assert answer.status_code == 402
+    problem = answer.json()
+    assert (problem["balance"], problem["owed"], problem["needed"]) == (0, 0, 1)
