@@ -28,6 +28,7 @@ LOOK_SECONDS: Final = 1.0
 # While workers are busy with what is due, more messages would only wait behind the first.
 BUSY_SECONDS: Final = 5.0
 MOST_COUNTED: Final = 20_000
+SHARE_OF_COROUTINES: Final = 4
 # A message that no worker has taken for so long (seconds) is in vain: others were sent since.
 MESSAGE_SECONDS: Final = 30.0
 
@@ -95,9 +96,11 @@ def look() -> float:
     try:
         listened = sorted(find_listened(QUEUES)) or [settings.CELERY_TASK_DEFAULT_QUEUE]
         messages = -(-work.due // FIRE_BATCH)
-        # One to each kind of workers at least: a queue may be long, its workers busy for minutes.
+        # One to each kind of workers at least: a queue may be long, its workers busy for minutes. Those for plain
+        # blocks get more than those for coroutines, which have but one process.
         for number in range(max(messages, len(listened)) if messages else 0):
-            fire_batch.apply_async(queue=listened[number % len(listened)], expires=MESSAGE_SECONDS)
+            queue = listened[0] if number % SHARE_OF_COROUTINES else listened[-1]
+            fire_batch.apply_async(queue=queue, expires=MESSAGE_SECONDS)
         if work.has_other:
             for queue in listened:
                 look_after.apply_async(queue=queue, expires=MESSAGE_SECONDS)

@@ -2,7 +2,6 @@
 
 import random
 import threading
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -10,13 +9,13 @@ from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 
 from execution.models import Execution
 from scheduling import firing
 from scheduling.firing import fire_due
 from scheduling.models import Occurrence, Schedule
-from scheduling.store import read_clock
+from scheduling.store import note_runs, read_clock
 from scheduling.tasks import fire
 from tests.execution.drain import Drain
 from tests.scheduling.making import MINUTE, make_schedule
@@ -85,7 +84,7 @@ def test_a_schedule_that_somebody_holds_is_passed_over(user: User, drain: Drain)
     done = threading.Event()
 
     def hold() -> None:
-        with firing.transaction.atomic():
+        with transaction.atomic():
             Schedule.objects.select_for_update().get(pk=held.pk)
             gate.set()
             assert done.wait(timeout=10)
@@ -106,10 +105,9 @@ def test_a_schedule_that_somebody_holds_is_passed_over(user: User, drain: Drain)
 
 
 @pytest.fixture
-def dies_sometimes(monkeypatch: pytest.MonkeyPatch) -> Iterator[random.Random]:
+def dies_sometimes(monkeypatch: pytest.MonkeyPatch) -> random.Random:
     """Let a tick die just before it commits, now and then."""
     chance = random.Random(20261122)
-    note_runs = firing.note_runs  # type: ignore[attr-defined]
 
     def note(*arguments: Any, **options: Any) -> None:
         note_runs(*arguments, **options)
@@ -129,7 +127,7 @@ def test_hundreds_of_ticks_with_clocks_that_jump_and_ticks_that_die(user: User, 
     for _ in range(TICKS):
         clock = jump(clock, dies_sometimes)
         try:
-            with firing.transaction.atomic():
+            with transaction.atomic():
                 fire_due(limit=10, now=clock)
             latest = max(latest, clock)
         except DeathError:
@@ -153,7 +151,7 @@ def jump(clock: datetime, chance: random.Random) -> datetime:
 def firing_now(*, clock: datetime) -> None:
     while True:
         try:
-            with firing.transaction.atomic():
+            with transaction.atomic():
                 fire_due(limit=10, now=clock)
         except DeathError:
             continue
