@@ -1,23 +1,15 @@
 """Retention: what ended long ago goes, with all that belongs to it, and nothing else does."""
 
-import io
-import json
 from collections.abc import Iterator
-from datetime import datetime, timedelta
-from pathlib import Path
+from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
-from django.core.management import call_command
-from django.core.management.base import CommandError
-from django.db import connection, transaction
-from django.db.models import F
+from django.db import transaction
 from django.utils import timezone
-from pytest_django import Settings
 
 from execution import pruning
 from execution.context import RunFiles
@@ -33,23 +25,30 @@ from execution.models import (
     SimulatedValue,
     StaticValue,
 )
-from execution.pruning import Retention, count, prune
-from execution.retention import PRUNING_LOCK, clean_up_files, prune_expired
+from execution.pruning import Retention, prune
+from execution.retention import clean_up_files
 from execution.run_files import FilesOfRun
-from execution.services import replay_execution, start_execution, stop_execution
+from execution.services import replay_execution, stop_execution
 from execution.store.pruning import NO_ID, OF_NODE_EXECUTIONS, OF_RUNS, OldRuns, lock_prunable
 from execution.store.sessions import open_session
-from graphs.services import import_graph
 from tests.execution.drain import Drain
-from tests.execution.small_graphs import ASK, INPUT, OUTPUT, draw
+from tests.execution.old_runs import (
+    ECHO,
+    MONTH,
+    OLD,
+    age,
+    example,
+    exists,
+    folders_of_runs,
+    prune_by_command,
+    run_to_its_end,
+)
+from tests.execution.small_graphs import ASK, INPUT, draw
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
-MONTH = timedelta(days=30)
-OLD = Retention(age=MONTH)
-ECHO = draw({"in": (INPUT, {"name": "in", "value": 1}), "out": (OUTPUT, {"name": "out"})}, ["in.result -> out.value"])
 WAITING = draw({"in": (INPUT, {"name": "in", "value": 1}), "ask": (ASK, {"name": "Yes?"})}, ["in.result -> ask.data"])
+
 TABLES: list[Any] = [
     NodeExecution,
     NodeInput,
@@ -66,64 +65,13 @@ TABLES: list[Any] = [
 @pytest.fixture(autouse=True)
 def no_files() -> Iterator[None]:
     yield
-    for files in list(_folders()):
+    for files in list(folders_of_runs()):
         files.remove()
-
-
-def _folders() -> Iterator[FilesOfRun]:
-    for run in Execution.objects.all():
-        yield FilesOfRun(user_id=str(run.user_id), execution_id=run.pk)
-
-
-def run_to_its_end(user: User, drain: Drain, document: dict[str, Any] = ECHO) -> Execution:
-    run = start_execution(user=user, version=import_graph(owner=user, document=document).version, input_data={})
-    drain.run()
-    run.refresh_from_db()
-    return run
-
-
-def example(name: str) -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads((EXAMPLES / f"{name}.json").read_text())
-    return loaded
-
-
-def age(*runs: Execution, by: timedelta = 2 * MONTH) -> None:
-    """Let these runs, and what is below them, have taken place earlier; their ids stay: they only have to be older."""
-    for run in runs:
-        for model in (Execution.objects.filter(pk=run.pk), Execution.objects.filter(root=run)):
-            model.update(created_at=F("created_at") - by, ended_at=F("ended_at") - by)
-        _rename(run, by)
-
-
-def _rename(run: Execution, by: timedelta) -> None:
-    """Give a run the id of its age: ids tell the time."""
-    old = run.pk
-    new = UUID(int=old.int - (int(by.total_seconds() * 1000) << 80))
-    with transaction.atomic(), connection.cursor() as cursor:
-        for table in OF_RUNS:
-            cursor.execute(f"UPDATE {table} SET execution_id = %s WHERE execution_id = %s", [new, old])  # noqa: S608
-        cursor.execute("UPDATE execution_execution SET root_id = %s WHERE root_id = %s", [new, old])
-        cursor.execute("UPDATE execution_execution SET origin_id = %s WHERE origin_id = %s", [new, old])
-        cursor.execute("UPDATE execution_execution SET id = %s WHERE id = %s", [new, old])
-    run.pk = new
-
-
-def exists(run: Execution) -> bool:
-    return Execution.objects.filter(pk=run.pk).exists()
 
 
 def save_file(run: Execution) -> str:
     reference = RunFiles(run.user_id, run.pk).save(b"content", name="a.txt", media_type="text/plain")
     return reference.removeprefix("file:")
-
-
-def prune_by_command(*arguments: str) -> tuple[int, str, str]:
-    out, err = io.StringIO(), io.StringIO()
-    try:
-        call_command("prune_executions", *arguments, stdout=out, stderr=err)
-    except SystemExit as end:
-        return int(str(end.code)), out.getvalue(), err.getvalue()
-    return 0, out.getvalue(), err.getvalue()
 
 
 def test_a_run_that_ended_long_ago_goes_with_everything_of_it(user: User, drain: Drain) -> None:
@@ -327,58 +275,6 @@ def test_files_in_folders_go_too_and_removing_twice_does_no_harm(user: User, dra
     assert files.remove() == 2
     assert not files.exist()
     assert files.remove() == 0
-
-
-def test_a_dry_run_says_what_would_go_and_deletes_nothing(user: User, drain: Drain) -> None:
-    run = run_to_its_end(user, drain, example("triangles"))
-    age(run)
-    nodes, sub_runs = NodeExecution.objects.count(), Execution.objects.filter(root=run).count()
-
-    code, out, _ = prune_by_command("--older-than", "30", "--dry-run")
-
-    assert code == 0
-    assert out == f"Would delete 1 runs, {sub_runs} sub-runs of theirs, and {nodes} node executions.\n"
-    assert count(OLD).node_executions == nodes
-    assert exists(run)
-    assert prune(OLD).node_executions == nodes
-
-
-def test_without_a_setting_the_command_wants_to_be_told_how_old(user: User, drain: Drain, settings: Settings) -> None:
-    run = run_to_its_end(user, drain)
-    age(run)
-
-    with pytest.raises(CommandError, match="--older-than"):
-        call_command("prune_executions")
-    assert exists(run)
-    settings.EXECUTION_RETENTION_DAYS = 30
-    assert prune_by_command()[0] == 0
-    assert not exists(run)
-
-
-@pytest.mark.parametrize("arguments", [["--older-than", "-1"], ["--older-than", "nan"], ["--batch", "0"]])
-def test_nonsense_is_refused(arguments: list[str]) -> None:
-    with pytest.raises(CommandError, match="is not a number"):
-        call_command("prune_executions", *arguments)
-
-
-def test_workers_prune_only_if_they_are_told_to_and_one_at_a_time(user: User, drain: Drain, settings: Settings) -> None:
-    run = run_to_its_end(user, drain)
-    age(run)
-
-    assert prune_expired() is None
-    settings.EXECUTION_RETENTION_DAYS = 30
-    other = open_session()
-    try:
-        other.execute("SELECT pg_advisory_lock(%s)", [PRUNING_LOCK])
-        assert prune_expired() is None
-    finally:
-        other.close()
-    assert exists(run)
-    pruned = prune_expired()
-
-    assert pruned is not None
-    assert pruned.runs == 1
-    assert not exists(run)
 
 
 def test_files_whose_run_is_gone_are_removed_and_no_others(user: User, drain: Drain) -> None:

@@ -1,7 +1,6 @@
 """What is lost goes on: workers, messages, time. In this process; for real deaths see `test_deaths`."""
 
 import threading
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -10,7 +9,6 @@ from uuid import UUID
 import pytest
 from django.contrib.auth.models import User
 from django.db import DatabaseError, connection, connections
-from django.db.models import F
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -18,24 +16,21 @@ from execution import recovery
 from execution.engine.statuses import Status
 from execution.models import Execution, NodeExecution, PastAttempt, QueueProbe, RunOutput
 from execution.places import Running
-from execution.planning import CPU_QUEUE, IO_QUEUE
+from execution.planning import CPU_QUEUE
 from execution.recovery import lead, sweep
-from execution.services import start_execution
 from execution.store.claims import Claimed, claim
 from execution.store.losses import hand_back
-from execution.store.messages import due_probes, note_passed, take_lost
+from execution.store.messages import due_probes, note_passed
 from execution.store.ready import Ready
 from execution.store.recording import End, record
-from graphs.services import import_graph
 from tests.execution.drain import Drain
-from tests.execution.small_graphs import ASK, CALCULATOR, INPUT, OUTPUT, TIMER, draw
+from tests.execution.losing import ECHO, LONG_AGO, queued_ago, start
+from tests.execution.small_graphs import CALCULATOR, INPUT, OUTPUT, TIMER, draw
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-LONG_AGO = timedelta(hours=1)
 COMPLETED = End(status=Status.COMPLETED)
 
-ECHO = draw({"in": (INPUT, {"name": "in", "value": 1}), "out": (OUTPUT, {"name": "out"})}, ["in.result -> out.value"])
 WITH_ERROR = draw(
     {
         "in": (INPUT, {"name": "in", "value": 1}),
@@ -51,11 +46,6 @@ WITH_ERROR = draw(
 def quick_recovery(settings: Settings) -> None:
     settings.LEASE_SECONDS = 0.002  # a session must be half as old before it calls anybody lost
     settings.MESSAGE_PATIENCE_SECONDS = 3
-
-
-def start(user: User, document: dict[str, Any], **asked: Any) -> Execution:
-    version = import_graph(owner=user, document=document).version
-    return start_execution(user=user, version=version, input_data={}, **asked)
 
 
 def take(ready: Ready) -> Claimed:
@@ -194,118 +184,6 @@ def test_a_step_that_fails_keeps_no_other_from_being_done(
     assert len(drain.waiting) == 1
 
 
-# --- Messages --------------------------------------------------------------------------------------------------------
-
-
-def queued_ago(ago: timedelta) -> None:
-    NodeExecution.objects.filter(status=Status.QUEUED).update(queued_at=timezone.now() - ago)
-
-
-def pass_probe(*, sent_ago: timedelta, passed_ago: timedelta = timedelta(seconds=10), queue: str = CPU_QUEUE) -> None:
-    now = timezone.now()
-    QueueProbe.objects.update_or_create(
-        queue=queue, defaults={"passed": now - sent_ago, "passed_at": now - passed_ago, "sent_at": now}
-    )
-
-
-def lost() -> list[UUID]:
-    return [ready.id for ready in take_lost(patience=3, limit=500)]
-
-
-def test_what_is_queued_although_a_later_probe_has_come_out_is_lost_and_sent_once(user: User, drain: Drain) -> None:
-    start(user, ECHO)
-    ready = drain.waiting.pop()
-    queued_ago(timedelta(seconds=60))
-    pass_probe(sent_ago=timedelta(seconds=30))
-
-    sweep(drain.send)
-    sweep(drain.send)
-
-    assert [each.id for each in drain.waiting] == [ready.id]
-
-
-def test_what_was_queued_after_the_probe_was_sent_still_waits(user: User, drain: Drain) -> None:
-    start(user, ECHO)
-    queued_ago(timedelta(seconds=60))
-
-    for sent_ago in (timedelta(seconds=61), timedelta(seconds=58)):
-        pass_probe(sent_ago=sent_ago)
-        assert lost() == []
-
-    pass_probe(sent_ago=timedelta(seconds=56))
-    assert len(lost()) == 1
-
-
-def test_what_came_out_just_before_the_probe_has_time_to_be_claimed(user: User, drain: Drain) -> None:
-    start(user, ECHO)
-    queued_ago(LONG_AGO)
-    pass_probe(sent_ago=timedelta(minutes=1), passed_ago=timedelta(seconds=0.5))
-
-    assert lost() == []
-
-
-def test_a_probe_tells_of_its_own_queue_only(user: User, drain: Drain) -> None:
-    start(user, ECHO)
-    queued_ago(LONG_AGO)
-    pass_probe(sent_ago=timedelta(0), queue=IO_QUEUE)
-
-    assert lost() == []
-
-
-def test_what_is_lost_is_sent_in_portions_the_oldest_first(user: User, drain: Drain) -> None:
-    names = [f"in {number}" for number in range(10)]
-    start(user, draw({name: (INPUT, {"name": name, "value": 1}) for name in names}))
-    for number, ready in enumerate(drain.waiting):
-        NodeExecution.objects.filter(pk=ready.id).update(queued_at=timezone.now() - LONG_AGO + number * timedelta(0, 1))
-    pass_probe(sent_ago=timedelta(0))
-
-    first = {ready.id for ready in take_lost(patience=3, limit=6)}
-    second = {ready.id for ready in take_lost(patience=3, limit=6)}
-
-    assert first == {ready.id for ready in drain.waiting[:6]}
-    assert second == {ready.id for ready in drain.waiting[6:]}
-    assert lost() == []
-
-
-def test_a_backlog_of_thousands_that_nobody_works_off_is_not_sent_again(user: User, drain: Drain) -> None:
-    start(user, ECHO)
-    row = NodeExecution.objects.get()
-    NodeExecution.objects.bulk_create(
-        NodeExecution(
-            execution_id=row.execution_id, node_id=row.node_id, ordinal=number, status=Status.QUEUED, queue=row.queue,
-            inputs={}, opened_at=row.opened_at, queued_at=timezone.now() - LONG_AGO,
-        )
-        for number in range(1, 2001)
-    )  # fmt: skip
-    drain.waiting.clear()
-
-    for _ in range(3):
-        sweep(drain.send)
-
-    assert drain.waiting == []
-
-
-def test_a_queue_is_probed_while_something_waits_in_it_and_not_all_the_time(user: User, drain: Drain) -> None:
-    def probes(interval: float = 5) -> list[str]:
-        return [queue for queue, _ in due_probes([CPU_QUEUE, IO_QUEUE], patience=3, interval=interval)]
-
-    assert probes() == []
-    start(user, ECHO)
-    assert probes() == []
-    queued_ago(timedelta(seconds=4))
-    assert probes() == [CPU_QUEUE]
-    assert probes() == []
-    assert probes(interval=0) == [CPU_QUEUE]
-
-
-def test_a_probe_that_comes_late_or_twice_takes_nothing_back(db: None) -> None:
-    now = timezone.now()
-    note_passed([CPU_QUEUE], sent_at=now - timedelta(seconds=10))
-    note_passed([CPU_QUEUE], sent_at=now - timedelta(seconds=20))
-
-    assert QueueProbe.objects.get().passed == now - timedelta(seconds=10)
-
-
 def test_a_clock_that_was_set_back_delays_nothing(user: User, drain: Drain, settings: Settings) -> None:
     settings.LEASE_SECONDS = 10
     start(user, WITH_ERROR)
@@ -326,9 +204,6 @@ def test_a_clock_that_was_set_back_delays_nothing(user: User, drain: Drain, sett
     assert QueueProbe.objects.get().passed < soon  # type: ignore[operator]
 
 
-# --- Handing back ----------------------------------------------------------------------------------------------------
-
-
 def test_what_is_handed_back_is_queued_without_a_loss_or_an_attempt(user: User, drain: Drain) -> None:
     run = start(user, ECHO)
     claimed = take(drain.waiting.pop())
@@ -344,67 +219,3 @@ def test_what_is_handed_back_is_queued_without_a_loss_or_an_attempt(user: User, 
     assert hand_back(running) == []
     drain.run()
     assert outputs(run) == [("out", 1)]
-
-
-# --- Limits of a run -------------------------------------------------------------------------------------------------
-
-
-def ends(run: Execution) -> tuple[str, str]:
-    run.refresh_from_db()
-    return run.status, run.error
-
-
-def wait_in_review(user: User, drain: Drain, **limits: Any) -> Execution:
-    run = start(user, draw({"ask": (ASK, {"name": "?", "data": 1})}, **limits))
-    drain.run()
-    return run
-
-
-def pass_time(run: Execution, seconds: float, *columns: str) -> None:
-    for column in columns:
-        Execution.objects.filter(pk=run.pk).update(**{column: F(column) - timedelta(seconds=seconds)})
-
-
-@pytest.mark.parametrize(
-    ("limits", "columns", "error"),
-    [
-        ({"max_duration": 50}, ("started_at",), "The run took longer than its limit of 50 s (max_duration)."),
-        (
-            {"idle_limit": 50},
-            ("started_at", "recorded_at"),
-            "Nothing happened in the run for 50 s (idle_limit).",
-        ),
-    ],
-)
-def test_a_run_ends_when_its_time_is_up(
-    user: User, drain: Drain, limits: dict[str, float], columns: Sequence[str], error: str
-) -> None:
-    run = wait_in_review(user, drain, **limits)
-
-    pass_time(run, 49, *columns)
-    sweep(drain.send)
-    assert ends(run) == (Status.RUNNING, "")
-
-    pass_time(run, 2, *columns)
-    sweep(drain.send)
-    assert ends(run) == (Status.FAILED, error)
-    assert NodeExecution.objects.get().status == Status.TERMINATED
-
-
-def test_a_run_in_which_something_happens_is_not_idle(user: User, drain: Drain) -> None:
-    run = wait_in_review(user, drain, idle_limit=50)
-
-    pass_time(run, 100, "started_at")
-    sweep(drain.send)
-
-    assert ends(run) == (Status.RUNNING, "")
-
-
-def test_a_run_may_be_given_its_time_at_the_start(user: User, drain: Drain) -> None:
-    run = start(user, draw({"ask": (ASK, {"name": "?", "data": 1})}, max_duration=1000), max_duration=50)
-    drain.run()
-
-    pass_time(run, 51, "started_at")
-    sweep(drain.send)
-
-    assert ends(run)[0] == Status.FAILED
