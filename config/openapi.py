@@ -12,6 +12,7 @@ from rest_framework.permissions import AllowAny
 
 from config.accounts.permissions import find_scope
 from config.idempotency import HEADER
+from config.models import Scope
 from config.openapi_names import COMMON_NAMES
 from config.problem import CONTENT_TYPE
 from config.throttling import describe_headers
@@ -43,6 +44,7 @@ _PROBLEM_SCHEMA: Final = {
 _WHY: Final = {
     HTTPStatus.BAD_REQUEST: "The request makes no sense, or the graph can't be run with it.",
     HTTPStatus.UNAUTHORIZED: "There is no login, or none that holds.",
+    HTTPStatus.PAYMENT_REQUIRED: "There are not enough credits.",
     HTTPStatus.FORBIDDEN: "The API key lacks a scope, which `required_scope` names; or a CSRF token is missing.",
     HTTPStatus.NOT_FOUND: "There is no such thing, or it is somebody else's.",
     HTTPStatus.CONFLICT: "How things stand now, that can't be done.",
@@ -101,6 +103,7 @@ class Schema(AutoSchema):
         wanted = {
             HTTPStatus.BAD_REQUEST: changes or bool(parameters),
             HTTPStatus.UNAUTHORIZED: not is_open or "requestBody" in operation,
+            HTTPStatus.PAYMENT_REQUIRED: find_scope(self.view, method=self.method) == Scope.EXECUTE,
             HTTPStatus.FORBIDDEN: not is_open,
             HTTPStatus.NOT_FOUND: bool(parameters) or "requestBody" in operation,
             HTTPStatus.CONFLICT: changes and has_path,
