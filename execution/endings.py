@@ -9,7 +9,8 @@ from execution.engine.outputs import ERROR_PIN
 from execution.engine.statuses import Status
 from execution.places import Running
 from execution.planning import load_plan
-from execution.store.claims import Claimed, claim
+from execution.store.charging import claim_and_hold
+from execution.store.claims import Claimed
 from execution.store.recording import End
 from execution.store.suspending import Suspension, suspend
 from execution.time_limits import TimeLimitError
@@ -44,7 +45,8 @@ def _delay_of_retry(claimed: Claimed, error: Exception) -> float | None:
 
 def end_overdue(running: Running, *, publish: Publish) -> None:
     """Let an attempt fail for its time limit whose code had to be ended, so that it can't say so itself."""
-    claimed = claim(running.node_execution_id, lease_seconds=settings.LEASE_SECONDS, token=running.token)
+    # Whoever has the token claims it again, and gets all that the attempt was given.
+    claimed = claim_and_hold(running.node_execution_id, lease_seconds=settings.LEASE_SECONDS, token=running.token)
     if claimed is None:
         return
     limit = load_plan(claimed.graph_version_id).specs[claimed.node_id].time_limit

@@ -25,6 +25,7 @@ FREEZE_WORKER: Final = "freeze a worker"
 QUEUES: Final = (CPU_QUEUE, IO_QUEUE)
 OLD_MESSAGES: Final = 60
 A_MINUTE: Final = 60.0
+LONG_SECONDS: Final = 150.0
 MOST_LOST: Final = 6
 BUSY_SECONDS: Final = 1.5
 POLL_SECONDS: Final = 0.05
@@ -42,15 +43,16 @@ class Faults:
     """
 
     def __init__(
-        self, *, crew: Crew, database: OwnServer, broker: OwnServer, chance: random.Random, is_long: bool = False
+        self, *, crew: Crew, database: OwnServer, broker: OwnServer, chance: random.Random, seconds: float
     ) -> None:
-        """`is_long`: there is time for a fault that takes a minute, once."""
+        """`seconds`: how long there are faults. If that is long, one may take a minute, once."""
         self.deaths: dict[int, float] = {}
         self._crew = crew
         self._database = database
         self._broker = broker
         self._chance = chance
-        self._may_take_a_minute = is_long
+        # Until when that may begin.
+        self._a_minute_until = time.monotonic() + seconds - A_MINUTE if seconds >= LONG_SECONDS else 0.0
         self.by_name: dict[str, Callable[[Later], str]] = {
             "kill a pool's child": self._kill_child,
             "kill a worker": self._kill_worker,
@@ -123,10 +125,10 @@ class Faults:
         return self._end_broker(later, self._chance.uniform(2, 8), loses_data=self._chance.random() < 0.5)
 
     def _take_broker_away_for_a_minute(self, later: Later) -> str:
-        if not self._may_take_a_minute:
+        if time.monotonic() > self._a_minute_until:
             raise FaultImpossibleError
         done = self._end_broker(later, A_MINUTE, loses_data=self._chance.random() < 0.5)
-        self._may_take_a_minute = False
+        self._a_minute_until = 0.0
         return done
 
     def _end_broker(self, later: Later, seconds: float, *, loses_data: bool) -> str:

@@ -38,8 +38,6 @@ END_SECONDS: Final = 90.0
 EMPTY_SECONDS: Final = 20.0
 GONE_SECONDS: Final = 10.0
 MOST_SHOWN: Final = 30
-# A run that is so long has time for an outage of a minute.
-LONG_SECONDS: Final = 150.0
 
 
 class ChaosRun:
@@ -70,7 +68,7 @@ class ChaosRun:
                     database=self._database,
                     broker=self._broker,
                     chance=self._draw("faults"),
-                    is_long=seconds >= LONG_SECONDS,
+                    seconds=seconds,
                 )
                 nemesis = Nemesis(
                     faults=faults,

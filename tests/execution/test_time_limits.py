@@ -9,15 +9,19 @@ from django.contrib.auth.models import User
 from kombu import Connection
 from pytest_django import Settings
 
+from execution.endings import end_overdue
 from execution.engine.statuses import Status
 from execution.models import Execution, NodeExecution, Output, PastAttempt
+from execution.places import Running
 from execution.services import start_execution
+from execution.store.claims import claim
 from execution.workers import WorkerProcesses
 from graphs.blocks.contract import Block
 from graphs.services import import_graph
 from tests.config.processes import wait_until
 from tests.conftest import worker_environment
 from tests.execution.blocks import AsyncPauseBlock, EndlessAsyncBlock, EndlessBlock, PlainPauseBlock
+from tests.execution.drain import Drain
 from tests.execution.small_graphs import draw
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -87,3 +91,19 @@ def test_it_is_tried_again_as_its_node_asks(user: User, workers: WorkerProcesses
     assert (past.outcome, past.error, past.number) == ("FAILED", TOO_LONG, 1)
     assert (past.ended_at - past.began_at).total_seconds() > 0.5
     assert NodeExecution.objects.get(execution=endless).attempt == 2
+
+
+def test_what_may_cost_something_is_ended_like_the_rest(user: User, drain: Drain) -> None:
+    run = start(user, PlainPauseBlock.id, metadata={"time_limit": 0.5}, seconds=0)
+    NodeExecution.objects.update(is_paid=True)
+    (ready,) = drain.waiting
+    claimed = claim(ready.id, lease_seconds=10, paid=True)
+    assert claimed is not None
+    running = Running(node_execution_id=claimed.id, execution_id=claimed.execution_id, token=claimed.token)
+
+    end_overdue(running, publish=drain.send)
+    end_overdue(running, publish=drain.send)
+
+    run.refresh_from_db()
+    assert (run.status, run.node_error_count) == (Status.COMPLETED, 1)
+    assert list(Output.objects.values_list("pin", "value")) == [("error", TOO_LONG)]
