@@ -10,6 +10,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 from django_celery_beat.models import PeriodicTask
 
+from credits.exceptions import FundsLackingError
 from execution.exceptions import InputsUnknownError
 from execution.models import Execution
 from graphs.exceptions import GraphInvalidError, GraphNotFoundError
@@ -284,6 +285,23 @@ def test_inputs_that_a_graph_does_not_have_any_more_are_a_problem(user: User) ->
 
     schedule.refresh_from_db()
     assert "no input named Number" in schedule.problem
+
+
+def test_without_credits_a_schedule_is_kept_and_says_so(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lack(user_id: int) -> None:
+        raise FundsLackingError(balance=0, owed=0, needed=1)
+
+    with monkeypatch.context() as poor:
+        poor.setattr("execution.services.require_funds", lack)
+        schedule = make_schedule(user)
+        assert schedule.next_due
+        fire_due(limit=10, now=schedule.next_due)
+    schedule.refresh_from_db()
+    assert "The balance is 0 credits" in schedule.problem
+    fire_due(limit=10, now=schedule.next_due)
+
+    schedule.refresh_from_db()
+    assert (states(schedule), schedule.problem) == (["REFUSED", "STARTED"], "")
 
 
 def test_errors_are_one_family() -> None:
