@@ -78,6 +78,7 @@ def _own_folder() -> Iterator[Path]:
 
 
 def _on_sigterm(_signal: int, _frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
     raise ToldToStopError
 
 

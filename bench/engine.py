@@ -25,7 +25,7 @@ from graphs.models import GraphVersion
 from graphs.services import create_graph
 
 PROCESSES: Final = 2
-DEADLINE_SECONDS: Final = 300.0
+DEADLINE_SECONDS: Final = 900.0
 LOOK_SECONDS: Final = 2.0
 
 

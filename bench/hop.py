@@ -1,37 +1,46 @@
-"""The quickest look: a chain, ours beside Celery's, and what each hop asks of the database."""
+"""The quickest look: one shape, ours beside Celery's, and what each node asks of the database."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
+from bench.contender import Contender
 from bench.engine import Engine
 from bench.samples import Summary, ratio, summarize
 from bench.session import Session, postgres_log
-from bench.shapes import Shape, chain
+from bench.shapes import Shape
 from bench.statements import Statement, StatementLog, statements_logged
 from config.supervisor import print_line
 from execution.store.sessions import open_session
 
-LENGTH: Final = 40
 SHOWN: Final = 25
 
 
-def compare_hops(session: Session, *, repeats: int) -> None:
-    """Print medians of a chain of 40, their ratio, CPU per node, and the statements of one more run."""
-    shape = chain(LENGTH)
-    samples: dict[str, list[float]] = {contender.name: [] for contender in session.contenders}
-    costs: dict[str, list[Mapping[str, float]]] = {contender.name: [] for contender in session.contenders}
-    for contender in session.contenders:
+def compare_hops(session: Session, shape: Shape, *, repeats: int) -> None:
+    """Print medians of a shape, their ratio, what a node costs, and the statements of one more run.
+
+    With no repeats only the statements.
+    """
+    contenders = [each for each in session.contenders if each.can_run(shape)]
+    if repeats:
+        _compare(session, contenders, shape, repeats=repeats)
+    _print_statements(trace(session.engine, shape), nodes=shape.size)
+
+
+def _compare(session: Session, contenders: Sequence[Contender], shape: Shape, *, repeats: int) -> None:
+    samples: dict[str, list[float]] = {contender.name: [] for contender in contenders}
+    costs: dict[str, list[Mapping[str, float]]] = {contender.name: [] for contender in contenders}
+    for contender in contenders:
         contender.run(shape)  # caches, connections, plans
     for _ in range(repeats):
-        for contender in session.contenders:
+        for contender in contenders:
             seconds, cost = session.meter(contender).measure(lambda who=contender: who.run(shape))  # type: ignore[misc]
             samples[contender.name].append(seconds)
-            costs[contender.name].append(cost.per(LENGTH))
+            costs[contender.name].append(cost.per(shape.size))
     for name, seconds_of in samples.items():
-        print_line(f"{name}: {_describe(summarize(seconds_of))}")
+        print_line(f"{name}: {_describe(summarize(seconds_of), nodes=shape.size)}")
         print_line("    per node: " + _describe_costs(costs[name]))
-    print_line(f"hop_vs_celery: {ratio(samples['engine'], samples.get('celery', [])) or float('nan'):.2f}")
-    _print_statements(trace(session.engine, shape), nodes=LENGTH)
+    for peer in samples.keys() - {session.engine.name}:
+        print_line(f"engine / {peer}: {ratio(samples[session.engine.name], samples[peer]) or float('nan'):.2f}")
 
 
 def trace(engine: Engine, shape: Shape) -> StatementLog:
@@ -41,10 +50,10 @@ def trace(engine: Engine, shape: Shape) -> StatementLog:
     return logged
 
 
-def _describe(summary: Summary) -> str:
-    hop = 1000 / LENGTH
+def _describe(summary: Summary, *, nodes: int) -> str:
+    hop = 1000 / nodes
     return (
-        f"{summary.median:.3f} s, {summary.median * hop:.2f} ms a hop"
+        f"{summary.median:.3f} s, {summary.median * hop:.2f} ms a node"
         f" (middle half {summary.low * hop:.2f} to {summary.high * hop:.2f}, {summary.count} times)"
     )
 

@@ -20,7 +20,12 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--repeats", type=int, default=5, help="how often each is measured (default: 5)")
     parser.add_argument("--peers", nargs="*", metavar="NAME", help="beside whom (default: all that the suite has)")
-    parser.add_argument("--only", default="", metavar="PART", help="only what has this in its name; writes no files")
+    parser.add_argument(
+        "--only",
+        default="",
+        metavar="PART",
+        help="only what has this in its name; writes no files; hop: the one of this name",
+    )
     parser.add_argument(
         "--workflows",
         type=Path,

@@ -16,10 +16,10 @@ from bench.profiling import profile_workers  # noqa: E402
 from bench.ratios import compute_ratios  # noqa: E402
 from bench.report import other_table, ratio_table, time_table, write_page, write_results  # noqa: E402
 from bench.session import Session, open_session  # noqa: E402
-from bench.shapes import chain, read_shapes  # noqa: E402
+from bench.shapes import Shape, chain, read_shapes  # noqa: E402
 from bench.suite import run_suite  # noqa: E402
 from bench.surroundings import describe  # noqa: E402
-from bench.workloads import Suite  # noqa: E402
+from bench.workloads import Suite, choose  # noqa: E402
 from config.startup import STARTUP_ERRORS  # noqa: E402
 from config.supervisor import print_line  # noqa: E402
 from execution.workers import WorkersNotReadyError  # noqa: E402
@@ -34,9 +34,9 @@ def main(arguments: list[str]) -> int:
     try:
         with open_session(peers=options.peers) as session:
             if options.profile:
-                profile_workers(session.engine, folder=options.profile, shape=chain(400))
+                profile_workers(session.engine, folder=options.profile, shape=_shape(options, default="chain-400"))
             elif options.suite is Suite.HOP:
-                compare_hops(session, repeats=options.repeats)
+                compare_hops(session, _shape(options, default="chain-40"), repeats=options.repeats)
             else:
                 _run(session, options)
     except (*STARTUP_ERRORS, RunFailedError, WorkersNotReadyError) as error:
@@ -45,6 +45,15 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     return 0
+
+
+def _shape(options: argparse.Namespace, *, default: str) -> Shape:
+    """Return the shape that is looked at more closely; RunFailedError if there is none of this name."""
+    name = options.only or default
+    for workload in choose(Suite.FULL, traces=read_shapes(options.workflows)):
+        if workload.name == name:
+            return workload.shape
+    raise RunFailedError(f"There is no workload {name}.")
 
 
 def _run(session: Session, options: argparse.Namespace) -> None:
