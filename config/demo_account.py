@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import NAMESPACE_OID, uuid5
 
 from django.conf import settings
 from django.contrib.auth.hashers import check_password
@@ -12,11 +13,14 @@ from config import embedded
 from config.accounts.keys import PREFIX, digest, make_key
 from config.local import BASE_DIR, read_secret
 from config.models import ApiKey, Scope
+from credits.money import grant
 from graphs.exceptions import GraphsError
 from graphs.models import GraphVersion
 from graphs.services import import_graph
 
 NAME = "demo"
+PLAY_MONEY = 1_000_000
+"""Credits that the demo account of the embedded database is given, once."""
 EXAMPLES = BASE_DIR / "examples"
 
 
@@ -49,6 +53,7 @@ def _make_or_mend(password: str) -> DemoAccount:
         user.is_staff = user.is_superuser = True
         user.set_password(password)
         user.save()
+    grant(user_id=user.pk, amount=PLAY_MONEY, reason="To play with", key=uuid5(NAMESPACE_OID, f"demo {user.pk}"))
     return _describe(user, password)
 
 

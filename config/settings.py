@@ -132,13 +132,14 @@ CELERY_BEAT_SCHEDULER = "scheduling.beat:Scheduler"
 CELERY_TIMEZONE = "UTC"
 # What the system does by itself (see scheduling.upkeep). Users' schedules are rows of their own.
 CELERY_BEAT_SCHEDULE = {
-    name: {"task": f"upkeep.{task}", "schedule": schedule, "options": {"queue": CPU_QUEUE, "expire_seconds": 3600}}
+    name: {"task": task, "schedule": schedule, "options": {"queue": CPU_QUEUE, "expire_seconds": 3600}}
     for name, task, schedule in (
-        ("Report late runs", "report_late_runs", crontab(minute="*/5")),
-        ("Report failing blocks", "report_failing_blocks", crontab(minute="30", hour="6")),
-        ("Delete what is too old", "prune", crontab(minute="17")),
-        ("Remove files of runs that are gone", "clean_up_files", crontab(minute="40", hour="3")),
-        ("Audit the ledger", "audit_ledger", crontab(minute="10", hour="4")),
+        ("Report late runs", "upkeep.report_late_runs", crontab(minute="*/5")),
+        ("Report failing blocks", "upkeep.report_failing_blocks", crontab(minute="30", hour="6")),
+        ("Delete what is too old", "upkeep.prune", crontab(minute="17")),
+        ("Remove files of runs that are gone", "upkeep.clean_up_files", crontab(minute="40", hour="3")),
+        ("Audit the ledger", "upkeep.audit_ledger", crontab(minute="10", hour="4")),
+        ("Catch up with notices and automatic top-ups", "credits.catch_up", crontab()),
     )
 }
 

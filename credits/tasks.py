@@ -1,5 +1,6 @@
 """What is sent: an automatic top-up that is due, by its id. Its row is the promise; recovery sends it again."""
 
+from typing import Final
 from uuid import UUID
 
 import structlog
@@ -9,9 +10,13 @@ from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
 from credits.exceptions import PaymentsOffError
-from credits.top_ups import perform_auto_top_up
+from credits.notices import tell_left_over
+from credits.top_ups import perform_auto_top_up, send_overdue
 
 BROKER_AWAY = (KombuError, RedisError, OSError)
+
+TOP_UP_PATIENCE_SECONDS: Final = 120.0
+"""After so long an automatic top-up is tried again."""
 
 logger = structlog.get_logger(__name__)
 
@@ -23,6 +28,13 @@ def top_up_automatically(top_up_id: str) -> None:
         perform_auto_top_up(UUID(top_up_id))
     except PaymentsOffError as error:
         logger.warning("an automatic top-up can't be made", top_up_id=top_up_id, error=str(error))
+
+
+@shared_task(name="credits.catch_up")
+def catch_up() -> None:
+    """Tell what nobody has been told yet, and send automatic top-ups again that nobody has tried lately."""
+    tell_left_over()
+    send_overdue(patience_seconds=TOP_UP_PATIENCE_SECONDS)
 
 
 def send_top_up(*, top_up_id: UUID, **_signal: object) -> None:

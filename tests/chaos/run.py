@@ -22,6 +22,7 @@ from django.db import DatabaseError, connection  # noqa: E402
 
 from config.local import LOCAL_DIR  # noqa: E402
 from config.supervisor import print_line  # noqa: E402
+from credits.models import LedgerEntry  # noqa: E402
 from tests.chaos.checker import examine  # noqa: E402
 from tests.chaos.crew import Crew  # noqa: E402
 from tests.chaos.faults import QUEUES, Faults  # noqa: E402
@@ -114,6 +115,9 @@ class ChaosRun:
         answers = {task.version_id: task.answer for task in tasks}
         self.complaints += examine(answers, asked_to_stop=users.asked_to_stop, stopped=users.stopped)
         self.complaints += [f"doctor: {line}" for line in _ask_doctor()]
+        self.figures["charges"] = LedgerEntry.objects.filter(node_execution_id__isnull=False).count()
+        if not self.figures["charges"]:
+            self.complaints.append("nothing was charged")
         self.figures |= {
             "runs_stopped_by_users": len(users.stopped),
             "requests_that_met_an_outage": users.refused,
