@@ -244,7 +244,7 @@ def test_a_result_that_can_not_be_recorded_fails_its_node(
         },
         ["sum.result -> out.value", "sum.error -> errors.value"],
     )
-    monkeypatch.setattr("execution.store.recording.dump", refuse_numbers)
+    monkeypatch.setattr("execution.large_values.dump", refuse_numbers)
 
     run = start(user, document)
     drain.run()
