@@ -21,7 +21,6 @@ from execution.models import NodeExecution
 from execution.places import Running
 from execution.planning import load_plan
 from execution.recovery import give_up
-from execution.stopper import KILL_AFTER
 from execution.store.claims import find_held
 from execution.store.losses import hand_back, lose
 from execution.store.ready import Ready
@@ -30,6 +29,8 @@ from execution.workers import die_with_parent
 LOOK_SECONDS: Final = 0.1
 # From then on it is asked whether the block should be running at all.
 SUSPICIOUS_SECONDS: Final = 0.3
+# A block that should not run gets so long to let go of the loop, and be cancelled.
+UNWANTED_SECONDS: Final = 0.2
 # A worker that dies sooner than that (seconds) after its start would only die again: a supervisor takes its time.
 SHORTEST_LIFE: Final = 5.0
 SIGNAL_BASE: Final = 128
@@ -122,7 +123,7 @@ class LoopWatch:
         if self._still < SUSPICIOUS_SECONDS:
             return False
         self._unwanted = self._unwanted + passed if self._is_unwanted() else 0.0
-        return self._unwanted >= KILL_AFTER or self._still >= settings.LOOP_PATIENCE_SECONDS
+        return self._unwanted >= UNWANTED_SECONDS or self._still >= settings.LOOP_PATIENCE_SECONDS
 
     def clear_up(self) -> list[Ready]:
         """Take back what the killed worker ran; return what became QUEUED by it.
