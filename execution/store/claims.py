@@ -94,7 +94,8 @@ WITH claimed AS (
 SELECT claimed.*,
        -- Here the claimed one is still among those that were sent.
        holds_back AND CASE queue WHEN 'io' THEN %(half_io)s ELSE %(half_cpu)s END >= (SELECT count(*) - 1 FROM (
-           SELECT FROM execution_nodeexecution s WHERE s.execution_id = claimed.execution_id AND s.queue = claimed.queue
+           SELECT FROM execution_nodeexecution s
+            WHERE s.execution_id = claimed.execution_id AND (s.queue = claimed.queue) IS TRUE
               AND s.status = 'QUEUED' AND NOT s.held_back LIMIT %(half_io)s + %(half_cpu)s + 2) AS sent),
        (SELECT json_object_agg(pin, value) FROM execution_nodeinput i WHERE i.node_execution_id = claimed.id) AS later,
        set_config('synchronous_commit', 'off', true)

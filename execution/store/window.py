@@ -14,6 +14,8 @@ from execution.planning import CPU_QUEUE, IO_QUEUE
 from execution.store.batches import Answer, Batch, Prepared
 from execution.store.ready import Ready, describe_ready
 
+# `IS TRUE` keeps PostgreSQL from the index that lists a queue's messages: those of all runs.
+#
 # They are sent when half of the window is free, so that they go several at a time.
 _RELEASE: Final = Prepared(
     "release_next",
@@ -22,7 +24,7 @@ _RELEASE: Final = Prepared(
 WITH free AS (
     SELECT q.queue, q.size, q.size - (SELECT count(*) FROM (
            SELECT FROM execution_nodeexecution n
-            WHERE n.execution_id = %(run)s AND n.queue = q.queue AND n.status = 'QUEUED' AND NOT n.held_back
+            WHERE n.execution_id = %(run)s AND (n.queue = q.queue) IS TRUE AND n.status = 'QUEUED' AND NOT n.held_back
             LIMIT q.size) AS sent) AS places
       FROM unnest(%(queues)s, %(sizes)s) AS q(queue, size)
 ), next AS MATERIALIZED (
