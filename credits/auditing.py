@@ -108,8 +108,8 @@ def audit() -> Audit:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         # Enough for a few million entries; a larger ledger is sorted on the server's disk.
         cursor.execute("SET LOCAL work_mem = '256MB'")
-        # Everything is read, so it is read in the order in which it lies and sorted: along an index it takes three times
-        # as long.
+        # Everything is read, so it is read in the order in which it lies, and sorted: along an index that takes three
+        # times as long.
         cursor.execute("SET LOCAL enable_indexscan = off")
         cursor.execute("SET LOCAL enable_bitmapscan = off")
         faults = (*find_faults(), *find_laws_out_of_force())
