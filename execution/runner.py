@@ -34,7 +34,7 @@ from execution.store.recording import End
 from execution.store.window import release
 from execution.time_limits import OVERDUE_SECONDS, TimeLimitError, alarm_after
 from execution.values import to_text
-from execution.waiting import SuspendedError, Waits
+from execution.waiting import SubRunUnpaidError, SuspendedError, Waits
 from graphs.blocks.confinement import start_over
 from graphs.blocks.contract import Block, Yielded
 from graphs.exceptions import BlockError
@@ -285,6 +285,7 @@ def _fail(attempt: Attempt, times: "_Times", error: Exception) -> End:
     return End(
         status=Status.FAILED,
         error=_explain(error),
+        is_unpaid=isinstance(error, SubRunUnpaidError),
         log=_log_text(attempt),
         walltime=times.wall,
         cputime=times.cpu,

@@ -16,6 +16,7 @@ from execution.exceptions import InputsUnknownError
 from execution.planning import load_plan
 from execution.preparation import Prepared
 from execution.simulation import complete_inputs
+from execution.store.charging import note_need
 from execution.store.runs import LockedRun
 from execution.store.starting import Order, start_run
 from execution.store.suspending import Suspension, suspend
@@ -26,6 +27,10 @@ from graphs.exceptions import BlockError
 from graphs.models import GraphVersion
 
 Wait = Sleep | AskPerson | RunGraph
+
+
+class SubRunUnpaidError(BlockError):
+    """A sub-run could not pay. That fails the run above it, too, up to the one that was started."""
 
 
 class SuspendedError(Exception):
@@ -85,7 +90,11 @@ class Waits:
         if sub_run.status is Status.COMPLETED:
             return
         if sub_run.status in (Status.FAILED, Status.TERMINATED):
-            raise BlockError(f"The sub-run {sub_run.id} ended {sub_run.status}: {sub_run.error or 'no reason given'}")
+            reason = f"The sub-run {sub_run.id} ended {sub_run.status}: {sub_run.error or 'no reason given'}"
+            if sub_run.lacks_credits is None:
+                raise BlockError(reason)
+            note_need(self._claimed.id, credit=sub_run.lacks_credits)
+            raise SubRunUnpaidError(reason)
         self._wait_on(sub_run, seen + len(outputs))
 
     def _wait_on(self, sub_run: SubRun, seen: int) -> NoReturn:

@@ -67,6 +67,12 @@ def _hold(claimed: Claimed) -> Claimed | None:
     return replace(claimed, refusal=_explain(claimed, needed=found.hold, held=held, lacks_balance=lacks_balance))
 
 
+def note_need(node_execution_id: UUID, *, credit: int) -> None:
+    """Note that a node execution fails for want of so many credits: it goes on if its run is resumed."""
+    with connection.cursor() as cursor:
+        cursor.execute(_NOTE_NEED, [credit, node_execution_id])
+
+
 def _read_inputs(claimed: Claimed) -> dict[str, Any]:
     """Return the values that links delivered. What the storage doesn't give out now is priced as it is in the row."""
     try:

@@ -15,8 +15,8 @@ from execution.engine.statuses import UNFINISHED, Status
 from execution.exceptions import ExecutionNotResumableError
 from execution.models import OnError, PastAttempt
 from execution.store.ready import Ready
-from execution.store.runs import LockedRun, lock_run, save_run
-from execution.store.trees import lock_runs_below
+from execution.store.runs import lock_run, save_run
+from execution.store.trees import RunBelow, lock_runs_below
 
 # The error of a node execution that failed its run has not travelled (see `record`), so it can be taken back.
 _TAKE_ERRORS_BACK = """
@@ -49,7 +49,7 @@ UPDATE execution_nodeexecution
                      WHEN wake_at IS NOT NULL THEN 'SUSPENDED' ELSE 'QUEUED' END,
        queued_at = CASE WHEN queued_at IS NOT NULL THEN clock_timestamp() END,
        held_back = queued_at IS NOT NULL AND wake_at IS NULL,
-       ended_at = NULL, attempt = 0, losses = 0
+       ended_at = NULL, attempt = 0, losses = 0, needs_credits = NULL
  WHERE execution_id = ANY(%s) AND status = 'TERMINATED' RETURNING id, execution_id, node_id, status
 """
 
@@ -84,22 +84,35 @@ def resume_run(execution_id: UUID) -> list[Ready] | None:
             raise ExecutionNotResumableError("The run has completed: there is nothing to resume.")
         if run.parent_id is not None:
             raise ExecutionNotResumableError("A sub-run goes on when the run at the top of its tree is resumed.")
-        failed = _take_errors_back(run)
-        below = [each for each in lock_runs_below(run.id) if each.status is Status.TERMINATED]
+        below = lock_runs_below(run.id)
+        goes_on = {each.id for each in below if each.status is Status.TERMINATED} | _find_unpaid(below)
+        failed: dict[UUID, int] = {}
         nodes: list[_Resumed] = []
         level = [run.id]
         while level:
+            failed |= {key: _take_errors_back(key) for key in level}
             resumed = _resume_nodes(level)
             nodes += resumed
             waiting = {node.id for node in resumed}
-            level = [each.id for each in below if each.parent_id in waiting]
-        runs = [run.id, *(each.id for each in below if each.parent_id in {node.id for node in nodes})]
-        return [ready for key in runs for ready in _resume(key, nodes, failed=failed if key == run.id else 0)]
+            level = [each.id for each in below if each.parent_id in waiting and each.id in goes_on]
+        return [ready for key, count in failed.items() for ready in _resume(key, nodes, failed=count)]
 
 
-def _take_errors_back(run: LockedRun) -> int:
+def _find_unpaid(runs: Sequence[RunBelow]) -> set[UUID]:
+    """Return the runs that failed because they could not pay."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT execution_id FROM execution_nodeexecution"
+            " WHERE execution_id = ANY(%s) AND status = 'FAILED' AND needs_credits IS NOT NULL",
+            [[each.id for each in runs if each.status is Status.FAILED]],
+        )
+        return {key for (key,) in cursor.fetchall()}
+
+
+def _take_errors_back(execution_id: UUID) -> int:
     """Forget how a node failed the whole run; return how many did. Other errors have travelled and stay."""
-    if run.status is not Status.FAILED:
+    run = lock_run(execution_id)
+    if run is None or run.status is not Status.FAILED:
         return 0
     fails_run = run.on_error == OnError.FAIL_RUN
     with connection.cursor() as cursor:

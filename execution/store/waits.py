@@ -19,12 +19,13 @@ from graphs.models import new_id
 
 @dataclass(frozen=True, kw_only=True)
 class SubRun:
-    """How a sub-run stands."""
+    """How a sub-run stands. `lacks_credits`: how many credits what it failed for needs, if it could not pay."""
 
     id: UUID
     status: Status
     error: str
     output_count: int
+    lacks_credits: int | None
 
 
 def ask(claimed: Claimed, question: AskPerson, *, wait_number: int, data: Any) -> None:
@@ -57,11 +58,16 @@ def find_sub_run(claimed: Claimed, wait: int) -> SubRun | None:
     """
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT id, status, error, output_count FROM execution_execution WHERE parent_id = %s AND parent_wait = %s",
+            "SELECT e.id, e.status, e.error, e.output_count,"
+            " (SELECT max(needs_credits) FROM execution_nodeexecution n"
+            "   WHERE n.execution_id = e.id AND n.status = 'FAILED' AND e.status = 'FAILED')"
+            " FROM execution_execution e WHERE e.parent_id = %s AND e.parent_wait = %s",
             [claimed.id, wait],
         )
         row = cursor.fetchone()
-    return SubRun(id=row[0], status=Status(row[1]), error=row[2], output_count=row[3]) if row else None
+    if row is None:
+        return None
+    return SubRun(id=row[0], status=Status(row[1]), error=row[2], output_count=row[3], lacks_credits=row[4])
 
 
 def load_run_outputs(execution_id: UUID, *, position: int) -> list[Output]:

@@ -320,6 +320,38 @@ def test_the_runs_below_add_up_in_the_root(payer: User, drain: Drain) -> None:
     assert measure(get_run(execution_id=run.pk))["cost"] == 27
 
 
+def test_a_sub_run_that_cannot_pay_fails_the_runs_above_it_and_goes_on_when_they_are_resumed(
+    user: User, drain: Drain
+) -> None:
+    set_balance(user.pk, 10)
+    below = save(
+        user,
+        {"a": (PAID, {"value": 5}), "b": (PAID, {}), "out": (OUTPUT, {"name": "Out"})},
+        ["a.value -> b.value", "b.value -> out.value"],
+    )
+    agent = {
+        "graph_id": str(below.graph_id),
+        "graph_version": 1,
+        "inputs": {},
+        "input_schema": {"type": "object", "properties": {}},
+        "output_schema": {"type": "object", "properties": {"Out": {}}},
+    }
+    run = start(user, {"agent": (AGENT, agent), "out": (OUTPUT, {"name": "Out"})}, ["agent.Out -> out.value"])
+    drain.run()
+    failed = set(Execution.objects.values_list("status", flat=True))
+    give(user.pk, 100)
+
+    resume_execution(execution_id=run.pk)
+    drain.run()
+    sweep(drain.send)
+
+    assert failed == {Status.FAILED}
+    assert drain.waiting == []
+    assert set(Execution.objects.values_list("status", flat=True)) == {Status.COMPLETED}
+    run.refresh_from_db()
+    assert (run.output_count, run.node_error_count, charges(user)) == (1, 0, [7, 7])
+
+
 def test_node_executions_are_counted_for_the_fee(payer: User, drain: Drain, settings: Settings) -> None:
     settings.NODE_EXECUTIONS_PER_CREDIT = 5
     version = save(payer, {"each": (STEP, {"items": [1, 2]}), "paid": (PAID, {})}, ["each.item -> paid.value"])
