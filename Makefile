@@ -10,6 +10,7 @@ PYTHON ?= $(shell for candidate in python3.13 python3.12 python3.11 python3; do 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DEMO ?=
+PROCESSES ?= 2
 BENCH ?=
 
 # Neither variables of another project nor a user's own packages may leak in.
@@ -32,8 +33,8 @@ demo: .venv/.installed ## Run an example graph through a real worker (DEMO=file)
 run: .venv/.installed ## Web, workers, beat and Flower until Ctrl-C
 	@exec $(BIN)/python manage.py stack
 
-test: .venv/.installed-dev ## The whole test suite (ARGS="-k name")
-	@$(BIN)/python -m pytest $(ARGS)
+test: .venv/.installed-dev ## The whole test suite (ARGS="-k name", PROCESSES=0 for one after the other)
+	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile $(ARGS)
 
 chaos: .venv/.installed-dev ## Kill processes while runs go on; nothing may be lost (CHAOS_SECONDS=180, CHAOS_SEED=…)
 	@$(BIN)/python -m tests.chaos

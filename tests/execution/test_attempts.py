@@ -17,7 +17,7 @@ from execution.models import Execution, NodeExecution, Output, RunOutput
 from execution.places import Running
 from execution.runner import begin
 from execution.services import start_execution
-from execution.store import claims
+from execution.store import charging
 from execution.store.claims import claim
 from execution.store.losses import hand_back
 from execution.store.ready import Ready
@@ -164,15 +164,15 @@ def test_a_claim_of_which_nobody_heard_is_ours_and_counts_once(
     user: User, drain: Drain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lose_answer(*arguments: Any, **options: Any) -> Any:
-        monkeypatch.setattr("execution.runner.claim", claims.claim)
-        claims.claim(*arguments, **options)
+        monkeypatch.setattr("execution.runner.claim_and_hold", charging.claim_and_hold)
+        charging.claim_and_hold(*arguments, **options)
         connection.close()
         raise OperationalError("server closed the connection unexpectedly")
 
     document = draw({"in": (INPUT, {"name": "in"}), "out": (OUTPUT, {"name": "out"})}, ["in.result -> out.value"])
     version = import_graph(owner=user, document=document).version
     start_execution(user=user, version=version, input_data={"in": 1})
-    monkeypatch.setattr("execution.runner.claim", lose_answer)
+    monkeypatch.setattr("execution.runner.claim_and_hold", lose_answer)
 
     begun = begin(drain.waiting.pop().id, publish=lambda _ready: None)
 
