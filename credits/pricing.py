@@ -107,10 +107,14 @@ def _is_nothing(value: Any) -> bool:
 
 
 def uses_own_credentials(inputs: Mapping[str, Any], *, platform_credentials: Collection[str]) -> bool:
-    """Whether an input names credentials ({id, provider, …}) and none of those named is the platform's."""
+    """Whether a pin for credentials names some ({id, provider, …}), and none of those named is the platform's.
+
+    Such a pin is called `credentials`, or something that ends in `_credentials`.
+    """
     named = [
         str(value["id"])
-        for value in inputs.values()
+        for name, value in inputs.items()
+        if name == "credentials" or name.endswith("_credentials")
         if isinstance(value, Mapping) and {"id", "provider"} <= value.keys()
     ]
     return bool(named) and not any(each in platform_credentials for each in named)

@@ -38,10 +38,13 @@ def price(spec: NodeSpec, *, delivered: Mapping[str, Any], mask: Mapping[str, An
         inputs = resolve_inputs(node=spec.plan, delivered=delivered, mask=mask)
     except InputsInvalidError:
         return None
+    # What comes under a name that the block doesn't have is nothing to it, and must not make it free.
+    pins = {field.alias or name for name, field in type(spec.block).Inputs.model_fields.items()}
+    known = {name: value for name, value in inputs.items() if name in pins}
     return find_price(
         block_id=spec.block.id,
         listed=list_costs(type(spec.block)),
-        inputs={**_list_defaults(type(spec.block)), **inputs},
+        inputs={**_list_defaults(type(spec.block)), **known},
         size=len(dump(inputs).encode()),
         charge_on_failure=spec.block.charge_on_failure,
     )

@@ -1,7 +1,7 @@
 """What a run will probably cost, and at most: from prices, and from what runs of the same version did before."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
 from typing import Any, Final
 from uuid import UUID
@@ -70,13 +70,22 @@ SELECT (SELECT count(*) FROM runs), node_id, sum(executions)::float8, max(execut
 
 def quote(*, version: GraphVersion, masks: Masks | None = None) -> Quote:
     """Return what a run of a version with these `nodes_input_masks` will cost."""
-    return _quote(load_plan(version.pk), masks or {}, above=())
+    tree = _Tree(owner_id=version.graph.owner_id)
+    return _quote(load_plan(version.pk), masks or {}, above=(), tree=tree)
 
 
-def _quote(graph: GraphPlan, masks: Masks, *, above: tuple[UUID, ...]) -> Quote:
+@dataclass(frozen=True, kw_only=True)
+class _Tree:
+    """What is quoted at once: graphs of one owner, each of them once."""
+
+    owner_id: int
+    costs: dict[UUID, Range] = field(default_factory=dict)
+
+
+def _quote(graph: GraphPlan, masks: Masks, *, above: tuple[UUID, ...], tree: _Tree) -> Quote:
     seen, executions = _count_executions(graph)
     nodes = tuple(
-        _quote_node(graph, spec, executions[node_id], masks.get(str(node_id), {}), above)
+        _quote_node(graph, spec, executions[node_id], masks.get(str(node_id), {}), above=above, tree=tree)
         for node_id, spec in graph.specs.items()
         if not spec.plan.is_note
     )
@@ -103,11 +112,17 @@ def _count_executions(graph: GraphPlan) -> tuple[int, dict[UUID, Range]]:
 
 
 def _quote_node(
-    graph: GraphPlan, spec: NodeSpec, executions: Range, mask: Mapping[str, Any], above: tuple[UUID, ...]
+    graph: GraphPlan,
+    spec: NodeSpec,
+    executions: Range,
+    mask: Mapping[str, Any],
+    *,
+    above: tuple[UUID, ...],
+    tree: _Tree,
 ) -> NodeQuote:
     once = _price_once(spec, mask)
     if spec.is_agent:
-        below = _quote_below(spec, (*above, graph.version_id))
+        below = _quote_below(spec, (*above, graph.version_id), tree)
         once = Range(expected=once.expected + below.expected, most=once.most + below.most)
     return NodeQuote(
         node_id=spec.plan.id,
@@ -148,20 +163,22 @@ def _recent(spec: NodeSpec, cost: Cost) -> Any:
     return recent_quantity(block_id=spec.plan.block_id, type=cost.type)
 
 
-def _quote_below(spec: NodeSpec, above: tuple[UUID, ...]) -> Range:
+def _quote_below(spec: NodeSpec, above: tuple[UUID, ...], tree: _Tree) -> Range:
     """Return what a sub-run costs; a graph that stands above itself is not gone through again."""
-    version = _find_version(spec)
-    if version is None or version in above:
+    version = _find_version(spec, owner_id=tree.owner_id)
+    if version is None or version in above or len(above) > settings.MAX_SUB_RUN_DEPTH:
         return Range(expected=0.0, most=0)
-    return _quote(load_plan(version), {}, above=above).cost
+    if version not in tree.costs:
+        tree.costs[version] = _quote(load_plan(version), {}, above=above, tree=tree).cost
+    return tree.costs[version]
 
 
-def _find_version(spec: NodeSpec) -> UUID | None:
+def _find_version(spec: NodeSpec, *, owner_id: int) -> UUID | None:
     try:
         graph_id, version = UUID(str(spec.constants.get("graph_id"))), int(spec.constants.get("graph_version") or 0)
     except (TypeError, ValueError):
         return None
-    found = GraphVersion.objects.filter(graph_id=graph_id, version=version)
+    found = GraphVersion.objects.filter(graph_id=graph_id, version=version, graph__owner_id=owner_id)
     return found.values_list("pk", flat=True).first()
 
 

@@ -103,6 +103,9 @@ def revoke(node_execution_ids: Sequence[UUID]) -> None:
         return
     try:
         message_ids = [str(key) for key in node_execution_ids[:MOST_REVOKED]]
-        current_app.control.broadcast(DROP_MESSAGES, arguments={"message_ids": message_ids})
+        with current_app.connection_for_write() as connection:
+            # The broadcast itself would try again without end, and whoever stops a run waits for it.
+            connection.ensure_connection(max_retries=1, interval_start=0)
+            current_app.control.broadcast(DROP_MESSAGES, arguments={"message_ids": message_ids}, connection=connection)
     except BROKER_AWAY as error:
         logger.warning("broker can't be reached; the messages will be in vain", error=str(error))

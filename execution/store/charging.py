@@ -54,6 +54,8 @@ def _hold(claimed: Claimed) -> Claimed | None:
     spec = load_plan(claimed.graph_version_id).specs[claimed.node_id]
     found = price(spec, delivered=_read_inputs(claimed), mask=claimed.mask)
     if found is None:
+        # An attempt before, which waits no more, may have found a price.
+        release_holds(keys=[claimed.id])
         return claimed
     held = metering.hold(user_id=claimed.user_id, subject=subject_of(claimed), price=found, max_cost=claimed.max_cost)
     if held.granted:
@@ -184,7 +186,8 @@ def queue_what_can_be_paid(*, limit: int) -> list[UUID]:
 _PARKED = """
 SELECT n.id, e.user_id, n.needs_credits
   FROM execution_nodeexecution n JOIN execution_execution e ON e.id = n.execution_id
- WHERE n.status = 'SUSPENDED' AND n.needs_credits IS NOT NULL
+       JOIN credits_account a ON a.user_id = e.user_id
+ WHERE n.status = 'SUSPENDED' AND n.needs_credits IS NOT NULL AND a.balance - a.held >= n.needs_credits
  ORDER BY n.id LIMIT %s FOR UPDATE OF n SKIP LOCKED
 """
 

@@ -79,7 +79,9 @@ def test_the_first_cost_that_fits_holds() -> None:
         ({"credentials": {"id": "ours", "provider": "openai"}}, False),
         ({"credentials": {"id": "mine", "provider": "openai"}}, True),
         ({"a": {"id": "mine", "provider": "x"}, "b": {"id": "ours", "provider": "y"}}, False),
+        ({"openai_credentials": {"id": "mine", "provider": "openai"}}, True),
         ({"person": {"id": "mine"}}, False),
+        ({"person": {"id": "mine", "provider": "openai"}}, False),
     ],
 )
 def test_a_users_own_credentials_make_it_free(inputs: Any, is_free: bool) -> None:

@@ -19,7 +19,7 @@ from execution.models import Execution, NodeExecution, OnInsufficientCredits
 from execution.recovery import sweep
 from execution.reporting import get_run, measure
 from execution.services import resume_execution, start_execution, stop_execution
-from execution.store.charging import claim_and_hold
+from execution.store.charging import claim_and_hold, queue_what_can_be_paid
 from graphs.models import GraphVersion
 from graphs.services import import_graph
 from tests.credits.booking import give, set_balance, standing
@@ -171,6 +171,27 @@ def test_after_a_top_up_a_failed_run_goes_on_from_the_very_node(user: User, drai
     run.refresh_from_db()
     assert (failed, run.status, run.cost, run.node_count) == (Status.FAILED, Status.COMPLETED, 14, 3)
     assert charges(user) == [7, 7]
+
+
+def test_made_up_credentials_make_no_block_free(payer: User, drain: Drain) -> None:
+    start(payer, {"a": (PAID, {"credentials": {"id": "1", "provider": "p"}})})
+
+    drain.run()
+
+    assert charges(payer) == [7]
+
+
+def test_who_can_not_pay_keeps_nobody_else_waiting(payer: User, drain: Drain) -> None:
+    broke = User.objects.create_user("broke")
+    set_balance(broke.pk, 1)
+    start(broke, {"a": (PAID, {}), "b": (PAID, {})}, on_insufficient_credits=OnInsufficientCredits.PARK)
+    drain.run()
+    set_balance(payer.pk, 1)
+    waiting = start(payer, {"a": (PAID, {})}, on_insufficient_credits=OnInsufficientCredits.PARK)
+    drain.run()
+    give(payer.pk, 100)
+
+    assert queue_what_can_be_paid(limit=1) == [waiting.pk]
 
 
 def test_a_run_may_wait_for_a_top_up_without_a_worker(user: User, drain: Drain) -> None:
