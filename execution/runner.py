@@ -143,7 +143,7 @@ def _record_end(attempt: Attempt, end: End) -> None:
 
 def _outcome(attempt: Attempt, times: "_Times") -> End | None:
     try:
-        prepared = prepare(attempt.claimed)
+        prepared = _ask_patiently(lambda: prepare(attempt.claimed))
         if prepared.made_up is not None:
             _emit_made_up(attempt, prepared)
         else:
@@ -196,7 +196,7 @@ def _pull(attempt: Attempt, prepared: Prepared) -> None:
 
 def _prepare_with_context(attempt: Attempt) -> tuple[Prepared, Any]:
     """Both may ask the database, which the event loop must not wait for."""
-    prepared = prepare(attempt.claimed)
+    prepared = _ask_patiently(lambda: prepare(attempt.claimed))
     return prepared, _context(attempt, prepared)
 
 
@@ -262,8 +262,16 @@ def _inputs(prepared: Prepared) -> Any:
     return prepared.inputs
 
 
+def _ask_patiently(work: Callable[[], T]) -> T:
+    """Return what `work` reads from the database; that this is away is no failure of the block."""
+    try:
+        return patiently(work, seconds=settings.RECORD_PATIENCE_SECONDS)
+    except DatabaseAwayError:
+        raise ClaimLostError from None
+
+
 def _context(attempt: Attempt, prepared: Prepared) -> Any:
-    context = build_context(attempt.claimed, prepared.graph, log=attempt.log_lines.append)
+    context = _ask_patiently(lambda: build_context(attempt.claimed, prepared.graph, log=attempt.log_lines.append))
     attempt.usage = context.usage
     return context
 
