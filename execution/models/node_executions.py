@@ -1,0 +1,185 @@
+"""The firings of a run's nodes, their attempts, the questions that they ask, and what is known of their queues."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from execution.engine.statuses import Status
+from execution.models.runs import STATUS_CHOICES, Execution
+from graphs.models import new_id
+from graphs.ordered_json import OrderedJSONField
+
+
+class NodeExecution(models.Model):
+    """One firing of a node. `ordinal` numbers the firings of one node in the order in which they were opened.
+
+    `inputs` is what it was opened with, if that made it ready; what else links delivered is in `NodeInput`. `token`
+    is drawn by the attempt that claimed it: only who holds it may record. `waits` counts the suspensions that it has
+    gone into, `losses` the attempts whose worker was lost. `queue` is where its messages go, `worker` who claimed it
+    last, at `claimed_at`; `started_at` is when it was first claimed. One that is QUEUED and `held_back` has no message
+    yet: its run has enough of them in the broker. `reused_from` is the node execution of the origin (there may be none
+    any more) whose outputs a replay has taken over instead of running it. `is_paid`: its block may cost something.
+    `needs_credits`: it was not run because there were not so many.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="node_executions", db_index=False)
+    node_id = models.UUIDField()
+    ordinal = models.PositiveIntegerField()
+    status = models.CharField(max_length=16, choices=STATUS_CHOICES)
+    queue = models.CharField(max_length=8)
+    held_back = models.BooleanField(default=False, db_default=False)
+    inputs = OrderedJSONField(default=dict)
+    worker = models.CharField(max_length=200, blank=True, default="", db_default="")
+    losses = models.PositiveSmallIntegerField(default=0, db_default=0)
+    attempt = models.PositiveSmallIntegerField(default=0, db_default=0)
+    token = models.UUIDField(null=True)
+    lease_until = models.DateTimeField(null=True)
+    output_count = models.PositiveIntegerField(default=0, db_default=0)
+    waits = models.PositiveIntegerField(default=0, db_default=0)
+    wake_at = models.DateTimeField(null=True)
+    opened_at = models.DateTimeField()
+    queued_at = models.DateTimeField(null=True)
+    started_at = models.DateTimeField(null=True)
+    claimed_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    walltime = models.FloatField(default=0.0, db_default=0.0)
+    cputime = models.FloatField(default=0.0, db_default=0.0)
+    log = models.TextField(blank=True, default="", db_default="")
+    reused_from = models.UUIDField(null=True, blank=True)
+    is_paid = models.BooleanField(default=False, db_default=False)
+    needs_credits = models.BigIntegerField(null=True)
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [
+            # Recovery: what waits for credits.
+            models.Index(
+                fields=["id"],
+                condition=Q(status="SUSPENDED", needs_credits__isnull=False),
+                name="node_execution_parked",
+            ),
+            # Who is the head of a node; which executions wait for pins.
+            models.Index(
+                fields=["execution", "node_id", "ordinal"],
+                condition=Q(status__in=["QUEUED", "RUNNING", "SUSPENDED", "REVIEW"]),
+                name="node_execution_unfinished",
+            ),
+            models.Index(
+                fields=["execution", "node_id", "ordinal"],
+                condition=Q(status="INCOMPLETE"),
+                name="node_execution_waiting",
+            ),
+            # A run's window: what it has in the broker, and what is next.
+            models.Index(
+                fields=["execution", "queue"], condition=Q(status="QUEUED", held_back=False), name="node_execution_sent"
+            ),
+            models.Index(
+                fields=["execution", "queue", "id"],
+                condition=Q(status="QUEUED", held_back=True),
+                name="node_execution_held_back",
+            ),
+            # A run's node executions, a page at a time.
+            models.Index(fields=["execution", "id"], name="node_execution_list"),
+            # Recovery: timers that are due, leases that have run out, promises that are old.
+            models.Index(fields=["wake_at"], condition=Q(status="SUSPENDED"), name="node_execution_asleep"),
+            models.Index(fields=["id"], condition=Q(status="RUNNING"), name="node_execution_running"),
+            models.Index(
+                fields=["queue", "queued_at"],
+                condition=Q(status="QUEUED", held_back=False),
+                name="node_execution_in_queue",
+            ),
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["execution", "node_id", "ordinal"], name="ordinal_once_per_node"),
+            models.CheckConstraint(
+                condition=Q(status__in=[s.value for s in Status]), name="node_execution_status_known"
+            ),
+            models.CheckConstraint(
+                condition=~Q(status="RUNNING") | Q(token__isnull=False, lease_until__isnull=False),
+                name="running_has_a_lease",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        """Say which firing of which node and how it stands."""
+        return f"{self.node_id}#{self.ordinal} {self.status}"
+
+
+class PastAttempt(models.Model):
+    """An attempt that ended without ending its node execution: it failed and is tried again, or was lost.
+
+    The last attempt is told by the node execution itself. `outcome` is a `PastAttempt.Outcome`.
+    """
+
+    class Outcome(models.TextChoices):
+        """Why an attempt was over."""
+
+        FAILED = "FAILED"
+        LOST = "LOST"
+        HANDED_BACK = "HANDED_BACK"
+        STOPPED = "STOPPED"
+
+    node_execution = models.ForeignKey(NodeExecution, on_delete=models.CASCADE, related_name="past_attempts")
+    number = models.PositiveSmallIntegerField()
+    outcome = models.CharField(max_length=16, choices=Outcome.choices)
+    worker = models.CharField(max_length=200, blank=True)
+    error = models.TextField(blank=True)
+    began_at = models.DateTimeField()
+    ended_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        """Say which attempt and how it was over."""
+        return f"attempt {self.number}: {self.outcome}"
+
+
+class Review(models.Model):
+    """A question that a node execution asked a person; `approved` is None until somebody decides."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    node_execution = models.ForeignKey(NodeExecution, on_delete=models.CASCADE, related_name="reviews", db_index=False)
+    wait = models.PositiveIntegerField()
+    name = models.TextField()
+    data = OrderedJSONField(null=True)
+    editable = models.BooleanField(default=True)
+    approved = models.BooleanField(null=True)
+    decided_data = OrderedJSONField(null=True)
+    message = models.TextField(blank=True)
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    created_at = models.DateTimeField()
+    decided_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["node_execution", "wait"], name="one_review_per_wait"),
+            models.CheckConstraint(
+                condition=Q(approved__isnull=True) ^ Q(decided_at__isnull=False), name="review_decided_has_time"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        """Say what was asked."""
+        return self.name
+
+
+class QueueProbe(models.Model):
+    """What is known of a queue by probes: messages that travel it, first in, first out, like all others.
+
+    A probe was last sent at `sent_at`. Of those that have come out, the newest was sent at `passed`; that became known
+    at `passed_at`. So every message that was sent before `passed` has come out too, or is lost.
+    """
+
+    queue = models.CharField(max_length=8, primary_key=True)
+    sent_at = models.DateTimeField(null=True)
+    passed = models.DateTimeField(null=True)
+    passed_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        """Name the queue."""
+        return self.queue
