@@ -3,6 +3,8 @@
 DATABASE_URL    postgres://user:password@host:port/name   instead of the embedded PostgreSQL
 REDIS_URL       redis://host:port/0                        instead of the embedded Valkey
 BROKER_URL      amqp://user:password@host:port/vhost       a broker other than REDIS_URL's server
+
+What is only the API's is in `config.api_settings`.
 """
 
 import os
@@ -13,6 +15,7 @@ from celery.schedules import crontab
 from kombu import Exchange, Queue
 
 from config import embedded
+from config.api_settings import *  # noqa: F403
 from config.environment import (
     broker_url_of,
     check_broker_url,
@@ -294,72 +297,6 @@ MEDIA_ROOT = LOCAL_DIR / "media"
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
 
-# --- API -------------------------------------------------------------------------------------------------------------
-
-REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": [
-        # The first one names the scheme of a 401.
-        "config.accounts.authentication.KeyAuthentication",
-        "rest_framework.authentication.SessionAuthentication",
-    ],
-    "DEFAULT_PERMISSION_CLASSES": [
-        "rest_framework.permissions.IsAuthenticated",
-        "config.accounts.permissions.HasScope",
-        "config.idempotency.AnswersOnce",
-    ],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["execution.parsers.StorableJSONParser"],
-    "DEFAULT_PAGINATION_CLASS": "config.pagination.NewestFirstPagination",
-    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
-    "DEFAULT_THROTTLE_CLASSES": ["config.throttling.RateThrottle"],
-    "DEFAULT_SCHEMA_CLASS": "config.openapi.Schema",
-    "EXCEPTION_HANDLER": "config.problem.handle_exception",
-    "TEST_REQUEST_DEFAULT_FORMAT": "json",
-}
-# Requests in so many seconds, per user and scope of the endpoint; per address for who has no login.
-API_RATE_SECONDS = 60
-API_RATES = {
-    scope: read_int(f"API_RATE_{scope.upper()}", default=rate)
-    for scope, rate in {"read": 1200, "execute": 600, "write": 300, "credits": 120, "anonymous": 120}.items()
-}
-SPECTACULAR_SETTINGS = {
-    "TITLE": "Graph execution engine",
-    "DESCRIPTION": "Save graphs of blocks, run them, and see what happens. `docs/api.md` begins at the beginning.",
-    "VERSION": "1",
-    "OAS_VERSION": "3.1.0",
-    "SCHEMA_PATH_PREFIX": "/v1",
-    "SERVE_INCLUDE_SCHEMA": False,
-    "COMPONENT_SPLIT_REQUEST": True,
-    "POSTPROCESSING_HOOKS": [
-        "drf_spectacular.hooks.postprocess_schema_enums",
-        "config.openapi.complete_schema",
-    ],
-    # The page's own files, so that it works without the web.
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "TAGS": [
-        {"name": "graphs", "description": "What can be run: graphs in numbered versions."},
-        {"name": "executions", "description": "Runs, and what happens in them."},
-        {"name": "blocks", "description": "What graphs are made of."},
-        {"name": "presets", "description": "Inputs that are kept to be run with again."},
-        {"name": "reviews", "description": "What runs ask people."},
-        {"name": "sharing", "description": "Links by which others see a run's outputs."},
-        {"name": "schedules", "description": "When runs start by themselves."},
-        {"name": "credits", "description": "What runs cost."},
-        {"name": "accounts", "description": "Who asks: API keys, logins, the profile."},
-    ],
-    "ENUM_NAME_OVERRIDES": {
-        "CostTypeEnum": "graphs.serializers.COST_TYPE_NAMES",
-        "EntryTypeEnum": "credits.models.EntryType",
-        "TopUpKindEnum": "credits.models.TopUpKind",
-        "TopUpStatusEnum": "credits.models.TopUpStatus",
-        "RefundStatusEnum": "credits.models.RefundStatus",
-        "StatusEnum": "execution.serializers.STATUS_NAMES",
-        "ReviewStatusEnum": "execution.review_serializers.REVIEW_STATUS_NAMES",
-        "OccurrenceStateEnum": "scheduling.serializers.OCCURRENCE_STATES",
-    },
-    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
-}
 # A graph can be large, but not without limit (bytes).
 DATA_UPLOAD_MAX_MEMORY_SIZE = 20 * 1024 * 1024
 

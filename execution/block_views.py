@@ -16,9 +16,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from execution.block_runs import LONGEST_WAIT, await_execution, find_block_outputs, start_block
+from execution.node_execution_serializers import show_value
 from execution.parsers import StorableJSONParser
 from execution.reporting import get_run
-from execution.serializers import ExecutionSerializer, show_value
+from execution.serializers import ExecutionSerializer
 
 _USUAL_WAIT = 30.0
 

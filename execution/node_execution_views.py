@@ -14,8 +14,8 @@ from execution import reporting
 from execution.bounds import SINGLE, Allowance
 from execution.filters import NodeExecutionFilter
 from execution.models import NodeExecution
+from execution.node_execution_serializers import NodeExecutionSerializer
 from execution.pagination import OldestFirstPagination
-from execution.serializers import NodeExecutionSerializer
 
 
 class NodeExecutionsView(generics.ListAPIView[NodeExecution]):

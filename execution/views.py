@@ -22,14 +22,9 @@ from execution.models import Execution, NodeExecution
 from execution.pagination import OldestFirstPagination
 from execution.parsers import StorableJSONParser
 from execution.receipts import ReceiptSerializer
-from execution.serializers import (
-    ExecutionChangeSerializer,
-    ExecutionDetailSerializer,
-    ExecutionSerializer,
-    ReplaySerializer,
-    StartSerializer,
-)
+from execution.serializers import ExecutionDetailSerializer, ExecutionSerializer
 from execution.services import replay_execution, resume_execution, start_execution, stop_execution
+from execution.start_serializers import ExecutionChangeSerializer, ReplaySerializer, StartSerializer
 from graphs.services import get_graph, get_version
 
 INPUTS = OpenApiExample("A number", value={"input_data": {"Number": 8}}, request_only=True)

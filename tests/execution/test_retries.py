@@ -11,10 +11,10 @@ from pytest_django import Settings
 from execution.engine.statuses import Status
 from execution.exceptions import InputsRefusedError
 from execution.models import Execution, NodeExecution, Output, PastAttempt, RunOutput
+from execution.node_execution_serializers import NodeExecutionSerializer
 from execution.planning import load_plan
 from execution.reporting import find_node_executions
 from execution.retries import ATTEMPTS_WITH_DATABASE_AWAY, RetryRule, read_rule, read_time_limit
-from execution.serializers import NodeExecutionSerializer
 from execution.services import start_execution
 from execution.time_limits import TimeLimitError
 from graphs.blocks.contract import RetryPolicy
