@@ -7,12 +7,15 @@ from execution.attempts import Attempt, ClaimLostError, Publish
 from execution.database_patience import DatabaseAwayError, patiently
 from execution.engine.outputs import ERROR_PIN
 from execution.engine.statuses import Status
+from execution.exceptions import SubRunFailedError
 from execution.places import Running
 from execution.planning import load_plan
 from execution.store.charging import claim_and_hold
 from execution.store.claims import Claimed
 from execution.store.recording import End
+from execution.store.runs import LockedRun
 from execution.store.suspending import Suspension, suspend
+from execution.store.waits import let_await_retry
 from execution.time_limits import TimeLimitError
 
 logger = structlog.get_logger(__name__)
@@ -26,7 +29,13 @@ def end_or_retry(attempt: Attempt, end: End, error: Exception) -> End | None:
         attempt.stop_skipping()
         attempt.emit(ERROR_PIN, end.error)
         return end
-    waiting = Suspension(waits=attempt.claimed.waits, seconds=delay, failure=end.error, spent=end)
+
+    def write(_run: LockedRun) -> bool:
+        if isinstance(error, SubRunFailedError):
+            let_await_retry(error.sub_run_id)
+        return True
+
+    waiting = Suspension(waits=attempt.claimed.waits, write=write, seconds=delay, failure=end.error, spent=end)
     attempt.suspend(
         lambda outputs, position: suspend(attempt.claimed, outputs=outputs, position=position, suspension=waiting)
     )

@@ -1,6 +1,7 @@
 """What can go wrong with runs."""
 
 from collections.abc import Iterable
+from uuid import UUID
 
 from graphs.exceptions import BlockError
 
@@ -63,3 +64,11 @@ class ReviewNotFoundError(ExecutionError):
 
 class InputsRefusedError(BlockError):
     """A node execution's inputs don't fit its block: trying again changes nothing."""
+
+
+class SubRunFailedError(BlockError):
+    """A sub-run ended FAILED. If what waits for it is tried again, the sub-run goes on where it was cut off."""
+
+    def __init__(self, text: str, *, sub_run_id: UUID) -> None:
+        super().__init__(text)
+        self.sub_run_id = sub_run_id

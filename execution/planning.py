@@ -154,8 +154,7 @@ def _specify(
         plan=plan,
         block=block,
         interface=interface,
-        # A sub-run is not started twice for one node execution, so to try again would change nothing.
-        retry=read_rule(block.retry if block else RetryPolicy(), {} if is_agent else node.metadata),
+        retry=read_rule(block.retry if block else RetryPolicy(), node.metadata),
         time_limit=read_time_limit(block.time_limit if block else DEFAULT_TIME_LIMIT, node.metadata),
         constants=node.input_default if is_agent else {},
     )

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from execution.database_patience import DATABASE_AWAY
-from execution.exceptions import InputsRefusedError
+from execution.exceptions import InputsRefusedError, SubRunFailedError
 from execution.time_limits import TimeLimitError
 from graphs.blocks.contract import RetryPolicy
 from graphs.exceptions import BlockError
@@ -23,7 +23,8 @@ ATTEMPTS_WITH_DATABASE_AWAY: Final = 5
 class RetryRule:
     """A block's policy with what the node says instead. `names` are names of exceptions, beside the policy's types.
 
-    Without types and names, everything is worth a retry but what the block refuses (`BlockError`).
+    Without types and names, everything is worth a retry but what the block refuses (`BlockError`); a sub-run that
+    failed is.
     """
 
     policy: RetryPolicy
@@ -48,7 +49,7 @@ class RetryRule:
         if isinstance(error, TimeLimitError):
             return True
         if not self.policy.retry_on and not self.names:
-            return not isinstance(error, BlockError)
+            return isinstance(error, SubRunFailedError) or not isinstance(error, BlockError)
         return isinstance(error, self.policy.retry_on) or any(kind.__name__ in self.names for kind in type(error).mro())
 
 

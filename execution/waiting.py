@@ -12,11 +12,12 @@ from django.conf import settings
 from execution.attempts import Attempt
 from execution.engine.samples import make_sample
 from execution.engine.statuses import Status
-from execution.exceptions import InputsUnknownError
+from execution.exceptions import InputsUnknownError, SubRunFailedError
 from execution.planning import load_plan
 from execution.preparation import Prepared
 from execution.simulation import complete_inputs
 from execution.store.charging import note_need
+from execution.store.resuming import resume_sub_run
 from execution.store.runs import LockedRun
 from execution.store.starting import Order, start_run
 from execution.store.suspending import Suspension, suspend
@@ -89,13 +90,27 @@ class Waits:
             self._attempt.emit(name, value)
         if sub_run.status is Status.COMPLETED:
             return
+        if sub_run.awaits_retry:
+            self._resume(sub_run, seen + len(outputs))
         if sub_run.status in (Status.FAILED, Status.TERMINATED):
-            reason = f"The sub-run {sub_run.id} ended {sub_run.status}: {sub_run.error or 'no reason given'}"
-            if sub_run.lacks_credits is None:
-                raise BlockError(reason)
-            note_need(self._claimed.id, credit=sub_run.lacks_credits)
-            raise SubRunUnpaidError(reason)
+            self._explain_end(sub_run)
         self._wait_on(sub_run, seen + len(outputs))
+
+    def _explain_end(self, sub_run: SubRun) -> NoReturn:
+        reason = f"The sub-run {sub_run.id} ended {sub_run.status}: {sub_run.error or 'no reason given'}"
+        if sub_run.status is Status.TERMINATED:
+            raise BlockError(reason)
+        if sub_run.lacks_credits is None:
+            raise SubRunFailedError(reason, sub_run_id=sub_run.id)
+        note_need(self._claimed.id, credit=sub_run.lacks_credits)
+        raise SubRunUnpaidError(reason)
+
+    def _resume(self, sub_run: SubRun, seen: int) -> NoReturn:
+        def write(run: LockedRun) -> bool:
+            run.ready.extend(resume_sub_run(sub_run.id))
+            return still_waits_for(sub_run.id, seen=seen)
+
+        self._suspend(Suspension(waits=self._claimed.waits, write=write))
 
     def _wait_on(self, sub_run: SubRun, seen: int) -> NoReturn:
         waits = self._claimed.waits

@@ -32,8 +32,10 @@ class Execution(models.Model):
     """One execution of a graph version for a user. Its row's lock is the run's serial history.
 
     `unfinished` counts its node executions that are queued, running or suspended: at 0 the run has ended.
-    `opened` counts all that were ever opened; `event_number` goes up with everything that is recorded.
-    One that is not `admitted` waits until fewer runs of its user go on.
+    `opened` counts all that were ever opened, `opened_before` those from before it was last resumed; `event_number`
+    goes up with everything that is recorded.
+    One that is not `admitted` waits until fewer runs of its user go on. A FAILED sub-run that `awaits_retry` goes on
+    when what waits for it is tried again.
     `cost` (credits) is what it cost itself, without its sub-runs, `billed_executions` how many of its node executions
     were counted for the fee; with its sub-runs it may cost `max_cost`.
     `mocks` (simulated runs) maps a node id or block id to what it emits: {pin: value or [values]}.
@@ -81,6 +83,8 @@ class Execution(models.Model):
     )
     unfinished = models.PositiveIntegerField(default=0)
     opened = models.PositiveIntegerField(default=0)
+    opened_before = models.PositiveIntegerField(default=0, db_default=0)
+    awaits_retry = models.BooleanField(default=False, db_default=False)
     resumptions = models.PositiveIntegerField(default=0, db_default=0)
     node_count = models.PositiveIntegerField(default=0)
     node_error_count = models.PositiveIntegerField(default=0)

@@ -9,13 +9,16 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connection, transaction
 
 from execution.engine.statuses import UNFINISHED, Status
 from execution.exceptions import ExecutionNotResumableError
 from execution.models import OnError, PastAttempt
+from execution.store.admission import HAS_PLACE, lock_admission
+from execution.store.batches import Batch
 from execution.store.ready import Ready
-from execution.store.runs import lock_run, save_run
+from execution.store.runs import LockedRun, lock_run, save_run
 from execution.store.trees import RunBelow, lock_runs_below
 
 # The error of a node execution that failed its run has not travelled (see `record`), so it can be taken back.
@@ -33,7 +36,7 @@ WITH failed AS (
 )
 UPDATE execution_nodeexecution n
    SET status = 'TERMINATED', output_count = output_count - (SELECT count(*) FROM errors e WHERE e.id = n.id)
-  FROM failed f WHERE n.id = f.id
+  FROM failed f WHERE n.id = f.id RETURNING n.id
 """
 
 _KEEP_STOPPED_ATTEMPTS = """
@@ -53,12 +56,14 @@ UPDATE execution_nodeexecution
  WHERE execution_id = ANY(%s) AND status = 'TERMINATED' RETURNING id, execution_id, node_id, status
 """
 
-_RESUME_RUN = """
+# All limits are counted anew: of its time, of what it may open, of how many runs of its user go on.
+_RESUME_RUN = f"""
 UPDATE execution_execution
    SET status = 'QUEUED', resumptions = resumptions + 1, started_at = NULL, ended_at = NULL, error = '',
-       warnings = '[]', node_count = node_count - %(failed)s, node_error_count = node_error_count - %(failed)s
+       warnings = '[]', node_count = node_count - %(failed)s, node_error_count = node_error_count - %(failed)s,
+       opened_before = opened, awaits_retry = false, admitted = parent_id IS NOT NULL OR {HAS_PLACE}
  WHERE id = %(run)s AND status IN ('FAILED', 'TERMINATED')
-"""
+"""  # noqa: S608 - made of constants
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,9 +77,11 @@ class _Resumed:
 def resume_run(execution_id: UUID) -> list[Ready] | None:
     """Let a run go on, with the sub-runs that were ended with it; return what became QUEUED. None: no such run.
 
-    Nothing happens to a run that has not ended. Raises `ExecutionNotResumableError`.
+    Nothing happens to a run that has not ended. It waits for its turn if its user has too many. Raises
+    `ExecutionNotResumableError`.
     """
     with transaction.atomic():
+        _lock_admission_of(execution_id)
         run = lock_run(execution_id)
         if run is None:
             return None
@@ -84,18 +91,44 @@ def resume_run(execution_id: UUID) -> list[Ready] | None:
             raise ExecutionNotResumableError("The run has completed: there is nothing to resume.")
         if run.parent_id is not None:
             raise ExecutionNotResumableError("A sub-run goes on when the run at the top of its tree is resumed.")
-        below = lock_runs_below(run.id)
-        goes_on = {each.id for each in below if each.status is Status.TERMINATED} | _find_unpaid(below)
-        failed: dict[UUID, int] = {}
-        nodes: list[_Resumed] = []
-        level = [run.id]
-        while level:
-            failed |= {key: _take_errors_back(key) for key in level}
-            resumed = _resume_nodes(level)
-            nodes += resumed
-            waiting = {node.id for node in resumed}
-            level = [each.id for each in below if each.parent_id in waiting and each.id in goes_on]
-        return [ready for key, count in failed.items() for ready in _resume(key, nodes, failed=count)]
+        return _resume_tree(run)
+
+
+def resume_sub_run(execution_id: UUID) -> list[Ready]:
+    """Let a FAILED sub-run go on because what waits for it is tried again; return what became QUEUED.
+
+    The run above it is locked.
+    """
+    run = lock_run(execution_id)
+    return _resume_tree(run) if run is not None and run.status is Status.FAILED else []
+
+
+def _lock_admission_of(execution_id: UUID) -> None:
+    """Before the run, as whoever starts one does."""
+    batch = Batch()
+    for (user_id,) in batch.fetch("SELECT user_id FROM execution_execution WHERE id = %s", [execution_id]):
+        lock_admission(batch, user_id=user_id)
+    batch.flush()
+
+
+def _resume_tree(run: LockedRun) -> list[Ready]:
+    """Let a locked run go on, and those below it that what goes on waits for."""
+    below = lock_runs_below(run.id)
+    goes_on = {each.id for each in below if each.status is Status.TERMINATED} | _find_unpaid(below)
+    failed: dict[UUID, int] = {}
+    nodes: list[_Resumed] = []
+    level = [run.id]
+    while level:
+        taken_back = {key: _take_errors_back(key) for key in level}
+        failed |= {key: len(taken) for key, taken in taken_back.items()}
+        resumed = _resume_nodes(level)
+        nodes += resumed
+        waiting = {node.id for node in resumed}
+        tried_again = {key for taken in taken_back.values() for key in taken}
+        # Whose failure has been told goes on only if who was told has forgotten it.
+        goes_on |= {each.id for each in below if each.status is Status.FAILED and each.parent_id in tried_again}
+        level = [each.id for each in below if each.parent_id in waiting and each.id in goes_on]
+    return [ready for key, count in failed.items() for ready in _resume(key, nodes, failed=count)]
 
 
 def _find_unpaid(runs: Sequence[RunBelow]) -> set[UUID]:
@@ -109,15 +142,15 @@ def _find_unpaid(runs: Sequence[RunBelow]) -> set[UUID]:
         return {key for (key,) in cursor.fetchall()}
 
 
-def _take_errors_back(execution_id: UUID) -> int:
-    """Forget how a node failed the whole run; return how many did. Other errors have travelled and stay."""
+def _take_errors_back(execution_id: UUID) -> list[UUID]:
+    """Forget how nodes failed the whole run; return which did. Other errors have travelled and stay."""
     run = lock_run(execution_id)
     if run is None or run.status is not Status.FAILED:
-        return 0
+        return []
     fails_run = run.on_error == OnError.FAIL_RUN
     with connection.cursor() as cursor:
         cursor.execute(_TAKE_ERRORS_BACK, {"run": run.id, "outcome": PastAttempt.Outcome.FAILED, "all": fails_run})
-        return int(cursor.rowcount)
+        return [key for (key,) in cursor.fetchall()]
 
 
 def _resume_nodes(execution_ids: Collection[UUID]) -> list[_Resumed]:
@@ -133,11 +166,13 @@ def _resume_nodes(execution_ids: Collection[UUID]) -> list[_Resumed]:
 
 def _resume(execution_id: UUID, nodes: Sequence[_Resumed], *, failed: int) -> list[Ready]:
     """Count what goes on in a run. One in which nothing does completes."""
-    with connection.cursor() as cursor:
-        cursor.execute(_RESUME_RUN, {"run": execution_id, "failed": failed})
     run = lock_run(execution_id)
     if run is None:
         raise LookupError(f"The run {execution_id} has vanished while it was resumed.")
+    limit = settings.MAX_CONCURRENT_RUNS_PER_USER
+    with connection.cursor() as cursor:
+        cursor.execute(_RESUME_RUN, {"run": execution_id, "failed": failed, "user": run.user_id, "limit": limit})
+    run = lock_run(execution_id) or run
     for node in nodes:
         if node.execution_id == execution_id and node.status in UNFINISHED:
             run.unfinished += 1

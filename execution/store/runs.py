@@ -43,6 +43,7 @@ class LockedRun:
     resumptions: int
     node_count: int
     batch: Batch
+    opened_before: int = 0
     holds_back: bool = False
     ended: int = 0
     errors: int = 0
@@ -83,7 +84,7 @@ LOCK_RUN = Prepared(
     "run uuid",
     """
 SELECT id, user_id, status, admitted, graph_version_id, nodes_input_masks, simulate, max_node_executions, on_error,
-       parent_id, unfinished, opened, output_count, resumptions, node_count
+       parent_id, unfinished, opened, opened_before, output_count, resumptions, node_count
   FROM execution_execution WHERE id = %(run)s FOR NO KEY UPDATE
 """,
 )
@@ -99,7 +100,7 @@ def lock_run(execution_id: UUID, *, batch: Batch | None = None) -> LockedRun | N
 def read_run(row: Row, batch: Batch) -> LockedRun:
     """Return the run that a row of `LOCK_RUN` tells of."""
     key, user_id, status, admitted, version_id, masks, simulate, limit, on_error, parent_id, *counters = row
-    unfinished, opened, output_count, resumptions, node_count = counters
+    unfinished, opened, opened_before, output_count, resumptions, node_count = counters
     return LockedRun(
         id=key,
         user_id=user_id,
@@ -113,6 +114,7 @@ def read_run(row: Row, batch: Batch) -> LockedRun:
         parent_id=parent_id,
         unfinished=unfinished,
         opened=opened,
+        opened_before=opened_before,
         output_count=output_count,
         resumptions=resumptions,
         node_count=node_count,
@@ -163,7 +165,7 @@ def save_run(run: LockedRun, *, failure: str = "") -> None:
     run.node_count += run.ended
     if failure:
         end_run(run, Status.FAILED, error=failure)
-    elif run.opened > run.max_node_executions:
+    elif run.opened - run.opened_before > run.max_node_executions:
         end_run(run, Status.FAILED, error=_explain_limit(run))
     elif run.unfinished == 0:
         end_run(run, Status.COMPLETED)
@@ -211,8 +213,9 @@ def _explain_limit(run: LockedRun) -> str:
         " GROUP BY node_id ORDER BY count(*) DESC, node_id LIMIT 1",
         [run.id],
     )
+    since = " since it was resumed" if run.opened_before else ""
     return (
-        f"The run opened more than {run.max_node_executions} node executions (MAX_NODE_EXECUTIONS_PER_RUN)."
+        f"The run opened more than {run.max_node_executions} node executions{since} (MAX_NODE_EXECUTIONS_PER_RUN)."
         f" The busiest node is “{run.graph.plan.nodes[node_id].name}” ({node_id}) with {count}:"
         " does it stand in a loop that never ends?"
     )

@@ -19,13 +19,17 @@ from graphs.models import new_id
 
 @dataclass(frozen=True, kw_only=True)
 class SubRun:
-    """How a sub-run stands. `lacks_credits`: how many credits what it failed for needs, if it could not pay."""
+    """How a sub-run stands. `lacks_credits`: how many credits what it failed for needs, if it could not pay.
+
+    `awaits_retry`: that it FAILED has been told, and what waits for it is tried again.
+    """
 
     id: UUID
     status: Status
     error: str
     output_count: int
     lacks_credits: int | None
+    awaits_retry: bool
 
 
 def ask(claimed: Claimed, question: AskPerson, *, wait_number: int, data: Any) -> None:
@@ -60,14 +64,30 @@ def find_sub_run(claimed: Claimed, wait: int) -> SubRun | None:
         cursor.execute(
             "SELECT e.id, e.status, e.error, e.output_count,"
             " (SELECT max(needs_credits) FROM execution_nodeexecution n"
-            "   WHERE n.execution_id = e.id AND n.status = 'FAILED' AND e.status = 'FAILED')"
+            "   WHERE n.execution_id = e.id AND n.status = 'FAILED' AND e.status = 'FAILED'), e.awaits_retry"
             " FROM execution_execution e WHERE e.parent_id = %s AND e.parent_wait = %s",
             [claimed.id, wait],
         )
         row = cursor.fetchone()
     if row is None:
         return None
-    return SubRun(id=row[0], status=Status(row[1]), error=row[2], output_count=row[3], lacks_credits=row[4])
+    key, status, error, output_count, lacks_credits, awaits_retry = row
+    return SubRun(
+        id=key,
+        status=Status(status),
+        error=error,
+        output_count=output_count,
+        lacks_credits=lacks_credits,
+        awaits_retry=awaits_retry,
+    )
+
+
+def let_await_retry(sub_run_id: UUID) -> None:
+    """Note that what waits for a FAILED sub-run is tried again."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE execution_execution SET awaits_retry = true WHERE id = %s AND status = 'FAILED'", [sub_run_id]
+        )
 
 
 def load_run_outputs(execution_id: UUID, *, position: int) -> list[Output]:
