@@ -182,7 +182,18 @@ def read_spendable(user_ids: Collection[int]) -> dict[int, int]:
 
 def require_funds(user_id: int) -> None:
     """Raise `FundsLackingError` if the user has nothing to start a run with, or owes something."""
-    account = find_account(user_id)
-    if account.balance <= 0 or account.owed > 0:
-        needed = account.owed + max(1 - account.balance, 0)
-        raise FundsLackingError(balance=account.balance, owed=account.owed, needed=needed)
+    for lacking in find_lacking_funds([user_id]).values():
+        raise lacking
+
+
+def find_lacking_funds(user_ids: Collection[int]) -> dict[int, FundsLackingError]:
+    """Return, of those of the users who can't start a run for it, what they lack."""
+    found = {account.user_id: account for account in Account.objects.filter(user_id__in=user_ids)}
+    accounts = {user_id: found.get(user_id) or find_account(user_id) for user_id in user_ids}
+    return {
+        user_id: FundsLackingError(
+            balance=account.balance, owed=account.owed, needed=account.owed + max(1 - account.balance, 0)
+        )
+        for user_id, account in accounts.items()
+        if account.balance <= 0 or account.owed > 0
+    }

@@ -1,7 +1,7 @@
 """What a user can do with runs."""
 
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict, TypeVar, Unpack
 from uuid import UUID
 
 from django.contrib.auth.models import AbstractBaseUser
@@ -15,7 +15,7 @@ from execution.simulation import complete_inputs
 from execution.store.replaying import Origin, start_replay
 from execution.store.resuming import resume_run
 from execution.store.runs import wake
-from execution.store.starting import Order, start_run
+from execution.store.starting import Order, Started, check_inputs, start_runs
 from execution.store.stopping import Receipt, stop_run
 from execution.store.waits import decide
 from execution.tasks import revoke, send
@@ -29,50 +29,76 @@ T = TypeVar("T")
 Masks = Mapping[str, Mapping[str, Any]]
 
 
-def start_execution(  # noqa: PLR0913 - each says what it is
-    *,
-    user: AbstractBaseUser,
-    version: GraphVersion,
-    input_data: Mapping[str, Any],
-    nodes_input_masks: Masks | None = None,
-    simulate: bool = False,
-    mocks: Mapping[str, Any] | None = None,
-    max_duration: float | None = None,
-    on_error: OnError | None = None,
-    max_cost: int | None = None,
-    on_insufficient_credits: OnInsufficientCredits = OnInsufficientCredits.FAIL,
+class Wishes(TypedDict, total=False):
+    """What a run may be started with besides its graph.
+
+    `nodes_input_masks` is {node id: {pin: value}}; for `mocks` see `execution.simulation.find_mock`. A simulated run
+    gets samples for inputs that have no value; they stand in its `input_data`. `max_duration` (seconds) and `on_error`
+    are for this run instead of what its graph asks; `max_cost` (credits) is for it and its sub-runs together.
+    """
+
+    nodes_input_masks: Masks | None
+    simulate: bool
+    mocks: Mapping[str, Any] | None
+    max_duration: float | None
+    on_error: OnError | None
+    max_cost: int | None
+    on_insufficient_credits: OnInsufficientCredits
+
+
+def start_execution(
+    *, user: AbstractBaseUser, version: GraphVersion, input_data: Mapping[str, Any], **wishes: Unpack[Wishes]
 ) -> Execution:
     """Accept a run: check the graph, write the run and its first node executions, and send them.
 
-    `nodes_input_masks` is {node id: {pin: value}}; for `mocks` see `execution.simulation.find_mock`. A simulated run
-    gets samples for inputs that have no value; they stand in its `input_data`.
-    `max_duration` (seconds) and `on_error` are for this run instead of what its graph asks; `max_cost` (credits) is
-    for it and its sub-runs together.
     Raises `GraphInvalidError` with every problem, `InputsUnknownError`, `MasksInvalidError` and, unless it is
     simulated, `FundsLackingError`.
     """
-    masks = nodes_input_masks or {}
-    mocks = mocks or {}
-    check_runnable(version=version, masks=_masked_pins(masks), simulate=simulate)
+    simulate = wishes.get("simulate", False)
+    check_start(version=version, nodes_input_masks=wishes.get("nodes_input_masks"), simulate=simulate)
     if not simulate:
         require_funds(int(user.pk))
+    (started,) = start_ordered([make_order(user=user, version=version, input_data=input_data, **wishes)])
+    return Execution.objects.get(pk=started.execution_id)
+
+
+def check_start(*, version: GraphVersion, nodes_input_masks: Masks | None = None, simulate: bool = False) -> None:
+    """Raise `GraphInvalidError` or `MasksInvalidError` if no run of the version with these masks could start."""
+    check_runnable(version=version, masks=_masked_pins(nodes_input_masks or {}), simulate=simulate)
+
+
+def make_order(
+    *, user: AbstractBaseUser, version: GraphVersion, input_data: Mapping[str, Any], **wishes: Unpack[Wishes]
+) -> Order:
+    """Return a run that `check_start` has found nothing against as an order for `start_ordered`.
+
+    Raises `InputsUnknownError`.
+    """
     graph = load_plan(version.pk)
+    masks, mocks = wishes.get("nodes_input_masks") or {}, wishes.get("mocks") or {}
+    simulate = wishes.get("simulate", False)
     inputs = {name: to_json_value(value) for name, value in input_data.items()}
-    order = Order(
+    check_inputs(graph, inputs)
+    return Order(
         user_id=user.pk,
         graph=graph,
         input_data=complete_inputs(graph, inputs, masks=masks, mocks=mocks) if simulate else inputs,
         masks=to_json_value(masks),
         simulate=simulate,
         mocks=to_json_value(mocks),
-        max_duration=max_duration,
-        on_error=on_error,
-        max_cost=max_cost,
-        on_insufficient_credits=on_insufficient_credits,
+        max_duration=wishes.get("max_duration"),
+        on_error=wishes.get("on_error"),
+        max_cost=wishes.get("max_cost"),
+        on_insufficient_credits=wishes.get("on_insufficient_credits", OnInsufficientCredits.FAIL),
     )
-    started = start_run(order)
-    transaction.on_commit(lambda: send(started.ready))
-    return Execution.objects.get(pk=started.execution_id)
+
+
+def start_ordered(orders: Sequence[Order]) -> list[Started]:
+    """Write runs and their first node executions, all or none, and send them after the commit."""
+    started = start_runs(orders)
+    ready = [each for run in started for each in run.ready]
+    transaction.on_commit(lambda: send(ready))
+    return started
 
 
 def _masked_pins(masks: Masks) -> dict[UUID, set[str]]:

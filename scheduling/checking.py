@@ -1,5 +1,6 @@
 """Whether a schedule's run could start at this moment, and saying so when it can't."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -8,10 +9,11 @@ from uuid import UUID
 import structlog
 from django.db import DataError, IntegrityError, transaction
 
-from credits.exceptions import CreditsError
+from credits.exceptions import CreditsError, FundsLackingError
+from credits.metering import find_lacking_funds
 from execution.exceptions import ExecutionError
-from execution.models import Execution
-from execution.services import start_execution
+from execution.services import check_start, make_order, start_ordered
+from execution.store.starting import Order
 from graphs.exceptions import GraphInvalidError, GraphNotFoundError, GraphsError
 from graphs.models import GraphVersion
 from graphs.services import get_version
@@ -31,10 +33,15 @@ logger = structlog.get_logger(__name__)
 
 
 class Versions:
-    """The graph versions that schedules ask for; each is read once."""
+    """The graph versions that schedules ask for, and what their owners lack: each is looked at once.
+
+    What it knows is as it was when it was asked for the first time: keep one for no longer than a transaction.
+    """
 
     def __init__(self) -> None:
         self._found: dict[tuple[int, UUID | None, int | None], GraphVersion] = {}
+        self._runnable: set[tuple[UUID, frozenset[tuple[str, frozenset[str]]]]] = set()
+        self._lacking: dict[int, FundsLackingError | None] = {}
 
     def find(self, schedule: Schedule) -> GraphVersion:
         """Return the version that the schedule runs. Raises `GraphNotFoundError`."""
@@ -45,17 +52,44 @@ class Versions:
             )
         return self._found[key]
 
+    def check(self, schedule: Schedule, version: GraphVersion) -> None:
+        """Raise what keeps a run of the version as the schedule wants it from starting."""
+        masks = schedule.nodes_input_masks
+        key = (version.pk, frozenset((node, frozenset(pins)) for node, pins in masks.items()))
+        if key not in self._runnable:
+            check_start(version=version, nodes_input_masks=masks)
+            self._runnable.add(key)
 
-def start_run(schedule: Schedule, *, versions: Versions) -> Execution:
-    """Start a run as the schedule says. Raises what `REFUSALS` lists."""
+    def check_funds(self, schedule: Schedule, *, others: Iterable[Schedule] = ()) -> None:
+        """Raise `FundsLackingError` if the owner has no credits; those of `others` are looked at along with it."""
+        if schedule.user_id not in self._lacking:
+            users = {schedule.user_id, *(other.user_id for other in others)}
+            lacking_of = find_lacking_funds(users)
+            self._lacking.update({user: lacking_of.get(user) for user in users})
+        lacking = self._lacking[schedule.user_id]
+        if lacking is not None:
+            raise lacking
+
+
+def order_run(schedule: Schedule, *, versions: Versions, others: Iterable[Schedule] = ()) -> Order:
+    """Return the run that the schedule wants, for `start_ordered`. Raises what `REFUSALS` lists."""
     if not schedule.user.is_active:
         raise OwnerInactiveError("The account of its owner is switched off.")
-    return start_execution(
+    version = versions.find(schedule)
+    versions.check(schedule, version)
+    versions.check_funds(schedule, others=others)
+    return make_order(
         user=schedule.user,
-        version=versions.find(schedule),
+        version=version,
         input_data=schedule.input_data,
         nodes_input_masks=schedule.nodes_input_masks,
     )
+
+
+def start_run(schedule: Schedule, *, versions: Versions) -> UUID:
+    """Start a run as the schedule says, and return its id. Raises what `REFUSALS` lists."""
+    (started,) = start_ordered([order_run(schedule, versions=versions)])
+    return started.execution_id
 
 
 def rehearse(schedule: Schedule, *, versions: Versions) -> None:

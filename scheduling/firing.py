@@ -5,7 +5,7 @@ the schedule goes on to its next time there. So whoever comes second, whenever a
 due.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -15,8 +15,9 @@ import structlog
 from django.db import Error as DatabaseError
 from django.db import transaction
 
-from execution.services import stop_execution
-from scheduling.checking import OUR_FAULT, REFUSALS, ROW_ERRORS, Versions, explain, mark, start_run
+from execution.services import start_ordered, stop_execution
+from execution.store.starting import Order
+from scheduling.checking import OUR_FAULT, REFUSALS, ROW_ERRORS, Versions, explain, mark, order_run
 from scheduling.models import Occurrence, Schedule
 from scheduling.policies import Misfire, MisfireRule, Overlap, Pending, Turn, choose_fired, choose_turn
 from scheduling.settling import settle
@@ -33,7 +34,7 @@ from scheduling.store import (
 from scheduling.timing import Due
 
 # Schedules that one transaction decides about: their rows are locked meanwhile.
-AT_ONCE: Final = 50
+AT_ONCE: Final = 100
 
 State = Occurrence.State
 
@@ -45,10 +46,12 @@ class Round:
     """One transaction's work: what is known at its beginning, and what is written at its end."""
 
     now: datetime
+    schedules: Sequence[Schedule]
     unfinished: dict[UUID, Unfinished]
     decided: set[tuple[UUID, datetime]] = field(default_factory=set)
     versions: Versions = field(default_factory=Versions)
     occurrences: list[Occurrence] = field(default_factory=list)
+    to_start: list[Occurrence] = field(default_factory=list)
     started: dict[UUID, Schedule] = field(default_factory=dict)
 
 
@@ -76,6 +79,7 @@ def _fire_some(*, limit: int, now: datetime | None, schedule_id: UUID | None) ->
     settle([schedule for schedule in schedules if schedule.pause_after_failures])
     current = Round(
         now=now,
+        schedules=schedules,
         unfinished=find_unfinished([schedule.pk for schedule in schedules]),
         decided=find_decided(schedules),
     )
@@ -83,6 +87,7 @@ def _fire_some(*, limit: int, now: datetime | None, schedule_id: UUID | None) ->
     for schedule in sorted(schedules, key=lambda each: each.user_id):
         if schedule.is_enabled:
             _fire_schedule(schedule, current)
+    _start_all(current)
     Occurrence.objects.bulk_create(current.occurrences)
     advance(schedules)
     note_runs(list(current.started.values()), now=now)
@@ -136,6 +141,9 @@ def _note_missed(schedule: Schedule, due: Due, missed: Iterable[datetime], curre
 
 def _take_turn(schedule: Schedule, due: datetime, current: Round) -> None:
     """Do at a due time what the overlap policy says."""
+    if any(each.schedule is schedule for each in current.to_start[-1:]):
+        # Whether that run goes on has a say in this one.
+        _start_all(current)
     unfinished = current.unfinished[schedule.pk]
     turn = choose_turn(Overlap(schedule.overlap), running=len(unfinished.runs), waiting=len(unfinished.waiting))
     if turn is Turn.SKIP:
@@ -148,7 +156,7 @@ def _take_turn(schedule: Schedule, due: datetime, current: Round) -> None:
             _stop(unfinished, current)
         occurrence = Occurrence(schedule=schedule, due_at=due, decided_at=current.now)
         current.occurrences.append(occurrence)
-        _start(occurrence, current)
+        current.to_start.append(occurrence)
 
 
 def _explain_skip(unfinished: Unfinished) -> str:
@@ -174,27 +182,70 @@ def _note(schedule: Schedule, due: datetime, state: State, current: Round, *, re
     return occurrence
 
 
-def _start(occurrence: Occurrence, current: Round) -> None:
-    """Start the run of an occurrence, which the caller writes; if it can't, say so there and mark the schedule."""
-    schedule = occurrence.schedule
-    occurrence.state, occurrence.reason = State.REFUSED, OUR_FAULT
+def _start_all(current: Round) -> None:
+    """Start the runs of the occurrences that are to be started, which the caller writes; of others say why not."""
+    occurrences, current.to_start = current.to_start, []
+    ordered = [(each, order) for each in occurrences if (order := _order(each, current)) is not None]
+    if not ordered:
+        return
     try:
-        with transaction.atomic():
-            run = start_run(schedule, versions=current.versions)
+        _start_together(ordered, current)
+    except Exception as error:
+        if not _is_of_one(error):
+            raise
+        _start_apart(ordered, current)
+
+
+def _order(occurrence: Occurrence, current: Round) -> Order | None:
+    """Return the run of an occurrence; if it can't start, say so there and mark the schedule."""
+    schedule = occurrence.schedule
+    try:
+        return order_run(schedule, versions=current.versions, others=current.schedules)
     except REFUSALS as error:
-        occurrence.reason = explain(error)
-    except ROW_ERRORS:
-        logger.exception("a schedule's run can't be written", schedule=str(schedule.pk))
-    except DatabaseError:
-        raise
-    except Exception:  # one poor schedule must not keep the others from running
-        logger.exception("a schedule's run can't be started", schedule=str(schedule.pk))
-    else:
-        occurrence.state, occurrence.reason, occurrence.execution = State.STARTED, "", run
+        _refuse(occurrence, current, reason=explain(error))
+    except Exception as error:
+        if not _is_of_one(error):
+            raise
+        _refuse_for_us(occurrence, current)
+    return None
+
+
+def _is_of_one(error: Exception) -> bool:
+    """Whether an error is one schedule's own, and not the database's: it must not keep the others from running."""
+    return isinstance(error, ROW_ERRORS) or not isinstance(error, DatabaseError)
+
+
+def _start_together(ordered: Sequence[tuple[Occurrence, Order]], current: Round) -> None:
+    with transaction.atomic():
+        runs = start_ordered([order for _, order in ordered])
+    for (occurrence, _), run in zip(ordered, runs, strict=True):
+        schedule = occurrence.schedule
+        occurrence.state, occurrence.reason, occurrence.execution_id = State.STARTED, "", run.execution_id
         current.started[schedule.pk] = schedule
-        if run.ended_at is None:
-            current.unfinished[schedule.pk].runs.append(run.pk)
-    mark(schedule, problem=occurrence.reason, now=current.now)
+        if not run.has_ended:
+            current.unfinished[schedule.pk].runs.append(run.execution_id)
+        mark(schedule, problem="", now=current.now)
+
+
+def _start_apart(ordered: Iterable[tuple[Occurrence, Order]], current: Round) -> None:
+    """Start each by itself: one of them can't be written."""
+    for occurrence, order in ordered:
+        try:
+            _start_together([(occurrence, order)], current)
+        except Exception as error:
+            if not _is_of_one(error):
+                raise
+            _refuse_for_us(occurrence, current)
+
+
+def _refuse(occurrence: Occurrence, current: Round, *, reason: str) -> None:
+    occurrence.state, occurrence.reason = State.REFUSED, reason
+    mark(occurrence.schedule, problem=reason, now=current.now)
+
+
+def _refuse_for_us(occurrence: Occurrence, current: Round) -> None:
+    logger.exception("a schedule's run can't be started", schedule=str(occurrence.schedule_id))
+    _refuse(occurrence, current, reason=OUR_FAULT)
 
 
 @transaction.atomic
@@ -203,8 +254,9 @@ def start_waiting(*, limit: int, now: datetime | None = None) -> int:
 
     Of a schedule that was paused meanwhile it is left out.
     """
-    schedules = {schedule.pk: schedule for schedule in lock_with_free_waiting(limit=limit)}
-    current = Round(now=now or read_clock(), unfinished=find_unfinished(schedules.keys()))
+    locked = lock_with_free_waiting(limit=limit)
+    schedules = {schedule.pk: schedule for schedule in locked}
+    current = Round(now=now or read_clock(), schedules=locked, unfinished=find_unfinished(schedules.keys()))
     waiting = Occurrence.objects.filter(schedule__in=schedules.keys(), state=State.WAITING)
     for occurrence in waiting.order_by("schedule__user_id"):
         schedule = schedules[occurrence.schedule_id]
@@ -212,11 +264,12 @@ def start_waiting(*, limit: int, now: datetime | None = None) -> int:
             continue
         occurrence.schedule, occurrence.decided_at = schedule, current.now
         if schedule.is_enabled:
-            _start(occurrence, current)
+            current.to_start.append(occurrence)
         else:
             occurrence.state, occurrence.reason = State.SKIPPED, "The schedule was paused while it waited."
         current.occurrences.append(occurrence)
+    _start_all(current)
     Occurrence.objects.bulk_update(current.occurrences, ("state", "reason", "execution", "decided_at"))
-    advance(list(schedules.values()))
+    advance(locked)
     note_runs(list(current.started.values()), now=current.now)
     return len(schedules)

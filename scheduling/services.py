@@ -105,7 +105,7 @@ def run_now(*, schedule: Schedule) -> Occurrence:
     """
     with transaction.atomic():
         locked, now = lock_schedule(schedule), read_clock()
-        run = start_run(locked, versions=Versions())
+        execution_id = start_run(locked, versions=Versions())
         mark(locked, problem="", now=now)
         locked.save(update_fields=["problem", "problem_since"])
         note_runs([locked], now=now)
@@ -114,7 +114,7 @@ def run_now(*, schedule: Schedule) -> Occurrence:
             due_at=now,
             is_manual=True,
             state=Occurrence.State.STARTED,
-            execution=run,
+            execution_id=execution_id,
             decided_at=now,
         )
 

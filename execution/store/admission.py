@@ -4,6 +4,7 @@ A run that waits is QUEUED and not `admitted`; all its node executions are held 
 wait for itself.
 """
 
+from collections.abc import Collection
 from typing import Final
 
 from django.conf import settings
@@ -15,13 +16,13 @@ from execution.store.ready import Ready, describe_ready
 _ADMISSION_LOCK: Final = 0x0AD3
 
 # Two runs that one user starts at once are counted one after the other.
-LOCK_ADMISSION: Final = "SELECT pg_advisory_xact_lock(%s, %s)"
+_LOCK: Final = "SELECT pg_advisory_xact_lock(%(lock)s, u.id) FROM unnest(%(users)s::int[]) AS u(id)"
 
-# As a condition: whether a run of the user may start.
-HAS_PLACE: Final = """
-(SELECT count(*) FROM (SELECT FROM execution_execution
-  WHERE user_id = %(user)s AND parent_id IS NULL AND admitted AND status IN ('QUEUED', 'RUNNING')
-  LIMIT %(limit)s) AS active) < %(limit)s
+_PLACES: Final = """
+SELECT u.id, %(limit)s - (SELECT count(*) FROM (SELECT FROM execution_execution
+       WHERE user_id = u.id AND parent_id IS NULL AND admitted AND status IN ('QUEUED', 'RUNNING')
+       LIMIT %(limit)s) AS active)
+  FROM unnest(%(users)s::int[]) AS u(id)
 """
 
 _ADMIT: Final = """
@@ -50,9 +51,13 @@ SELECT DISTINCT user_id FROM execution_execution WHERE NOT admitted AND status =
 """
 
 
-def lock_admission(batch: Batch, *, user_id: int) -> None:
-    """Keep others from starting runs of this user until the transaction ends."""
-    batch.ask(LOCK_ADMISSION, [_ADMISSION_LOCK, user_id])
+def find_places(batch: Batch, *, user_ids: Collection[int]) -> dict[int, int]:
+    """Return how many more runs of each user may go on; nobody else starts any until the transaction ends."""
+    # In one order, so that two who start runs of the same users don't wait for each other.
+    users = sorted(set(user_ids))
+    batch.ask(_LOCK, {"lock": _ADMISSION_LOCK, "users": users})
+    rows = batch.fetch(_PLACES, {"users": users, "limit": settings.MAX_CONCURRENT_RUNS_PER_USER})
+    return dict(rows)
 
 
 def ask_to_admit(batch: Batch, *, user_id: int) -> Answer:

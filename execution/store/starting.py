@@ -1,6 +1,6 @@
 """Making a run: its row and its first node executions, in one transaction."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -12,8 +12,8 @@ from execution.engine.statuses import ENDED, Status
 from execution.exceptions import InputsUnknownError
 from execution.models import OnError, OnInsufficientCredits
 from execution.planning import GraphPlan
-from execution.store.admission import HAS_PLACE, lock_admission
-from execution.store.batches import Batch, one_transaction
+from execution.store.admission import find_places
+from execution.store.batches import Batch, Prepared, one_transaction
 from execution.store.flow import write_deliveries
 from execution.store.ready import Ready
 from execution.store.runs import LockedRun, save_run
@@ -61,55 +61,91 @@ def open_starting_nodes(run: LockedRun, inputs_of: InputsOf) -> None:
     write_deliveries(run, start(run.graph.plan, inputs_of=inputs_of, masks=run.masks), {})
 
 
-def start_run(order: Order, *, begin: Callable[[LockedRun, InputsOf], None] = open_starting_nodes) -> Started:
+Begin = Callable[[LockedRun, InputsOf], None]
+
+
+def start_run(order: Order, *, begin: Begin = open_starting_nodes) -> Started:
     """Create a run and what it begins with. Raises `InputsUnknownError`."""
-    inputs_of = _place_inputs(order)
-    execution_id = new_id()
+    (started,) = start_runs([order], begin=begin)
+    return started
+
+
+def start_runs(orders: Sequence[Order], *, begin: Begin = open_starting_nodes) -> list[Started]:
+    """Create runs and what they begin with, all or none. Raises `InputsUnknownError`.
+
+    However many they are, it takes two round trips, unless one of them ends at once.
+    """
+    inputs = [_place_inputs(order) for order in orders]
     with one_transaction() as batch:
-        run = _insert(batch, order, execution_id)
-        begin(run, inputs_of)
-        if run.admitted and run.holds_back:
-            run.release_next()
-        save_run(run)
-    return Started(execution_id=execution_id, ready=run.all_ready(), has_ended=run.status in ENDED)
+        runs = []
+        for order, inputs_of, admitted in zip(orders, inputs, _admit(batch, orders), strict=True):
+            run = _insert(batch, order, admitted=admitted)
+            begin(run, inputs_of)
+            if run.admitted and run.holds_back:
+                run.release_next()
+            save_run(run)
+            runs.append(run)
+    return [Started(execution_id=run.id, ready=run.all_ready(), has_ended=run.status in ENDED) for run in runs]
+
+
+def _admit(batch: Batch, orders: Sequence[Order]) -> list[bool]:
+    """Return which of the runs may go on, the first ones first. Sub-runs always do."""
+    users = {order.user_id for order in orders if order.parent_id is None}
+    places = find_places(batch, user_ids=users) if users else {}
+    admitted = []
+    for order in orders:
+        if order.parent_id is None:
+            places[order.user_id] -= 1
+        admitted.append(order.parent_id is not None or places[order.user_id] >= 0)
+    return admitted
+
+
+def check_inputs(graph: GraphPlan, input_data: Mapping[str, Any]) -> None:
+    """Raise `InputsUnknownError` if the graph has no INPUT node for one of the inputs."""
+    named = graph.input_nodes()
+    unknown = input_data.keys() - named.keys()
+    if unknown:
+        raise InputsUnknownError(unknown=unknown, known=named)
 
 
 def _place_inputs(order: Order) -> dict[UUID, dict[str, Any]]:
-    """Return what the INPUT nodes get: the run's inputs by name become their `value`."""
+    """Return what the INPUT nodes get: the run's inputs by name become their `value`. Raises `InputsUnknownError`."""
+    check_inputs(order.graph, order.input_data)
     named = order.graph.input_nodes()
-    unknown = order.input_data.keys() - named.keys()
-    if unknown:
-        raise InputsUnknownError(unknown=unknown, known=named)
     return {node.id: {"value": value} for name, value in order.input_data.items() for node in named[name]}
 
 
-_INSERT = f"""
+_INSERT = Prepared(
+    "insert_run",
+    "id uuid, user int, version uuid, admitted bool, inputs text, masks text, simulate bool, mocks text, on_error text,"
+    " max_nodes int, max_duration float8, idle_limit float8, parent uuid, parent_wait int, root uuid, depth int,"
+    " max_cost bigint, on_insufficient text",
+    """
 INSERT INTO execution_execution (id, user_id, graph_version_id, status, admitted, input_data, nodes_input_masks,
        simulate, mocks, on_error, max_node_executions, max_duration, idle_limit, parent_id, parent_wait, root_id, depth,
        max_cost, on_insufficient_credits,
        unfinished, opened, node_count, node_error_count, output_count, event_number, nodes_walltime, nodes_cputime,
        created_at, error, warnings)
-VALUES (%(id)s, %(user)s, %(version)s, 'QUEUED', %(parent)s IS NOT NULL OR {HAS_PLACE}, %(inputs)s::json,
+VALUES (%(id)s, %(user)s, %(version)s, 'QUEUED', %(admitted)s, %(inputs)s::json,
        %(masks)s::json, %(simulate)s, %(mocks)s::json, %(on_error)s, %(max_nodes)s, %(max_duration)s, %(idle_limit)s,
        %(parent)s, %(parent_wait)s, %(root)s, %(depth)s, %(max_cost)s, %(on_insufficient)s,
        0, 0, 0, 0, 0, 0, 0, 0, clock_timestamp(), '', '[]')
-RETURNING admitted
-"""  # noqa: S608 - made of constants
+""",
+)
 
 
-def _insert(batch: Batch, order: Order, execution_id: UUID) -> LockedRun:
+def _insert(batch: Batch, order: Order, *, admitted: bool) -> LockedRun:
     asked = order.graph.settings
     limit = asked.get("max_node_executions") or settings.MAX_NODE_EXECUTIONS_PER_RUN
     on_error = order.on_error or asked.get("on_error") or OnError.CONTINUE
-    if order.parent_id is None:
-        lock_admission(batch, user_id=order.user_id)
-    inserted = batch.ask(
+    execution_id = new_id()
+    batch.ask(
         _INSERT,
         {
             "id": execution_id,
             "user": order.user_id,
-            "limit": settings.MAX_CONCURRENT_RUNS_PER_USER,
             "version": order.graph.version_id,
+            "admitted": admitted,
             "inputs": dump(order.input_data),
             "masks": dump(order.masks),
             "simulate": order.simulate,
@@ -131,7 +167,7 @@ def _insert(batch: Batch, order: Order, execution_id: UUID) -> LockedRun:
         id=execution_id,
         user_id=order.user_id,
         status=Status.QUEUED,
-        admitted=inserted.rows[0][0],
+        admitted=admitted,
         graph=order.graph,
         nodes_input_masks=order.masks,
         simulate=order.simulate,

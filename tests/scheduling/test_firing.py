@@ -1,20 +1,25 @@
 """Starting what is due: one run for each time, and the policies."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
+from pytest_django import DjangoAssertNumQueries
 
 from execution.models import Execution
 from execution.services import stop_execution
+from execution.store.starting import Order
 from graphs.services import get_graph, replace_graph
 from scheduling import firing
-from scheduling.checking import start_run
+from scheduling.checking import order_run
 from scheduling.firing import fire_due, start_waiting
 from scheduling.models import Occurrence, Schedule
-from scheduling.services import pause_schedule, resume_schedule
+from scheduling.services import create_schedule, pause_schedule, resume_schedule
 from scheduling.settling import settle_ended
 from scheduling.signals import schedule_paused
 from scheduling.timing import MOST_LISTED
@@ -312,17 +317,53 @@ def test_one_schedule_that_meets_an_error_does_not_keep_others_waiting(
 ) -> None:
     poor, other = make_schedule(user, name="poor"), make_schedule(user, name="other")
 
-    def fail(schedule: Schedule, **options: Any) -> Execution:
+    def fail(schedule: Schedule, **options: Any) -> Order:
         if schedule.name == "poor":
-            Schedule.objects.filter(pk=schedule.pk).update(graph_version=-1)
-        return start_run(schedule, **options)
+            raise RuntimeError("It is not its day.")
+        return order_run(schedule, **options)
 
-    monkeypatch.setattr(firing, "start_run", fail)
+    monkeypatch.setattr(firing, "order_run", fail)
     fire(poor)
 
     assert (states(poor), states(other)) == (["REFUSED"], ["STARTED"])
     poor.refresh_from_db()
     assert "not yours" in poor.problem
+
+
+def test_one_run_that_cannot_be_written_does_not_keep_others_from_starting(
+    user: User, drain: Drain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poor, other = make_schedule(user, name="poor"), make_schedule(user, name="other")
+
+    def spoil(schedule: Schedule, **options: Any) -> Order:
+        order = order_run(schedule, **options)
+        # What no check knows of.
+        return replace(order, max_cost=-(2**63) - 1) if schedule.name == "poor" else order
+
+    monkeypatch.setattr(firing, "order_run", spoil)
+    fire(poor)
+
+    assert (states(poor), states(other)) == (["REFUSED"], ["STARTED"])
+    assert [run.status for run in Execution.objects.all()] == ["QUEUED"]
+    poor.refresh_from_db()
+    assert "not yours" in poor.problem
+
+
+def test_however_many_are_due_it_takes_as_many_queries(
+    user: User, drain: Drain, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    first = make_schedule(user, overlap="allow")
+    make_schedule(user, overlap="allow")
+    fire(first)
+    with CaptureQueriesContext(connection) as few:
+        fire(first)
+
+    for _ in range(8):
+        create_schedule(user=user, graph_id=UUID(str(first.graph_id)), fields={"name": "Sums", "cron": "@hourly"})
+    with django_assert_num_queries(len(few)):
+        fire(first)
+
+    assert Execution.objects.count() == 14
 
 
 def test_the_version_it_asks_for_runs(user: User, drain: Drain) -> None:

@@ -1,5 +1,6 @@
 """What a user can do with schedules, and that beat's rows stay in step."""
 
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -288,11 +289,11 @@ def test_inputs_that_a_graph_does_not_have_any_more_are_a_problem(user: User) ->
 
 
 def test_without_credits_a_schedule_is_kept_and_says_so(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    def lack(user_id: int) -> None:
-        raise FundsLackingError(balance=0, owed=0, needed=1)
+    def lack(user_ids: Collection[int]) -> dict[int, FundsLackingError]:
+        return {user_id: FundsLackingError(balance=0, owed=0, needed=1) for user_id in user_ids}
 
     with monkeypatch.context() as poor:
-        poor.setattr("execution.services.require_funds", lack)
+        poor.setattr("scheduling.checking.find_lacking_funds", lack)
         schedule = make_schedule(user)
         assert schedule.next_due
         fire_due(limit=10, now=schedule.next_due)
