@@ -18,6 +18,13 @@ _ADMISSION_LOCK: Final = 0x0AD3
 # Two runs that one user starts at once are counted one after the other.
 _LOCK: Final = "SELECT pg_advisory_xact_lock(%(lock)s, u.id) FROM unnest(%(users)s::int[]) AS u(id)"
 
+# As a condition: whether a run of the user may go on.
+HAS_PLACE: Final = """
+(SELECT count(*) FROM (SELECT FROM execution_execution
+  WHERE user_id = %(user)s AND parent_id IS NULL AND admitted AND status IN ('QUEUED', 'RUNNING')
+  LIMIT %(limit)s) AS active) < %(limit)s
+"""
+
 _PLACES: Final = """
 SELECT u.id, %(limit)s - (SELECT count(*) FROM (SELECT FROM execution_execution
        WHERE user_id = u.id AND parent_id IS NULL AND admitted AND status IN ('QUEUED', 'RUNNING')
@@ -49,6 +56,11 @@ RETURNING n.id, n.node_id, first.graph_version_id, first.resumptions = 0
 _WAITING_USERS: Final = """
 SELECT DISTINCT user_id FROM execution_execution WHERE NOT admitted AND status = 'QUEUED'
 """
+
+
+def lock_admission(batch: Batch, *, user_id: int) -> None:
+    """Keep others from starting runs of this user until the transaction ends."""
+    batch.ask(_LOCK, {"lock": _ADMISSION_LOCK, "users": [user_id]})
 
 
 def find_places(batch: Batch, *, user_ids: Collection[int]) -> dict[int, int]:
