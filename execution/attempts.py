@@ -21,6 +21,7 @@ from execution.engine.statuses import Status
 from execution.store.claims import Claimed, renew_leases
 from execution.store.ready import Ready
 from execution.store.recording import End, Output, Recorded, find_standing, record
+from execution.store.taking import Taker
 from execution.time_limits import alarm_held_back
 from graphs.blocks.contract import Usage
 
@@ -113,10 +114,10 @@ class Attempt:
         """Record what has been gathered if that is possible at once. Raises `ClaimLostError` and database errors."""
         self._record(self._write_outputs)
 
-    def end(self, end: End) -> None:
-        """Record the rest and the end. Raises `ClaimLostError`."""
+    def end(self, end: End, *, taker: Taker | None = None) -> None:
+        """Record the rest and the end; `taker` takes what to go on with. Raises `ClaimLostError`."""
         self._record_patiently(
-            lambda outputs, position: record(self.claimed, outputs=outputs, position=position, end=end)
+            lambda outputs, position: record(self.claimed, outputs=outputs, position=position, end=end, taker=taker)
         )
 
     def suspend(self, write: Callable[[Sequence[Output], int], Recorded]) -> None:

@@ -29,8 +29,9 @@ from execution.interruptions import AttemptStoppedError, run_open
 from execution.places import Running, stoppable
 from execution.preparation import Prepared, check_output, prepare
 from execution.store.charging import claim_and_hold
-from execution.store.claims import Claimed
+from execution.store.claims import Claimed, claim_held_back
 from execution.store.recording import End
+from execution.store.taking import Taker
 from execution.store.window import release
 from execution.time_limits import OVERDUE_SECONDS, TimeLimitError, alarm_after
 from execution.values import to_text
@@ -64,6 +65,26 @@ def begin(node_execution_id: UUID, *, publish: Publish) -> Attempt | None:
     if claimed is None:
         logger.debug("nothing to claim", node_execution=str(node_execution_id))
         return None
+    return _begin(claimed, publish)
+
+
+def begin_next(taker: Taker, *, publish: Publish) -> Attempt | None:
+    """Go on with what was taken when a node execution was recorded; None if that is nothing."""
+    if taker.claimed is not None:
+        return _begin(taker.claimed, publish)
+    if taker.ready is not None:
+        return begin(taker.ready.id, publish=publish)
+    if not taker.run_holds_back:
+        return None
+    try:
+        claimed = claim_held_back(taker.execution_id, lease_seconds=settings.LEASE_SECONDS)
+    except DATABASE_AWAY as error:
+        logger.warning("can't go on with a run; recovery will", error=str(error).strip())
+        return None
+    return _begin(claimed, publish) if claimed else None
+
+
+def _begin(claimed: Claimed, publish: Publish) -> Attempt | None:
     attempt = Attempt(claimed, publish)
     keeper.hold(attempt)
     if claimed.may_send_next:
@@ -94,20 +115,27 @@ def _send_next(claimed: Claimed, publish: Publish) -> None:
         logger.warning("can't send the next of a run; recovery will", error=str(error).strip())
 
 
-def run_plain(attempt: Attempt) -> None:
-    """Run a claimed node execution to its end, or to where it waits. Blocks the thread."""
+def run_plain(attempt: Attempt, *, takes_until: float = 0.0) -> Taker:
+    """Run a claimed node execution to its end, or to where it waits. Blocks the thread.
+
+    If it ends before `takes_until` (monotonic seconds), something that it made ready may be taken to go on with; for
+    the rest messages are sent.
+    """
     times = _Times()
+    taker = Taker(attempt.claimed, lease_seconds=settings.LEASE_SECONDS)
     try:
         with stoppable(_running(attempt)):
             end = _outcome(attempt, times)
         if end is not None:
-            _record_end(attempt, end)
+            _record_end(attempt, end, taker if time.monotonic() < takes_until else None)
     except ClaimLostError:
+        taker.start_over()
         _log_lost(attempt)
     except AttemptStoppedError:
         _clear_up(attempt)
     finally:
         keeper.let_go(attempt)
+    return taker
 
 
 async def run_async(attempt: Attempt, *, executor: Executor) -> None:
@@ -127,13 +155,15 @@ async def run_async(attempt: Attempt, *, executor: Executor) -> None:
         keeper.let_go(attempt)
 
 
-def _record_end(attempt: Attempt, end: End) -> None:
+def _record_end(attempt: Attempt, end: End, taker: Taker | None = None) -> None:
     """Record the end; what the database refuses to take makes the node execution fail instead of staying open."""
     try:
-        attempt.end(end)
+        attempt.end(end, taker=taker)
     except ClaimLostError:
         raise
     except Exception as error:
+        if taker:
+            taker.start_over()
         logger.exception("a result can't be recorded", node_execution=str(attempt.claimed.id))
         text = f"The block's result can't be recorded ({type(error).__name__})."
         attempt.drop_gathered()

@@ -1,5 +1,6 @@
 """What is sent: one message per node execution, with its id and nothing else; and probes of the queues."""
 
+import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from datetime import datetime
@@ -7,16 +8,18 @@ from typing import Any, Final
 from uuid import UUID
 
 import structlog
-from celery import current_app, shared_task
+from celery import Task, current_app, shared_task
+from django.conf import settings
 from django.db import Error as DatabaseError
 from kombu.exceptions import BatchPublishError, KombuError  # type: ignore[attr-defined] # newer than its stubs
 from redis.exceptions import RedisError
 
 from execution.async_loop import run_in_background
 from execution.planning import IO_QUEUE
-from execution.runner import begin, run_async, run_plain
+from execution.runner import begin, begin_next, run_async, run_plain
 from execution.store.messages import note_passed
 from execution.store.ready import Ready
+from execution.task_events import task_events
 from execution.undelivered import note_undelivered
 
 # What the client libraries raise while the broker is away.
@@ -32,12 +35,20 @@ DROP_MESSAGES: Final = "drop_messages"
 logger = structlog.get_logger(__name__)
 
 
-@shared_task(name="execution.execute_node")
-def execute_node(node_execution_id: str) -> None:
-    """Run a node execution whose block is plain; send its successors as they become ready."""
+@shared_task(name="execution.execute_node", bind=True)
+def execute_node(self: Task[Any, Any], node_execution_id: str) -> None:
+    """Run a node execution whose block is plain; send its successors as they become ready.
+
+    For `RUN_IN_PLACE_SECONDS` the process goes on with what comes of it, one thing after the other, without messages.
+    """
+    takes_until = time.monotonic() + settings.RUN_IN_PLACE_SECONDS
     attempt = begin(UUID(node_execution_id), publish=send)
-    if attempt is not None:
-        run_plain(attempt)
+    if attempt is None:
+        return
+    taker = run_plain(attempt, takes_until=takes_until)
+    while (attempt := begin_next(taker, publish=send)) is not None:
+        with task_events.of(attempt.claimed, within=self):
+            taker = run_plain(attempt, takes_until=takes_until)
 
 
 @shared_task(name="execution.execute_node_async")

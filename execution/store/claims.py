@@ -70,10 +70,7 @@ class Claimed(Hold):
 # The commit doesn't wait for the disk. If PostgreSQL crashes within the next moment the claim is forgotten, and what
 # was done with it can't be recorded: it is queued again, as after any other loss. A record's commit does wait, and
 # takes its claim with it.
-_CLAIM = Prepared(
-    "claim",
-    "id uuid, token uuid, lease float8, worker text, half_cpu int, half_io int, paid bool",
-    """
+_CLAIM_TEXT = """
 WITH claimed AS (
     UPDATE execution_nodeexecution n
        SET status = 'RUNNING', attempt = n.attempt + (n.status = 'QUEUED')::int, token = %(token)s, wake_at = NULL,
@@ -83,7 +80,7 @@ WITH claimed AS (
            claimed_at = CASE WHEN n.status = 'QUEUED' THEN clock_timestamp() ELSE n.claimed_at END,
            worker = CASE WHEN n.status = 'QUEUED' THEN %(worker)s ELSE n.worker END
       FROM execution_execution e
-     WHERE n.id = %(id)s AND (n.status = 'QUEUED' OR n.status = 'RUNNING' AND n.token = %(token)s)
+     WHERE n.id = {key} AND (n.status = 'QUEUED' OR n.status = 'RUNNING' AND n.token = %(token)s)
        AND n.is_paid = %(paid)s AND e.id = n.execution_id AND e.status IN ('QUEUED', 'RUNNING')
  RETURNING n.id, n.execution_id, n.node_id, n.ordinal, n.attempt, n.losses, n.output_count, n.waits, n.inputs,
            e.graph_version_id, e.user_id, e.nodes_input_masks, e.simulate, e.mocks, e.depth, e.root_id, e.status,
@@ -100,7 +97,22 @@ SELECT claimed.*,
        (SELECT json_object_agg(pin, value) FROM execution_nodeinput i WHERE i.node_execution_id = claimed.id) AS later,
        set_config('synchronous_commit', 'off', true)
   FROM claimed
-""",
+"""
+
+_PARAMETERS = "id uuid, token uuid, lease float8, worker text, half_cpu int, half_io int, paid bool"
+
+_CLAIM = Prepared("claim", _PARAMETERS, _CLAIM_TEXT.format(key="%(id)s"))
+
+# `id` is the run's.
+_CLAIM_HELD_BACK = Prepared(
+    "claim_held_back",
+    _PARAMETERS,
+    _CLAIM_TEXT.format(
+        key="""(
+           SELECT id FROM execution_nodeexecution
+            WHERE execution_id = %(id)s AND queue = 'cpu' AND status = 'QUEUED' AND held_back AND NOT is_paid
+            ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)"""
+    ),
 )
 
 # A run's row is locked before its node executions' everywhere but here, so whoever holds it is not waited for.
@@ -124,12 +136,23 @@ def claim(
     After an error that leaves open whether it was taken, call it again with the same `token`. `paid`: take one that
     may cost something, for which credits have to be set aside (see `execution.store.charging`); others aren't taken.
     """
-    token = token or uuid4()
+    return _claim(_CLAIM, node_execution_id, lease_seconds=lease_seconds, token=token or uuid4(), paid=paid)
+
+
+def claim_held_back(execution_id: UUID, *, lease_seconds: float) -> Claimed | None:
+    """Take the oldest node execution of a run that is held back, free of charge and for the `cpu` queue's workers.
+
+    Don't repeat it after an error: what was taken then is found by its lease.
+    """
+    return _claim(_CLAIM_HELD_BACK, execution_id, lease_seconds=lease_seconds, token=uuid4(), paid=False)
+
+
+def _claim(statement: Prepared, key: UUID, *, lease_seconds: float, token: UUID, paid: bool) -> Claimed | None:
     batch = Batch(sends_at_once=True)
     rows = batch.fetch(
-        _CLAIM,
+        statement,
         {
-            "id": node_execution_id,
+            "id": key,
             "token": token,
             "lease": lease_seconds,
             "worker": worker_name(),
@@ -140,13 +163,13 @@ def claim(
     )
     if not rows:
         return None
-    (key, execution_id, node_id, ordinal, attempt, losses, output_count, waits, inputs, version_id, *rest) = rows[0]
+    (found, execution_id, node_id, ordinal, attempt, losses, output_count, waits, inputs, version_id, *rest) = rows[0]
     user_id, masks, simulate, mocks, depth, root_id, run_status, _, max_cost, on_insufficient, *rest = rest
     run_holds_back, may_send_next, later, _ = rest
     if run_status == Status.QUEUED:
         batch.ask(_START_RUN, [execution_id])
     return Claimed(
-        id=key,
+        id=found,
         execution_id=execution_id,
         graph_version_id=version_id,
         node_id=node_id,

@@ -9,6 +9,7 @@ from execution.engine.dataflow import Deliveries, Emission, Firing, Sink, delive
 from execution.engine.outputs import run_outputs
 from execution.engine.plan import Plan
 from execution.large_values import Kept
+from execution.planning import CPU_QUEUE
 from execution.prices import may_cost
 from execution.store.batches import Answer, Batch, Prepared
 from execution.store.runs import LockedRun, wake
@@ -157,19 +158,35 @@ def write_deliveries(run: LockedRun, deliveries: Deliveries, waiting_ids: Mappin
     ids = {
         (f.node_id, f.ordinal): new_id() if f.is_new else waiting_ids[f.node_id, f.ordinal] for f in deliveries.firings
     }
-    ready = deliveries.ready
-    queues = {run.graph.specs[firing.node_id].queue for firing in ready}
-    held_back = not run.admitted or may_exceed_window(run.unfinished + len(ready), queues=queues)
-    _open(run, [firing for firing in deliveries.firings if firing.is_new], ids, held_back=held_back)
-    _fill(run, [firing for firing in deliveries.firings if not firing.is_new], ids, held_back=held_back)
-    _remember(run, deliveries.statics)
     run.opened += deliveries.opened
-    run.unfinished += len(ready)
-    run.holds_back = run.holds_back or held_back
+    run.unfinished += len(deliveries.ready)
+    taken = _take(run, deliveries.ready, ids)
+    left = [firing for firing in deliveries.firings if firing is not taken]
+    ready = [firing for firing in left if firing.is_ready]
+    queues = {run.graph.specs[firing.node_id].queue for firing in ready}
+    held_back = not run.admitted or may_exceed_window(run.unfinished, queues=queues)
+    _open(run, [firing for firing in left if firing.is_new], ids, held_back=held_back)
+    _fill(run, [firing for firing in left if not firing.is_new], ids, held_back=held_back)
+    _remember(run, deliveries.statics)
     if held_back:
+        run.holds_back = True
         return
     for firing in ready:
         run.announce(ids[firing.node_id, firing.ordinal], firing.node_id)
+
+
+def _take(run: LockedRun, ready: Sequence[Firing], ids: WaitingIds) -> Firing | None:
+    """Open one that is new, free of charge and for processes like this one as claimed by it, if it goes on."""
+    if run.taker is None or not run.admitted:
+        return None
+    for firing in ready:
+        spec = run.graph.specs[firing.node_id]
+        if firing.is_new and spec.queue == CPU_QUEUE and (run.simulate or not may_cost(spec)):
+            inputs = run.writer.write_all(firing.added)
+            mask = run.nodes_input_masks.get(str(firing.node_id), {})
+            run.taker.open(run.batch, firing, key=ids[firing.node_id, firing.ordinal], inputs=inputs, mask=mask)
+            return firing
+    return None
 
 
 def _open(run: LockedRun, firings: Sequence[Firing], ids: WaitingIds, *, held_back: bool) -> None:

@@ -21,6 +21,7 @@ from execution.store.claims import Claimed, Hold
 from execution.store.flow import Reach, ask_for_reach, travel
 from execution.store.ready import Ready
 from execution.store.runs import LOCK_RUN, LockedRun, read_run, save_run
+from execution.store.taking import Taker
 from execution.store.trees import UNFINISHED_SUB_RUNS, terminate_trees
 from graphs.blocks.contract import Usage
 
@@ -84,12 +85,17 @@ RETURNING id
 )
 
 
-def record(claimed: Hold, *, outputs: Sequence[Output], position: int, end: End | None = None) -> Recorded:
+def record(
+    claimed: Hold, *, outputs: Sequence[Output], position: int, end: End | None = None, taker: Taker | None = None
+) -> Recorded:
     """Record `outputs`, the first of which has `position`, and the end of the attempt if it has ended.
 
     Nothing is written if another attempt has taken over or the run has ended. Two round trips: what has to be known is
     asked for together with the run's lock, and what follows from it is sent together with the commit.
+    `taker` takes something that becomes ready, for the process to go on with.
     """
+    if taker:
+        taker.start_over()
     writer = ValueWriter(FilesOfRun(user_id=str(claimed.user_id), execution_id=claimed.execution_id))
     for _, value in outputs:
         writer.write(value)  # what goes to the storage takes its time: not while the run is locked
@@ -105,6 +111,7 @@ def record(claimed: Hold, *, outputs: Sequence[Output], position: int, end: End 
             return REFUSED
         run.writer = writer
         run.holds_back = claimed.run_holds_back
+        run.taker = taker
         write_outputs(run, claimed.id, outputs, position)
         failure = _explain_failure(run, claimed, end)
         has_ended = end is not None and not failure
@@ -119,7 +126,10 @@ def record(claimed: Hold, *, outputs: Sequence[Output], position: int, end: End 
         charged = _ask_to_charge(batch, claimed, end)
     tell_news(charged)
     tell_news(run.billed)
-    return Recorded(accepted=True, ready=run.all_ready())
+    ready = run.all_ready()
+    if taker:
+        ready = taker.settle(ready, run_holds_back=run.holds_back and run.status in RUN_GOES_ON)
+    return Recorded(accepted=True, ready=ready)
 
 
 def _ask_to_charge(batch: Batch, claimed: Hold, end: End | None) -> Answer | None:

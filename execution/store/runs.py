@@ -15,6 +15,7 @@ from execution.store.admission import ask_to_admit
 from execution.store.batches import Answer, Batch, Prepared, Row
 from execution.store.charging import ask_to_bill
 from execution.store.ready import Ready, describe_ready
+from execution.store.taking import Taker
 from execution.store.trees import ENDED_CHANNEL, terminate_below
 from execution.store.window import ask_to_release
 from execution.values import dump
@@ -24,7 +25,8 @@ from execution.values import dump
 class LockedRun:
     """A run whose row this transaction holds. The counters are changes, written once by `save_run`.
 
-    What changes it goes through `batch`. It `holds_back` if something was seen in it that has no message yet.
+    What changes it goes through `batch`. It `holds_back` if something was seen in it that has no message yet. `taker`
+    takes something that becomes ready.
     """
 
     id: UUID
@@ -45,6 +47,7 @@ class LockedRun:
     batch: Batch
     opened_before: int = 0
     holds_back: bool = False
+    taker: Taker | None = None
     ended: int = 0
     errors: int = 0
     walltime: float = 0.0
@@ -180,6 +183,8 @@ def end_run(run: LockedRun, status: Status, *, error: str = "") -> None:
         terminate_below(run.id, error="The run that started it has ended.")
         run.ready.clear()
         run.released.clear()
+        if run.taker:
+            run.taker.start_over()
     run.batch.ask(_END_RUN, {"status": status, "error": error, "warnings": dump(warnings), "id": run.id})
     run.batch.ask("SELECT pg_notify(%s, %s)", [ENDED_CHANNEL, str(run.id)])
     run.status = status

@@ -1,6 +1,7 @@
 """A queue in memory that behaves like the broker and its workers, in this process and in any order."""
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,7 @@ from django.db import connections
 from execution.attempts import Attempt, Keeper
 from execution.planning import IO_QUEUE
 from execution.recovery import sweep
-from execution.runner import begin, run_async, run_plain
+from execution.runner import begin, begin_next, run_async, run_plain
 from execution.store.ready import Ready
 from execution.store.waits import seconds_to_next_wake
 
@@ -20,10 +21,14 @@ DEADLINE_SECONDS = 20.0
 
 
 class Drain:
-    """Keeps what is sent until `run` runs it, as workers would. For tests with `django_db(transaction=True)`."""
+    """Keeps what is sent until `run` runs it, as workers would. For tests with `django_db(transaction=True)`.
+
+    `goes_on`: as a worker's process does, it goes on with what a node execution has made ready, without a message.
+    """
 
     def __init__(self) -> None:
         self.waiting: list[Ready] = []
+        self.goes_on = False
 
     def send(self, ready: Sequence[Ready]) -> None:
         """Take messages, as `execution.tasks.send` does."""
@@ -51,11 +56,13 @@ class Drain:
         attempt = begin(ready.id, publish=self.send)
         if attempt is None:
             return
-        if ready.queue != IO_QUEUE:
-            run_plain(attempt)
+        if ready.queue == IO_QUEUE:
+            with _database_thread() as executor:
+                asyncio.run(run_async(attempt, executor=executor))
             return
-        with _database_thread() as executor:
-            asyncio.run(run_async(attempt, executor=executor))
+        takes_until = math.inf if self.goes_on else 0.0
+        while attempt is not None:
+            attempt = begin_next(run_plain(attempt, takes_until=takes_until), publish=self.send)
 
 
 class KeeperWithoutThread(Keeper):

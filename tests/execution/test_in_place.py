@@ -1,0 +1,250 @@
+"""A process that goes on with what it made ready itself: the same answers and the same promises, without messages."""
+
+import random
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import OperationalError, connection
+from pytest_django import Settings
+
+from credits.models import Hold, LedgerEntry
+from credits.price_list import forget_prices
+from execution import attempts
+from execution.attempts import Attempt
+from execution.engine.statuses import Status
+from execution.models import Execution, NodeExecution, RunOutput
+from execution.planning import load_plan
+from execution.runner import begin, begin_next, run_plain
+from execution.services import start_execution, stop_execution
+from execution.store.recording import End, Recorded, record
+from execution.store.taking import Taker
+from graphs.services import import_graph
+from tests.credits.booking import set_balance
+from tests.execution.drain import Drain
+from tests.execution.paid_blocks import MODULES, PAID, PAID_ASYNC
+from tests.execution.random_graphs import make_document
+from tests.execution.reference import outputs_by_name, run_in_memory
+from tests.execution.small_graphs import CALCULATOR, CONVERTER, INPUT, OUTPUT, STEP, draw
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+COMPLETED = End(status=Status.COMPLETED)
+CHAIN = draw(
+    {
+        "in": (INPUT, {"name": "in", "value": 1}),
+        **{f"add {number}": (CALCULATOR, {"operation": "Add", "b": 1}) for number in range(8)},
+        "out": (OUTPUT, {"name": "out"}),
+    },
+    ["in.result -> add 0.a", *(f"add {n}.result -> add {n + 1}.a" for n in range(7)), "add 7.result -> out.value"],
+)
+FAN_OUT = draw(
+    {"step": (STEP, {"items": list(range(60))}), "out": (OUTPUT, {"name": "out"})}, ["step.item -> out.value"]
+)
+
+
+@pytest.fixture(autouse=True)
+def blocks_of_the_tests(settings: Settings) -> None:
+    settings.BLOCK_MODULES = MODULES
+    settings.NODE_EXECUTIONS_PER_CREDIT = 0
+    forget_prices()
+
+
+@pytest.fixture
+def drain(drain: Drain) -> Drain:
+    drain.goes_on = True
+    return drain
+
+
+def start(user: User, document: dict[str, Any], **options: Any) -> Execution:
+    version = import_graph(owner=user, document=document).version
+    return start_execution(user=user, version=version, input_data={}, **options)
+
+
+def outputs_of(run: Execution) -> dict[str, list[Any]]:
+    return outputs_by_name(RunOutput.objects.filter(execution=run).order_by("position").values_list("name", "value"))
+
+
+def begin_first(drain: Drain) -> Attempt:
+    attempt = begin(drain.waiting.pop(0).id, publish=drain.send)
+    assert attempt is not None
+    return attempt
+
+
+def take_next(attempt: Attempt) -> Taker:
+    """Record the end of an INPUT node's attempt, and take what comes of it."""
+    taker = Taker(attempt.claimed, lease_seconds=1000)
+    attempt.emit("result", 1)
+    attempt.end(COMPLETED, taker=taker)
+    return taker
+
+
+def test_a_chain_takes_one_message(user: User, drain: Drain) -> None:
+    run = start(user, CHAIN)
+
+    assert drain.run() == 1
+
+    run.refresh_from_db()
+    assert run.status == Status.COMPLETED
+    assert outputs_of(run) == {"out": [9]}
+    assert run.node_count == run.opened == 10
+    assert not NodeExecution.objects.exclude(attempt=1, losses=0).exists()
+    assert not NodeExecution.objects.filter(claimed_at=None).exists()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_answer_is_that_of_the_machine_in_memory(user: User, drain: Drain, settings: Settings, seed: int) -> None:
+    settings.RUN_WINDOW = {"cpu": 3, "io": 3}
+    version = import_graph(owner=user, document=make_document(seed)).version
+    expected = run_in_memory(load_plan(version.pk), {})
+
+    run = start_execution(user=user, version=version, input_data={})
+    drain.run(order=random.Random(seed))
+
+    run.refresh_from_db()
+    assert run.status == Status.COMPLETED
+    assert outputs_of(run) == outputs_by_name(expected.outputs)
+    assert run.opened == len(expected.steps)
+
+
+def test_what_is_held_back_is_gone_on_with_first_in_first_out(user: User, drain: Drain, settings: Settings) -> None:
+    settings.RUN_WINDOW = {"cpu": 8, "io": 8}
+    run = start(user, FAN_OUT)
+
+    messages = drain.run()
+
+    run.refresh_from_db()
+    assert run.status == Status.COMPLETED
+    assert outputs_of(run) == {"out": list(range(60))}
+    # The first message's process goes on until nothing is held back; the window's other messages find their own.
+    assert messages <= 1 + 2 * 8
+
+
+def test_who_has_had_its_message_for_too_long_sends_instead(user: User, drain: Drain) -> None:
+    start(user, CHAIN)
+
+    taker = run_plain(begin_first(drain), takes_until=0.0)
+
+    assert begin_next(taker, publish=drain.send) is None
+    assert len(drain.waiting) == 1
+    assert NodeExecution.objects.filter(status=Status.QUEUED).count() == 1
+
+
+def test_one_is_taken_and_the_others_are_sent(user: User, drain: Drain) -> None:
+    document = draw(
+        {"in": (INPUT, {"name": "in", "value": 1}), **{f"to {n}": (CONVERTER, {"type": "string"}) for n in range(3)}},
+        [f"in.result -> to {n}.value" for n in range(3)],
+    )
+    start(user, document)
+
+    taker = take_next(begin_first(drain))
+
+    assert taker.claimed is not None
+    assert NodeExecution.objects.get(status=Status.RUNNING).pk == taker.claimed.id
+    assert {ready.id for ready in drain.waiting} == {
+        key for (key,) in NodeExecution.objects.filter(status=Status.QUEUED).values_list("id")
+    }
+    assert len(drain.waiting) == 2
+
+
+def test_it_is_claimed_with_its_mask_and_inputs(user: User, drain: Drain) -> None:
+    document = draw(
+        {"in": (INPUT, {"name": "in", "value": 1}), "add": (CALCULATOR, {"operation": "Add"})}, ["in.result -> add.a"]
+    )
+    version = import_graph(owner=user, document=document).version
+    add = str(version.nodes.get(block_id=CALCULATOR).node_id)
+    start_execution(user=user, version=version, input_data={}, nodes_input_masks={add: {"b": 5}})
+
+    taker = take_next(begin_first(drain))
+
+    assert taker.claimed is not None
+    assert taker.claimed.inputs == {"a": 1}
+    assert taker.claimed.mask == {"b": 5}
+
+
+def test_it_is_taken_although_nobody_heard_of_the_commit(
+    user: User, drain: Drain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = iter(["once"])
+
+    def record_unheard(*arguments: Any, **options: Any) -> Recorded:
+        recorded = record(*arguments, **options)
+        if next(failures, None):
+            connection.close()
+            raise OperationalError("server closed the connection unexpectedly")
+        return recorded
+
+    monkeypatch.setattr(attempts, "record", record_unheard)
+    run = start(user, CHAIN)
+
+    assert drain.run() == 1
+
+    run.refresh_from_db()
+    assert outputs_of(run) == {"out": [9]}
+    assert not NodeExecution.objects.exclude(attempt=1).exists()
+
+
+def test_nothing_is_taken_by_a_record_that_is_refused(user: User, drain: Drain) -> None:
+    run = start(user, CHAIN)
+    attempt = begin_first(drain)
+    stop_execution(execution_id=run.pk)
+
+    taker = run_plain(attempt, takes_until=float("inf"))
+
+    assert begin_next(taker, publish=drain.send) is None
+    assert not NodeExecution.objects.exclude(status=Status.TERMINATED).exists()
+
+
+def test_what_was_taken_can_be_stopped_like_everything_else(user: User, drain: Drain) -> None:
+    run = start(user, CHAIN)
+    taker = take_next(begin_first(drain))
+    stop_execution(execution_id=run.pk)
+
+    attempt = begin_next(taker, publish=drain.send)
+    assert attempt is not None
+    assert begin_next(run_plain(attempt, takes_until=float("inf")), publish=drain.send) is None
+
+    run.refresh_from_db()
+    assert run.status == Status.TERMINATED
+    assert outputs_of(run) == {}
+
+
+def test_nothing_is_taken_from_a_run_that_ends_with_the_record(user: User, drain: Drain, settings: Settings) -> None:
+    settings.MAX_NODE_EXECUTIONS_PER_RUN = 1
+    run = start(user, CHAIN)
+
+    taker = take_next(begin_first(drain))
+
+    run.refresh_from_db()
+    assert run.status == Status.FAILED
+    assert taker.claimed is None
+    assert taker.ready is None
+    assert not NodeExecution.objects.filter(status=Status.RUNNING).exists()
+
+
+@pytest.mark.parametrize("block", [PAID, PAID_ASYNC])
+def test_what_has_to_be_paid_is_never_opened_as_claimed(user: User, drain: Drain, block: str) -> None:
+    start(user, draw({"in": (INPUT, {"name": "in", "value": 1}), "paid": (block, {})}, ["in.result -> paid.value"]))
+
+    taker = take_next(begin_first(drain))
+
+    assert taker.claimed is None
+    # One for this kind of worker is claimed, with its credits, by the process itself; the other one is sent.
+    assert (taker.ready is not None, len(drain.waiting)) == ((True, 0) if block == PAID else (False, 1))
+
+
+def test_paid_ones_are_charged_once_each(user: User, drain: Drain) -> None:
+    set_balance(user.pk, 100)
+    nodes: dict[str, Any] = {f"paid {number}": (PAID, {}) for number in range(5)}
+    arrows = [f"paid {number}.value -> paid {number + 1}.value" for number in range(4)]
+    run = start(
+        user, draw({"in": (INPUT, {"name": "in", "value": 1}), **nodes}, ["in.result -> paid 0.value", *arrows])
+    )
+
+    assert drain.run() == 1
+
+    entries = LedgerEntry.objects.filter(account__user=user, type="USAGE")
+    assert [entry.owed - entry.amount for entry in entries] == [7] * 5
+    assert not Hold.objects.exists()
+    run.refresh_from_db()
+    assert run.cost == 5 * 7
