@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from django.db import transaction
 from django.db.models.functions import Now
@@ -21,6 +21,8 @@ from django.utils.deprecation import MiddlewareMixin
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.settings import api_settings
+from rest_framework.utils.encoders import JSONEncoder
 
 from config.models import MAX_IDEMPOTENCY_KEY_LENGTH, IdempotencyRecord
 
@@ -62,9 +64,9 @@ class IdempotencyMiddleware(MiddlewareMixin):
         view_class = getattr(view, "cls", None)
         finish = getattr(view_class, "finish", lambda _request, answer: answer)
         if HEADER in request.headers and request.method in _methods_of(view_class):
-            return finish(request, self._answer_once(request, view, args, kwargs))  # type: ignore[no-any-return]
+            return _finish(finish, request, self._answer_once(request, view, args, kwargs))
         if hasattr(view_class, "finish"):
-            return finish(request, view(request, *args, **kwargs))  # type: ignore[no-any-return]
+            return _finish(finish, request, view(request, *args, **kwargs))
         return None
 
     def _answer_once(
@@ -81,6 +83,19 @@ class IdempotencyMiddleware(MiddlewareMixin):
                 record.status, record.body = response.status_code, response.content.decode()
                 record.save(update_fields=["status", "body"])
         return response
+
+
+def _finish(finish: Callable[..., HttpResponse], request: HttpRequest, answer: HttpResponse) -> HttpResponse:
+    """Return what `finish` returns; its errors are told as those of a view are."""
+    try:
+        return finish(request, answer)
+    except Exception as error:
+        problem = cast(Any, api_settings).EXCEPTION_HANDLER(error, {"request": request, "view": None})
+        if problem is None:
+            raise
+        return HttpResponse(
+            json.dumps(problem.data, cls=JSONEncoder), status=problem.status_code, content_type=problem.content_type
+        )
 
 
 class AnswersOnce(BasePermission):

@@ -17,7 +17,7 @@ from django.urls import URLPattern, path, reverse
 from credits import money, refunds
 from credits.admin_forms import DecisionForm, MovementForm, PriceForm
 from credits.exceptions import CreditsError
-from credits.models import Account, BlockPrice, Hold, LedgerEntry, RefundRequest, TopUp
+from credits.models import Account, BlockPrice, Hold, LedgerEntry, RefundRequest, Reversal, TopUp
 from credits.price_list import set_price
 
 SHOWN_ENTRIES = 50
@@ -137,7 +137,7 @@ class RefundRequestAdmin(LookOnly, admin.ModelAdmin[RefundRequest]):
     search_fields = ["=account__user__username"]
     fields: ClassVar[Any] = [
         *("account", "balance", "top_up", "amount", "iso_week", "reason", "status", "result"),
-        *("refund_id", "created_at", "decided_at"),
+        *("refund_id", "attempt", "tried_at", "created_at", "decided_at"),
     ]
     readonly_fields = fields
 
@@ -185,6 +185,16 @@ class TopUpAdmin(LookOnly, admin.ModelAdmin[TopUp]):
     list_select_related = ["account__user"]
     list_filter = ["status", "kind"]
     search_fields = ["=account__user__username", "=payment_id", "=session_id"]
+
+
+@admin.register(Reversal)
+class ReversalAdmin(LookOnly, admin.ModelAdmin[Reversal]):
+    """Refunds and disputes, and how far their money has gone."""
+
+    list_display = ["id", "top_up", "kind", "amount", "stage", "created_at"]
+    list_select_related = ["top_up"]
+    list_filter = ["kind", "stage"]
+    search_fields = ["=id", "=top_up__payment_id", "=top_up__account__user__username"]
 
 
 @admin.register(BlockPrice)

@@ -1,17 +1,26 @@
-"""Money that goes back: refunds that users ask for, refunds made at the provider, disputes.
+"""Refunds that users ask for: one request per week, sent back at once or decided by an admin.
 
-The ledger follows the provider: credits go when the money has gone, once per refund or dispute, whoever tells it first.
-Of what has been spent already the rest is owed.
+A request is decided in a transaction and sent after it. Each approval is an order of its own at the provider, which
+makes it once, however often it is sent. The credits go when the provider says that the money has gone
+(`credits.reversals`).
 """
 
+from datetime import timedelta
+from typing import Final
 from uuid import UUID
 
 import structlog
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
-from credits.exceptions import PaymentFailedError, RefundRefusedError, RefundRequestNotFoundError
+from credits.exceptions import (
+    PaymentFailedError,
+    PaymentUnavailableError,
+    RefundRefusedError,
+    RefundRequestNotFoundError,
+)
 from credits.models import (
     Account,
     EntryType,
@@ -19,17 +28,17 @@ from credits.models import (
     NoticeKind,
     RefundRequest,
     RefundStatus,
-    TopUp,
     TopUpStatus,
 )
 from credits.money import check_reason
 from credits.notices import note, tell_after_commit
 from credits.payments import get_provider
-from credits.payments.provider import Dispute, DisputeStage, Refund
-from credits.store.ledger import post
+from credits.payments.provider import RefundOrder
+from credits.reversals import follow_refund
 from credits.top_ups import get_top_up
 
-EVIDENCE_ENTRIES = 200
+MOST_AT_ONCE: Final = 20
+"""How many refunds one round of recovery sends."""
 
 logger = structlog.get_logger(__name__)
 
@@ -37,8 +46,8 @@ logger = structlog.get_logger(__name__)
 def request_refund(*, user_id: int, top_up_id: UUID, reason: str) -> RefundRequest:
     """Ask for the money of a top-up: one request per ISO week in which top-ups were made.
 
-    It is sent back at once if the balance lacks no more than `REFUND_TOLERANCE` of it; else an admin decides. Raises
-    `TopUpNotFoundError`, `ReasonMissingError`, `RefundRefusedError` and the provider's errors.
+    It is approved at once if the balance lacks no more than `REFUND_TOLERANCE` of it; else an admin decides. Call
+    `send_refund` after the commit. Raises `TopUpNotFoundError`, `ReasonMissingError` and `RefundRefusedError`.
     """
     top_up = get_top_up(user_id=user_id, top_up_id=top_up_id)
     if top_up.status != TopUpStatus.PAID:
@@ -58,9 +67,10 @@ def request_refund(*, user_id: int, top_up_id: UUID, reason: str) -> RefundReque
                 reason=check_reason(reason),
                 result="An admin will decide.",
             )
-            balance = Account.objects.select_for_update().get(pk=top_up.account_id).balance
-            is_automatic = top_up.amount - balance <= settings.REFUND_TOLERANCE
-            if not is_automatic:
+            balance = Account.objects.get(pk=top_up.account_id).balance
+            if top_up.amount - balance <= settings.REFUND_TOLERANCE:
+                _decide(request, status=RefundStatus.APPROVED, text="Sent back automatically.", decided_by_id=None)
+            else:
                 note(
                     account_id=top_up.account_id,
                     kind=NoticeKind.REFUND_REQUESTED,
@@ -70,12 +80,18 @@ def request_refund(*, user_id: int, top_up_id: UUID, reason: str) -> RefundReque
                 tell_after_commit(user_id)
     except IntegrityError:
         raise RefundRefusedError("A refund was asked for before in the week of this top-up.") from None
-    return _send_back(request, decided_by_id=None, text="Sent back automatically.") if is_automatic else request
+    return _fresh(request)
 
 
 def approve_refund(*, request: RefundRequest, reason: str, actor_id: int | None) -> RefundRequest:
-    """Send the money of a pending request back. Raises the errors of `request_refund`."""
-    return _send_back(request, decided_by_id=actor_id, text=check_reason(reason))
+    """Send the money of a pending request back; a request that was approved before is sent again.
+
+    Raises `ReasonMissingError`, `RefundRefusedError` and the provider's errors.
+    """
+    text = check_reason(reason)
+    if not RefundRequest.objects.filter(_NOT_SENT, pk=request.pk).exists():
+        _decide(request, status=RefundStatus.APPROVED, text=text, decided_by_id=actor_id)
+    return send_refund(request.pk)
 
 
 def reject_refund(*, request: RefundRequest, reason: str, actor_id: int | None) -> RefundRequest:
@@ -84,29 +100,67 @@ def reject_refund(*, request: RefundRequest, reason: str, actor_id: int | None) 
     return _fresh(request)
 
 
-def _send_back(request: RefundRequest, *, decided_by_id: int | None, text: str) -> RefundRequest:
-    """Decide first: a request that was sent back can't be refused meanwhile. If the provider says no, it is open again.
+def _decide(request: RefundRequest, *, status: RefundStatus, text: str, decided_by_id: int | None) -> None:
+    pending = RefundRequest.objects.filter(pk=request.pk, status=RefundStatus.PENDING)
+    attempts = F("attempt") + int(status == RefundStatus.APPROVED)
+    if not pending.update(
+        status=status, result=text, decided_by_id=decided_by_id, decided_at=Now(), attempt=attempts, tried_at=None
+    ):
+        raise RefundRefusedError("This was decided before.")
 
-    Who can't reach the provider leaves it approved; approving it again sends the same refund.
+
+_NOT_SENT = Q(status=RefundStatus.APPROVED, refund_id__isnull=True)
+
+
+def send_refund(request_id: UUID) -> RefundRequest:
+    """Order the refund of an approved request at the provider, once, however often this is called.
+
+    If the provider refuses, the request is open again and its `result` says why. Raises `PaymentFailedError` then, and
+    `PaymentUnavailableError` if the provider can't be reached: the request stays approved and is sent again.
     """
-    if request.status != RefundStatus.APPROVED or request.refund_id:
-        _decide(request, status=RefundStatus.APPROVED, text=text, decided_by_id=decided_by_id)
-    provider = get_provider()
+    request = RefundRequest.objects.select_related("top_up").get(pk=request_id)
+    sending = RefundRequest.objects.filter(_NOT_SENT, pk=request_id, attempt=request.attempt)
+    if not sending.update(tried_at=Now()):
+        return request
+    order = RefundOrder(
+        request_id=request_id,
+        attempt=request.attempt,
+        payment_id=str(request.top_up.payment_id),
+        amount=request.amount,
+    )
     try:
-        refund = provider.refund(payment_id=str(request.top_up.payment_id), amount=request.amount, key=str(request.pk))
+        refund = get_provider().refund(order)
     except PaymentFailedError as error:
-        RefundRequest.objects.filter(pk=request.pk).update(status=RefundStatus.PENDING, result=str(error))
+        _reopen(request, sending, str(error))
         raise
-    RefundRequest.objects.filter(pk=request.pk).update(refund_id=refund.id)
+    sending.update(refund_id=refund.id)
     follow_refund(refund)
     return _fresh(request)
 
 
-def _decide(request: RefundRequest, *, status: RefundStatus, text: str, decided_by_id: int | None) -> None:
-    pending = RefundRequest.objects.filter(pk=request.pk, status=RefundStatus.PENDING)
-    if not pending.update(status=status, result=text, decided_by_id=decided_by_id, decided_at=Now()):
-        raise RefundRefusedError("This was decided before.")
-    request.status = status
+def _reopen(request: RefundRequest, sending: QuerySet[RefundRequest], why: str) -> None:
+    with transaction.atomic():
+        if sending.update(status=RefundStatus.PENDING, result=why):
+            account = Account.objects.get(pk=request.account_id)
+            text = f"The refund of {request.amount} credits was refused: {why}"
+            note(account_id=account.pk, kind=NoticeKind.REFUND_REQUESTED, balance=account.balance, text=text)
+            if account.user_id is not None:
+                tell_after_commit(account.user_id)
+
+
+def send_overdue_refunds(*, patience_seconds: float) -> None:
+    """Send approved refunds again of which the provider has not said for so long that it has them."""
+    before = Now() - timedelta(seconds=patience_seconds)
+    overdue = RefundRequest.objects.filter(
+        _NOT_SENT, Q(tried_at__isnull=True, decided_at__lt=before) | Q(tried_at__lt=before)
+    )
+    for request_id in overdue.order_by("id").values_list("pk", flat=True)[:MOST_AT_ONCE]:
+        try:
+            send_refund(request_id)
+        except PaymentFailedError as error:
+            logger.warning("a refund was refused", request=str(request_id), error=str(error))
+        except PaymentUnavailableError:
+            return
 
 
 def _fresh(request: RefundRequest) -> RefundRequest:
@@ -120,81 +174,3 @@ def get_refund_request(*, user_id: int, request_id: UUID) -> RefundRequest:
     if request is None:
         raise RefundRequestNotFoundError(f"There is no refund request {request_id}.")
     return request
-
-
-def follow_refund(refund: Refund) -> None:
-    """Take the credits of a refund that has been made, once; give them back if the money came back to us."""
-    top_up = _find_top_up(refund.payment_id)
-    if top_up is None or top_up.account.user_id is None:
-        return
-    key = f"refund:{refund.id}"
-    with transaction.atomic():
-        # News of one payment one after the other.
-        TopUp.objects.select_for_update().get(pk=top_up.pk)
-        if refund.is_done:
-            _take(top_up, amount=refund.amount, key=key, reason="Refund")
-            RefundRequest.objects.filter(top_up=top_up, status=RefundStatus.APPROVED).update(
-                status=RefundStatus.REFUNDED, refund_id=refund.id
-            )
-        elif refund.has_failed:
-            if LedgerEntry.objects.filter(key=key).exists():
-                _give_back(top_up, amount=refund.amount, key=f"{key}:failed", reason="The refund failed")
-            RefundRequest.objects.filter(refund_id=refund.id).update(
-                status=RefundStatus.PENDING, refund_id=None, result="The refund failed at the payment provider."
-            )
-
-
-def follow_dispute(dispute: Dispute) -> None:
-    """Answer a new dispute, and follow the money of one.
-
-    Who has the credits still wins; otherwise the bank is shown what they were spent on.
-    """
-    top_up = _find_top_up(dispute.payment_id)
-    if top_up is None or top_up.account.user_id is None:
-        return
-    if dispute.stage is DisputeStage.OPENED:
-        _answer(dispute, top_up)
-    elif dispute.stage is DisputeStage.WITHDRAWN:
-        _take(top_up, amount=dispute.amount, key=f"dispute:{dispute.id}:withdrawn", reason="Disputed payment")
-    else:
-        _give_back(top_up, amount=dispute.amount, key=f"dispute:{dispute.id}:reinstated", reason="Dispute won")
-
-
-def _answer(dispute: Dispute, top_up: TopUp) -> None:
-    account = Account.objects.get(pk=top_up.account_id)
-    was_withdrawn = LedgerEntry.objects.filter(key=f"dispute:{dispute.id}:withdrawn").exists()
-    left = account.balance + (dispute.amount if was_withdrawn and not account.owed else 0)
-    if left - dispute.amount >= settings.REFUND_TOLERANCE:
-        get_provider().give_in(dispute.id)
-    else:
-        get_provider().contest(dispute.id, evidence=_gather_evidence(account))
-
-
-def _gather_evidence(account: Account) -> str:
-    entries = LedgerEntry.objects.filter(account=account).order_by("-sequence")[:EVIDENCE_ENTRIES]
-    return "\n".join(
-        f"{entry.created_at:%Y-%m-%d %H:%M:%S} UTC {entry.type} {entry.amount:+d} credits"
-        + (f", run {entry.root_execution_id}" if entry.root_execution_id else "")
-        for entry in entries
-    )
-
-
-def _find_top_up(payment_id: str) -> TopUp | None:
-    top_up = TopUp.objects.filter(payment_id=payment_id).select_related("account").first()
-    if top_up is None:
-        logger.warning("a refund or dispute of a payment that we don't know", payment_id=payment_id)
-    return top_up
-
-
-def _take(top_up: TopUp, *, amount: int, key: str, reason: str) -> None:
-    _post(top_up, type=EntryType.REFUND, amount=-amount, key=key, reason=reason)
-
-
-def _give_back(top_up: TopUp, *, amount: int, key: str, reason: str) -> None:
-    _post(top_up, type=EntryType.ADJUSTMENT, amount=amount, key=key, reason=reason)
-
-
-def _post(top_up: TopUp, *, type: EntryType, amount: int, key: str, reason: str) -> None:
-    if top_up.account.user_id is not None:
-        facts = {"reason": reason, "details": {"payment_id": top_up.payment_id, "top_up_id": str(top_up.pk)}}
-        post(user_id=top_up.account.user_id, key=key, type=type, amount=amount, facts=facts)

@@ -11,12 +11,16 @@ from redis.exceptions import RedisError
 
 from credits.exceptions import PaymentsOffError
 from credits.notices import tell_left_over
-from credits.top_ups import perform_auto_top_up, send_overdue
+from credits.refunds import send_overdue_refunds
+from credits.top_ups import look_after_checkouts, perform_auto_top_up, send_overdue
 
 BROKER_AWAY = (KombuError, RedisError, OSError)
 
 TOP_UP_PATIENCE_SECONDS: Final = 120.0
-"""After so long an automatic top-up is tried again."""
+"""After so long an automatic top-up or a refund is tried again."""
+
+CHECKOUT_PATIENCE_SECONDS: Final = 3600.0
+"""After so long it is asked whether a checkout has been paid of which nobody has told."""
 
 logger = structlog.get_logger(__name__)
 
@@ -32,9 +36,14 @@ def top_up_automatically(top_up_id: str) -> None:
 
 @shared_task(name="credits.catch_up")
 def catch_up() -> None:
-    """Tell what nobody has been told yet, and send automatic top-ups again that nobody has tried lately."""
+    """Tell what nobody has been told yet, and turn to the payment provider again about what it may not know."""
     tell_left_over()
     send_overdue(patience_seconds=TOP_UP_PATIENCE_SECONDS)
+    try:
+        send_overdue_refunds(patience_seconds=TOP_UP_PATIENCE_SECONDS)
+        look_after_checkouts(patience_seconds=CHECKOUT_PATIENCE_SECONDS)
+    except PaymentsOffError as error:
+        logger.warning("payments are off, and some are under way", error=str(error))
 
 
 def send_top_up(*, top_up_id: UUID, **_signal: object) -> None:

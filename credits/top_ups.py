@@ -34,6 +34,9 @@ MOST: Final = 1_000_000
 
 MOST_THRESHOLD: Final = 1_000_000
 
+MOST_AT_ONCE: Final = 20
+"""How many payments one round of recovery asks the provider about."""
+
 logger = structlog.get_logger(__name__)
 
 
@@ -43,20 +46,31 @@ def check_amount(amount: int) -> None:
         raise AmountInvalidError(f"Credits are bought in multiples of {STEP}, from {LEAST} to {MOST:,}.")
 
 
-def start_top_up(*, user_id: int, amount: int) -> tuple[TopUp, Checkout]:
-    """Ask for credits; return the page at which they are paid.
+def order_top_up(*, user_id: int, amount: int) -> TopUp:
+    """Ask for credits; `open_checkout` gives the page at which they are paid.
 
-    Raises `AmountInvalidError`, `PaymentsOffError`, `PaymentFailedError` and `PaymentUnavailableError`.
+    Raises `AmountInvalidError` and `PaymentsOffError`.
     """
     check_amount(amount)
+    get_provider()
+    return TopUp.objects.create(account=find_account(user_id), kind=TopUpKind.CHECKOUT, amount=amount)
+
+
+def open_checkout(top_up_id: UUID) -> Checkout:
+    """Return the page at which a top-up is paid; the same one if repeated. Call it after the commit.
+
+    Raises `PaymentsOffError`, `PaymentFailedError` and `PaymentUnavailableError`.
+    """
     provider = get_provider()
-    account = find_account(user_id)
-    customer_id = _ensure_customer(account)
-    top_up = TopUp.objects.create(account=account, kind=TopUpKind.CHECKOUT, amount=amount)
-    checkout = provider.start_checkout(Order(id=top_up.pk, user_id=user_id, amount=amount), customer_id=customer_id)
-    TopUp.objects.filter(pk=top_up.pk).update(session_id=checkout.session_id)
-    top_up.session_id = checkout.session_id
-    return top_up, checkout
+    top_up = TopUp.objects.select_related("account__user").get(pk=top_up_id)
+    order = Order(id=top_up.pk, user_id=top_up.account.user_id or 0, amount=top_up.amount)
+    checkout = provider.start_checkout(order, customer_id=_ensure_customer(top_up.account))
+    TopUp.objects.filter(pk=top_up.pk, session_id=None).update(session_id=checkout.session_id)
+    top_up.refresh_from_db(fields=["session_id"])
+    if top_up.session_id != checkout.session_id:
+        # A second page could be paid as well.
+        raise PaymentFailedError("This top-up has a page already. Start another one.")
+    return checkout
 
 
 def _ensure_customer(account: Account) -> str:
@@ -66,8 +80,11 @@ def _ensure_customer(account: Account) -> str:
     if user is None:
         raise TopUpNotFoundError("The user is gone.")
     customer_id = get_provider().make_customer(account_id=account.pk, user_id=user.pk, email=user.email)
-    Account.objects.filter(pk=account.pk).update(customer_id=customer_id)
-    return customer_id
+    nameless = Account.objects.filter(pk=account.pk, customer_id="")
+    if nameless.update(customer_id=customer_id):
+        return customer_id
+    account.refresh_from_db(fields=["customer_id"])
+    return account.customer_id
 
 
 def get_top_up(*, user_id: int, top_up_id: UUID) -> TopUp:
@@ -81,14 +98,19 @@ def get_top_up(*, user_id: int, top_up_id: UUID) -> TopUp:
 def look_after(top_up: TopUp) -> TopUp:
     """Ask the provider how a checkout stands, and enter what has been paid; for who comes back from its page."""
     if top_up.status == TopUpStatus.PENDING and top_up.session_id:
-        enter_payment(get_provider().find_payment(top_up.session_id))
+        complete_session(top_up.session_id)
         top_up.refresh_from_db()
     return top_up
 
 
 def complete_session(session_id: str) -> TopUp | None:
     """Do the same by the session; None if it was not made here."""
-    return enter_payment(get_provider().find_payment(session_id))
+    return enter_payment(get_provider().find_checkout(session_id))
+
+
+def complete_payment(payment_id: str) -> TopUp | None:
+    """Do the same by the payment."""
+    return enter_payment(get_provider().find_payment(payment_id))
 
 
 def enter_payment(payment: Payment) -> TopUp | None:
@@ -192,26 +214,39 @@ def stop_auto_top_up(*, user_id: int) -> Account:
 
 
 def perform_auto_top_up(top_up_id: UUID) -> TopUp | None:
-    """Charge the saved card for a pending automatic top-up. Safe to repeat, and to do twice at once.
+    """Charge the saved card for a pending automatic top-up. Safe to repeat, at any time, and to do twice at once.
 
-    If the provider can't be reached, it stays pending and is tried again. A refusal disables automatic top-ups and
-    tells the user. None if there is nothing to do.
+    First a payment is prepared and noted; only then is it charged, which can succeed once only. If the provider can't
+    be reached, it stays pending and is tried again. A refusal disables automatic top-ups and tells the user. None if
+    there is nothing to do.
     """
     pending = TopUp.objects.filter(pk=top_up_id, kind=TopUpKind.AUTO, status=TopUpStatus.PENDING)
     if not pending.update(tried_at=Now()):
         return None
-    top_up = pending.select_related("account").first()
+    top_up = pending.select_related("account__user").first()
     if top_up is None or top_up.account.user_id is None:
         return None
     order = Order(id=top_up.pk, user_id=top_up.account.user_id, amount=top_up.amount)
     try:
-        payment = get_provider().charge_saved_card(order, customer_id=_ensure_customer(top_up.account))
+        payment = _charge(top_up, order)
     except PaymentUnavailableError as error:
-        TopUp.objects.filter(pk=top_up.pk).update(error=str(error))
+        pending.update(error=str(error))
         return top_up
     except PaymentFailedError as error:
         payment = Payment(state=PaymentState.FAILED, order=order, payment_id=None, error=str(error))
     return enter_payment(payment)
+
+
+def _charge(top_up: TopUp, order: Order) -> Payment:
+    provider = get_provider()
+    customer_id = _ensure_customer(top_up.account)
+    if top_up.payment_id is None:
+        prepared = provider.prepare_charge(order, customer_id=customer_id)
+        if not TopUp.objects.filter(pk=top_up.pk, payment_id=None).update(payment_id=prepared):
+            top_up.refresh_from_db(fields=["payment_id"])
+            prepared = str(top_up.payment_id)
+        top_up.payment_id = prepared
+    return provider.charge(top_up.payment_id, customer_id=customer_id)
 
 
 def send_overdue(*, patience_seconds: float) -> int:
@@ -226,3 +261,24 @@ def send_overdue(*, patience_seconds: float) -> int:
     for key in keys:
         top_up_due.send(sender=TopUp, top_up_id=key)
     return len(keys)
+
+
+def look_after_checkouts(*, patience_seconds: float) -> None:
+    """Ask how checkouts stand of which nobody has told for so long: what should have told us may be lost."""
+    before = Now() - timedelta(seconds=patience_seconds)
+    waiting = TopUp.objects.filter(
+        Q(tried_at__isnull=True, created_at__lt=before) | Q(tried_at__lt=before),
+        kind=TopUpKind.CHECKOUT,
+        status=TopUpStatus.PENDING,
+        session_id__isnull=False,
+    )
+    for top_up in waiting.order_by("id")[:MOST_AT_ONCE]:
+        TopUp.objects.filter(pk=top_up.pk).update(tried_at=Now())
+        try:
+            look_after(top_up)
+        except PaymentUnavailableError:
+            break
+        except PaymentFailedError as error:
+            TopUp.objects.filter(pk=top_up.pk, status=TopUpStatus.PENDING).update(
+                status=TopUpStatus.FAILED, error=str(error), ended_at=Now()
+            )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from credits.payments import get_provider
 from credits.payments.provider import Dispute, Payment, Refund, SessionNews
-from credits.refunds import follow_dispute, follow_refund
+from credits.reversals import follow_dispute, follow_refund
 from credits.top_ups import complete_session, enter_payment
 
 

@@ -36,7 +36,8 @@ class TopUpStatus(models.TextChoices):
 class TopUp(models.Model):
     """A payment, from when it is asked for. `payment_id` is what the provider calls the payment itself.
 
-    An AUTO one is made by the ledger's trigger when a balance falls below what its user has set.
+    An AUTO one is made by the ledger's trigger when a balance falls below what its user has set. `tried_at` is when we
+    last turned to the provider about it; an AUTO one has its `payment_id` before it is charged.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -63,11 +64,50 @@ class TopUp(models.Model):
         indexes = [
             # Recovery: automatic ones that nobody has tried lately.
             models.Index(fields=["id"], condition=Q(kind="AUTO", status="PENDING"), name="top_up_auto_pending"),
+            # Recovery: pages of whose payment nobody has told yet.
+            models.Index(fields=["id"], condition=Q(kind="CHECKOUT", status="PENDING"), name="top_up_checkout_pending"),
         ]
 
     def __str__(self) -> str:
         """Say how much, and how it stands."""
         return f"{self.amount} {self.status}"
+
+
+class ReversalKind(models.TextChoices):
+    """Who wanted the money back: a refund is ours, a dispute the customer's bank's."""
+
+    REFUND = "REFUND"
+    DISPUTE = "DISPUTE"
+
+
+class ReversalStage(models.IntegerChoices):
+    """How far the money has gone. News come in any order; the furthest stage counts."""
+
+    OPEN = 0
+    GONE = 1
+    BACK = 2
+
+
+class Reversal(models.Model):
+    """Money of a top-up that goes back, or comes back to us after all. Its id is the provider's."""
+
+    id = models.CharField(primary_key=True, max_length=MAX_PROVIDER_ID_LENGTH)
+    top_up = models.ForeignKey(TopUp, on_delete=models.PROTECT, related_name="reversals")
+    kind = models.CharField(max_length=16, choices=ReversalKind.choices)
+    amount = models.BigIntegerField()
+    stage = models.SmallIntegerField(choices=ReversalStage.choices, default=ReversalStage.OPEN)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.CheckConstraint(condition=Q(amount__gt=0), name="reversal_above_zero"),
+            models.CheckConstraint(condition=Q(stage__in=ReversalStage.values), name="reversal_stage_known"),
+        ]
+
+    def __str__(self) -> str:
+        """Say how much, and how far it is."""
+        return f"{self.kind} of {self.amount}: {self.get_stage_display()}"
 
 
 class RefundStatus(models.TextChoices):
@@ -80,7 +120,10 @@ class RefundStatus(models.TextChoices):
 
 
 class RefundRequest(models.Model):
-    """A user wants the money of a top-up back. One per user and ISO week (that of the top-up)."""
+    """A user wants the money of a top-up back. One per user and ISO week (that of the top-up).
+
+    `attempt` counts approvals: each is an order of its own at the provider. `tried_at` is when it was last sent.
+    """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="refund_requests", db_index=False)
@@ -92,6 +135,8 @@ class RefundRequest(models.Model):
     result = models.TextField(blank=True, default="", db_default="")
     refund_id = models.CharField(max_length=MAX_PROVIDER_ID_LENGTH, null=True, blank=True, unique=True)
     decided_by_id = models.BigIntegerField(null=True, blank=True)
+    attempt = models.IntegerField(default=0, db_default=0)
+    tried_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     decided_at = models.DateTimeField(null=True, blank=True)
 
@@ -100,6 +145,10 @@ class RefundRequest(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["account", "iso_week"], name="one_refund_request_per_week"),
             models.CheckConstraint(condition=Q(amount__gt=0), name="refund_above_zero"),
+        ]
+        indexes = [
+            # Recovery: approved ones of which the provider has not told yet that it has them.
+            models.Index(fields=["id"], condition=Q(status="APPROVED", refund_id__isnull=True), name="refund_not_sent"),
         ]
 
     def __str__(self) -> str:

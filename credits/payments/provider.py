@@ -44,32 +44,44 @@ class Payment:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RefundOrder:
+    """Money to send back for a request. `attempt` counts from 1: what was refused may be asked for anew."""
+
+    request_id: UUID
+    attempt: int
+    payment_id: str
+    amount: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Refund:
-    """Money that goes back. `is_done`: it has left; `has_failed`: it came back to us."""
+    """Money that goes back. `is_done`: it has left; `has_failed`: it won't, or it came back to us.
+
+    `request_id` and `attempt` are those of its order, None where it was made at the provider by hand.
+    """
 
     id: str
     payment_id: str
     amount: int
     is_done: bool
     has_failed: bool = False
-
-
-class DisputeStage(StrEnum):
-    """What happened to a dispute."""
-
-    OPENED = "OPENED"
-    WITHDRAWN = "WITHDRAWN"
-    REINSTATED = "REINSTATED"
+    request_id: UUID | None = None
+    attempt: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dispute:
-    """Somebody's bank wants a payment back."""
+    """Somebody's bank wants a payment back. The money `is_withdrawn` first, and `is_reinstated` if we win.
+
+    `awaits_answer`: nobody has answered it yet.
+    """
 
     id: str
     payment_id: str
     amount: int
-    stage: DisputeStage
+    awaits_answer: bool
+    is_withdrawn: bool = False
+    is_reinstated: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,26 +95,41 @@ News = SessionNews | Payment | Refund | Dispute
 
 
 class PaymentProvider(Protocol):
-    """Every call may raise `PaymentFailedError` (for good) and `PaymentUnavailableError` (try again)."""
+    """Every call may raise `PaymentFailedError` (for good) and `PaymentUnavailableError` (try again).
+
+    A call takes its time: none may be made while a transaction is open.
+    """
 
     def make_customer(self, *, account_id: int, user_id: int, email: str) -> str:
-        """Return the id of the customer for an account; the same one if repeated."""
+        """Return the id of a new customer for an account."""
         ...
 
     def start_checkout(self, order: Order, *, customer_id: str) -> Checkout:
         """Return a page for an order; the same one if repeated."""
         ...
 
-    def find_payment(self, session_id: str) -> Payment:
+    def find_checkout(self, session_id: str) -> Payment:
         """Return how the payment of a checkout page stands."""
         ...
 
-    def charge_saved_card(self, order: Order, *, customer_id: str) -> Payment:
-        """Charge the card that the customer paid with before; the same payment if repeated."""
+    def find_payment(self, payment_id: str) -> Payment:
+        """Return how a payment stands."""
         ...
 
-    def refund(self, *, payment_id: str, amount: int, key: str) -> Refund:
-        """Send money back; the same refund if repeated with the same key."""
+    def prepare_charge(self, order: Order, *, customer_id: str) -> str:
+        """Return the id of a payment that can be charged once. Nothing is charged yet: one too many does no harm."""
+        ...
+
+    def charge(self, payment_id: str, *, customer_id: str) -> Payment:
+        """Charge the card that the customer paid with last, unless this payment has been made or has failed."""
+        ...
+
+    def refund(self, order: RefundOrder) -> Refund:
+        """Send money back, unless that has been done for this order."""
+        ...
+
+    def find_dispute(self, dispute_id: str) -> Dispute:
+        """Return how a dispute stands."""
         ...
 
     def give_in(self, dispute_id: str) -> None:

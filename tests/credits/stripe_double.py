@@ -1,27 +1,46 @@
-"""A small Stripe: an HTTP server that keeps what it is told, honours idempotency keys and signs what it tells."""
+"""A small Stripe: an HTTP server that is as hard to deal with as the real one.
+
+It keeps what it is told and signs what it tells. The answer to an idempotency key is kept until `forget_keys`, even an
+error; a key that comes with other parameters is refused. A payment intent is charged once. Nobody may keep a
+transaction open while it is asked: `waiting_transactions` counts those who did.
+"""
 
 import json
 import threading
 from collections import Counter
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import stripe
+from django.db import connection
+
+from tests.credits.stripe_faults import Answer, Fault
 
 WEBHOOK_SECRET = "whsec_of_tests"
 
+_WAITING = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%'"
+)
+
 
 class StripeDouble:
-    """What Stripe knows, by id. `outage`: every request fails; `decline`: cards are refused with this text."""
+    """What Stripe knows, by id. `outage`: every request fails; `decline`: cards are refused with this text.
+
+    `faults` are met one after the other by the requests that begin with what they name (`POST refunds`).
+    """
 
     def __init__(self) -> None:
         self.things: dict[str, dict[str, Any]] = {}
-        self.answers: dict[str, tuple[int, dict[str, Any]]] = {}
+        self.answers: dict[str, tuple[dict[str, str], Answer]] = {}
         self.requests: Counter[str] = Counter()
+        self.faults: list[tuple[str, Fault]] = []
         self.outage = False
         self.decline: str | None = None
         self.refund_status = "succeeded"
+        self.charges: list[str] = []
+        self.waiting_transactions = 0
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._make_handler())
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
@@ -39,6 +58,17 @@ class StripeDouble:
         self._thread.join()
         self._server.server_close()
 
+    def fail(self, request: str, *faults: Fault) -> None:
+        """Let the next requests that begin with this (`POST refunds`) meet these faults, one each."""
+        self.faults += [(request, fault) for fault in faults]
+
+    def forget_keys(self) -> None:
+        """A day has gone by."""
+        self.answers.clear()
+
+    def all_of(self, kind: str) -> list[dict[str, Any]]:
+        return [each for each in self.things.values() if each["object"] == kind]
+
     def pay(self, session_id: str) -> str:
         """Somebody pays at the checkout page; return the payment's id."""
         session = self.things[session_id]
@@ -51,11 +81,38 @@ class StripeDouble:
             object="payment_intent",
         )
         session |= {"payment_status": "paid", "status": "complete", "payment_intent": intent["id"]}
-        self._add("pm", object="payment_method", type="card", customer=session["customer"])
+        self.add_card(session["customer"])
         return str(intent["id"])
+
+    def add_card(self, customer_id: str) -> None:
+        self._add("pm", object="payment_method", type="card", customer=customer_id)
 
     def expire(self, session_id: str) -> None:
         self.things[session_id] |= {"status": "expired"}
+
+    def dispute(self, payment_id: str, amount: int = 1_000) -> str:
+        """Somebody's bank wants a payment back; return the dispute's id."""
+        made = self._add(
+            "dp",
+            object="dispute",
+            payment_intent=payment_id,
+            amount=amount,
+            status="needs_response",
+            evidence_details={"submission_count": 0},
+            balance_transactions=[],
+        )
+        return str(made["id"])
+
+    def move(self, dispute_id: str, amount: int) -> None:
+        """Move the money of a dispute: away from us below zero."""
+        dispute = self.things[dispute_id]
+        self.things[dispute_id] = {
+            **dispute,
+            "balance_transactions": [
+                *dispute["balance_transactions"],
+                {"object": "balance_transaction", "amount": amount},
+            ],
+        }
 
     def sign(self, kind: str, thing: dict[str, Any] | str, *, secret: str = WEBHOOK_SECRET) -> tuple[str, str]:
         """Return the body and the signature of an event."""
@@ -65,51 +122,64 @@ class StripeDouble:
         )
         return body, stripe.WebhookSignature.generate_signature_header(body, secret)
 
-    def answer(self, method: str, path: str, form: dict[str, str], key: str | None) -> tuple[int, dict[str, Any]]:
+    def answer(self, method: str, path: str, form: dict[str, str], key: str | None) -> Answer:
         """Answer a request; the same answer to the same idempotency key."""
         with self._lock:
-            self.requests[f"{method} {path.split('/')[2]}"] += 1
+            address = path.strip("/").partition("/")[2]
+            self.requests[f"{method} {address.partition('/')[0]}"] += 1
+            self.waiting_transactions += _count_waiting()
             if self.outage:
                 return 500, {"error": {"type": "api_error", "message": "We are down."}}
+            fault = self._meet(f"{method} {address}")
             if key and key in self.answers:
-                return self.answers[key]
-            given = self._do(method, path.strip("/").split("/")[1:], form)
-            if key:
-                self.answers[key] = given
+                return self._repeat(key, form)
+            given = self._do(method, address.split("/"), form) if fault is None or fault.works else fault.answer
+            if fault is not None:
+                given = fault.answer
+            if key and (fault is None or fault.is_kept):
+                self.answers[key] = (form, given)
             return given
 
-    def _do(  # noqa: PLR0911 - one for each address
+    def _meet(self, request: str) -> Fault | None:
+        for number, (wanted, fault) in enumerate(self.faults):
+            if request.startswith(wanted):
+                del self.faults[number]
+                return fault
+        return None
+
+    def _repeat(self, key: str, form: dict[str, str]) -> Answer:
+        first, given = self.answers[key]
+        if form != first:
+            return 400, {"error": {"type": "idempotency_error", "message": "Keys are for the same parameters only."}}
+        return given
+
+    def _do(  # noqa: C901, PLR0911 - one for each address
         self, method: str, parts: list[str], form: dict[str, str]
-    ) -> tuple[int, dict[str, Any]]:
+    ) -> Answer:
         match (method, *parts):
             case ("POST", "customers"):
                 return 200, self._add("cus", object="customer")
             case ("POST", "checkout", "sessions"):
                 return 200, self._open_session(form)
             case ("GET", "customers", customer, "payment_methods"):
-                cards = [
-                    each
-                    for each in self.things.values()
-                    if each["object"] == "payment_method" and each["customer"] == customer
-                ]
-                return 200, {"object": "list", "data": cards, "has_more": False, "url": "/"}
+                cards = [each for each in self.all_of("payment_method") if each["customer"] == customer]
+                return 200, _list(reversed(cards))
             case ("POST", "payment_intents"):
-                return self._charge(form)
+                return 200, self._prepare(form)
+            case ("POST", "payment_intents", intent, "confirm") if intent in self.things:
+                return self._confirm(intent)
+            case ("GET", "refunds"):
+                wanted = [each for each in self.all_of("refund") if each["payment_intent"] == form["payment_intent"]]
+                return 200, _list(wanted)
             case ("POST", "refunds"):
-                refund = self._add(
-                    "re",
-                    object="refund",
-                    payment_intent=form["payment_intent"],
-                    amount=int(form["amount"]),
-                    status=self.refund_status,
-                )
-                return 200, refund
-            case ("POST", "disputes", dispute, *rest):
-                self.things[dispute] |= {"status": "lost"} if rest else {"evidence": form}
-                return 200, self.things[dispute]
-            case ("GET", "checkout", "sessions", session) if session in self.things:
-                return 200, self.things[session]
-        return 404, {"error": {"type": "invalid_request_error", "message": "No such thing."}}
+                return self._refund(form)
+            case ("POST", "disputes", dispute, *rest) if dispute in self.things:
+                return self._answer_dispute(dispute, form, gives_in=bool(rest))
+            case ("GET", "checkout", "sessions", thing) | ("GET", _, thing) if thing in self.things:
+                return 200, self.things[thing]
+        return 404, {
+            "error": {"type": "invalid_request_error", "code": "resource_missing", "message": "No such thing."}
+        }
 
     def _open_session(self, form: dict[str, str]) -> dict[str, Any]:
         key = f"cs_{len(self.things)}"
@@ -128,18 +198,54 @@ class StripeDouble:
         self.things[key] = session
         return session
 
-    def _charge(self, form: dict[str, str]) -> tuple[int, dict[str, Any]]:
-        if self.decline:
-            return 402, {"error": {"type": "card_error", "code": "card_declined", "message": self.decline}}
-        intent = self._add(
+    def _prepare(self, form: dict[str, str]) -> dict[str, Any]:
+        return self._add(
             "pi",
             object="payment_intent",
-            status="succeeded",
+            status="requires_payment_method",
             amount=int(form["amount"]),
             currency=form["currency"],
             metadata=_part(form, "metadata"),
         )
+
+    def _confirm(self, key: str) -> Answer:
+        intent = self.things[key]
+        if intent["status"] != "requires_payment_method":
+            return _refuse("payment_intent_unexpected_state", "It is not to be confirmed.")
+        if self.decline:
+            problem = {"type": "card_error", "code": "card_declined", "message": self.decline}
+            intent["last_payment_error"] = problem
+            return 402, {"error": problem}
+        intent["status"] = "succeeded"
+        self.charges.append(key)
         return 200, intent
+
+    def _refund(self, form: dict[str, str]) -> Answer:
+        sent = sum(
+            each["amount"]
+            for each in self.all_of("refund")
+            if each["payment_intent"] == form["payment_intent"] and each["status"] != "failed"
+        )
+        if sent + int(form["amount"]) > self.things[form["payment_intent"]]["amount"]:
+            return _refuse("charge_already_refunded", "It has been refunded.")
+        made = self._add(
+            "re",
+            object="refund",
+            payment_intent=form["payment_intent"],
+            amount=int(form["amount"]),
+            status=self.refund_status,
+            metadata=_part(form, "metadata"),
+        )
+        return 200, made
+
+    def _answer_dispute(self, key: str, form: dict[str, str], *, gives_in: bool) -> Answer:
+        if self.things[key]["status"] != "needs_response":
+            return _refuse("dispute_closed", "This dispute is already closed.")
+        self.things[key] = {
+            **self.things[key],
+            **({"status": "lost"} if gives_in else {"status": "under_review", "evidence": form}),
+        }
+        return 200, self.things[key]
 
     def _add(self, prefix: str, **facts: Any) -> dict[str, Any]:
         key = f"{prefix}_{len(self.things)}"
@@ -160,10 +266,9 @@ class StripeDouble:
 
             def _answer(self, method: str) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
-                path = urlsplit(self.path).path
-                status, content = double.answer(
-                    method, path, dict(parse_qsl(body)), self.headers.get("Idempotency-Key")
-                )
+                address = urlsplit(self.path)
+                form = dict(parse_qsl(body or address.query))
+                status, content = double.answer(method, address.path, form, self.headers.get("Idempotency-Key"))
                 encoded = json.dumps(content).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
@@ -176,6 +281,23 @@ class StripeDouble:
                 """Say nothing."""
 
         return Handler
+
+
+def _count_waiting() -> int:
+    """Return how many sessions have a transaction open and do nothing in it: they wait for us."""
+    with connection.cursor() as cursor:
+        cursor.execute(_WAITING)
+        (count,) = cursor.fetchone()
+    connection.close()
+    return int(count)
+
+
+def _list(things: Iterator[Any] | list[Any]) -> dict[str, Any]:
+    return {"object": "list", "data": list(things), "has_more": False, "url": "/"}
+
+
+def _refuse(code: str, message: str) -> Answer:
+    return 400, {"error": {"type": "invalid_request_error", "code": code, "message": message}}
 
 
 def _part(form: dict[str, str], name: str) -> dict[str, str]:

@@ -1,5 +1,6 @@
-"""Money that goes back: asked for, made at the provider, or disputed."""
+"""Refunds: asked for, decided, sent once, and followed in whatever order they are told."""
 
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -8,26 +9,13 @@ from rest_framework.test import APIClient
 
 from credits.exceptions import PaymentUnavailableError, ReasonMissingError, RefundRefusedError
 from credits.models import LedgerEntry, Notice, RefundRequest, TopUp
-from credits.refunds import approve_refund, reject_refund
-from credits.webhooks import follow_news
-from tests.credits.booking import give, set_balance, standing
+from credits.refunds import approve_refund, reject_refund, send_overdue_refunds
+from tests.credits.booking import set_balance, standing
+from tests.credits.paying import buy, by_webhook, entries_of, start, tell
 from tests.credits.stripe_double import StripeDouble
+from tests.credits.stripe_faults import PASSING
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def tell(double: StripeDouble, kind: str, thing: Any) -> None:
-    body, signature = double.sign(kind, thing)
-    follow_news(body=body.encode(), headers={"Stripe-Signature": signature})
-
-
-def buy(client: APIClient, double: StripeDouble, amount: int = 1_000) -> TopUp:
-    """Top up, and pay."""
-    top_up = TopUp.objects.get(pk=client.post("/v1/credits/top-up", {"amount": amount}).json()["id"])
-    double.pay(str(top_up.session_id))
-    tell(double, "checkout.session.completed", str(top_up.session_id))
-    top_up.refresh_from_db()
-    return top_up
 
 
 def ask(client: APIClient, top_up: TopUp, **other: Any) -> Any:
@@ -39,8 +27,10 @@ def taken(user_id: int) -> list[tuple[int, int]]:
     return [(entry.amount, entry.owed) for entry in found]
 
 
-def dispute_about(top_up: TopUp, amount: int = 1_000) -> dict[str, Any]:
-    return {"id": "dp_1", "object": "dispute", "payment_intent": top_up.payment_id, "amount": amount}
+def refund_of(double: StripeDouble) -> dict[str, Any]:
+    """The one refund that Stripe has made and that has not failed."""
+    (made,) = [each for each in double.all_of("refund") if each["status"] != "failed"]
+    return made
 
 
 def test_what_is_hardly_spent_is_sent_back_at_once(client: APIClient, payer: int, stripe_double: StripeDouble) -> None:
@@ -125,7 +115,7 @@ def test_somebody_elses_top_up_is_not_there(client: APIClient, payer: int, strip
 def test_the_news_of_a_refund_count_once(client: APIClient, payer: int, stripe_double: StripeDouble) -> None:
     top_up = buy(client, stripe_double)
     ask(client, top_up)
-    (refund,) = [each for each in stripe_double.things.values() if each["object"] == "refund"]
+    refund = refund_of(stripe_double)
 
     for kind in ("refund.created", "refund.updated", "refund.created"):
         tell(stripe_double, kind, refund)
@@ -140,7 +130,7 @@ def test_a_refund_that_takes_its_time_counts_when_it_is_done(
     top_up = buy(client, stripe_double)
     stripe_double.refund_status = "pending"
     asked = ask(client, top_up).json()
-    (refund,) = [each for each in stripe_double.things.values() if each["object"] == "refund"]
+    refund = refund_of(stripe_double)
     before = taken(payer)
 
     tell(stripe_double, "refund.updated", {**refund, "status": "succeeded"})
@@ -155,7 +145,7 @@ def test_a_refund_that_comes_back_is_given_back_once(
 ) -> None:
     top_up = buy(client, stripe_double)
     ask(client, top_up)
-    (refund,) = [each for each in stripe_double.things.values() if each["object"] == "refund"]
+    refund = refund_of(stripe_double)
 
     for _ in range(2):
         tell(stripe_double, "refund.failed", {**refund, "status": "failed"})
@@ -174,65 +164,124 @@ def test_a_refund_made_at_the_provider_counts_too(client: APIClient, payer: int,
     assert ask(client, top_up).status_code == 409
 
 
-def test_after_an_outage_an_approved_refund_is_sent_once(
-    client: APIClient, payer: int, stripe_double: StripeDouble
+@pytest.mark.parametrize("request_", ["GET refunds", "POST refunds"])
+def test_an_approved_refund_that_could_not_be_sent_is_sent_once(
+    client: APIClient, payer: int, stripe_double: StripeDouble, request_: str
 ) -> None:
     top_up = buy(client, stripe_double)
+    stripe_double.fail(request_, *PASSING)
+    asked = ask(client, top_up)
+    send_overdue_refunds(patience_seconds=600)
+    tried = len(PASSING) - len(stripe_double.faults)
+    for _ in PASSING[1:]:
+        send_overdue_refunds(patience_seconds=0)
+        stripe_double.forget_keys()
+
+    send_overdue_refunds(patience_seconds=0)
+
+    assert (asked.status_code, asked.json()["status"], tried) == (201, "APPROVED", 1)
+    assert stripe_double.faults == []
+    assert RefundRequest.objects.get().refund_id == refund_of(stripe_double)["id"]
+    assert RefundRequest.objects.get().status == "REFUNDED"
+    assert taken(payer) == [(-1_000, 0)]
+
+
+def test_an_admin_may_send_it_again_too(client: APIClient, payer: int, stripe_double: StripeDouble) -> None:
+    top_up = buy(client, stripe_double)
     stripe_double.outage = True
-    unlucky = ask(client, top_up).status_code
+    ask(client, top_up)
     with pytest.raises(PaymentUnavailableError):
         approve_refund(request=RefundRequest.objects.get(), reason="Again.", actor_id=None)
     stripe_double.outage = False
 
     approve_refund(request=RefundRequest.objects.get(), reason="Again.", actor_id=None)
 
-    assert unlucky == 503
     assert RefundRequest.objects.get().status == "REFUNDED"
     assert taken(payer) == [(-1_000, 0)]
 
 
-def test_who_has_the_credits_still_wins_a_dispute(client: APIClient, payer: int, stripe_double: StripeDouble) -> None:
-    top_up = buy(client, stripe_double)
-    give(payer, 500)
-    stripe_double.things["dp_1"] = dispute_about(top_up)
-
-    tell(stripe_double, "charge.dispute.created", "dp_1")
-
-    assert stripe_double.things["dp_1"]["status"] == "lost"
-
-
-def test_who_has_spent_them_is_answered_with_evidence(
+def test_a_refund_that_failed_is_made_anew_when_it_is_approved_again(
     client: APIClient, payer: int, stripe_double: StripeDouble
 ) -> None:
     top_up = buy(client, stripe_double)
-    stripe_double.things["dp_1"] = dispute_about(top_up)
+    ask(client, top_up)
+    first = refund_of(stripe_double)
+    first["status"] = "failed"
+    tell(stripe_double, "refund.failed", first["id"])
+    between = (RefundRequest.objects.get().status, standing(payer))
 
-    tell(stripe_double, "charge.dispute.created", "dp_1")
+    approve_refund(request=RefundRequest.objects.get(), reason="Try another way.", actor_id=None)
+    tell(stripe_double, "refund.failed", first["id"])
 
-    evidence = stripe_double.things["dp_1"]["evidence"]
-    assert "TOP_UP +1000 credits" in evidence["evidence[access_activity_log]"]
-    assert evidence["submit"] == "True".lower()
+    assert between == ("PENDING", (1_100, 0, 0))
+    assert refund_of(stripe_double)["id"] != first["id"]
+    assert RefundRequest.objects.get().refund_id == refund_of(stripe_double)["id"]
+    assert (RefundRequest.objects.get().status, standing(payer)) == ("REFUNDED", (100, 0, 0))
 
 
-def test_disputed_money_goes_and_comes_back_once(client: APIClient, payer: int, stripe_double: StripeDouble) -> None:
+def test_what_the_provider_refuses_is_for_an_admin(client: APIClient, payer: int, stripe_double: StripeDouble) -> None:
     top_up = buy(client, stripe_double)
-    set_balance(payer, 400)
-    dispute = dispute_about(top_up)
+    stripe_double.things["re_lost"] = {
+        **{"id": "re_lost", "object": "refund", "payment_intent": top_up.payment_id, "amount": 1_000},
+        **{"status": "succeeded", "metadata": {}},
+    }
 
-    for _ in range(2):
-        tell(stripe_double, "charge.dispute.funds_withdrawn", dispute)
-    withdrawn = standing(payer)
-    for _ in range(2):
-        tell(stripe_double, "charge.dispute.funds_reinstated", dispute)
+    asked = ask(client, top_up)
 
-    assert withdrawn == (0, 0, 600)
-    assert standing(payer) == (400, 0, 0)
+    assert (asked.status_code, asked.json()["status"]) == (201, "PENDING")
+    assert asked.json()["result"] == "The payment provider refuses (charge_already_refunded)."
+    assert "charge_already_refunded" in Notice.objects.get(kind="REFUND_REQUESTED").text
+    assert taken(payer) == []
 
 
-def test_news_of_a_payment_that_we_do_not_know_are_taken(payer: int, stripe_double: StripeDouble) -> None:
-    refund = {"id": "re_1", "object": "refund", "payment_intent": "pi_of_another_shop", "amount": 5}
+def test_news_of_a_refund_may_come_in_any_order(client: APIClient, payer: int, stripe_double: StripeDouble) -> None:
+    top_up = buy(client, stripe_double)
+    facts = {"object": "refund", "payment_intent": top_up.payment_id, "amount": 300}
+    status = {"created": "pending", "updated": "succeeded", "failed": "failed"}
 
-    tell(stripe_double, "refund.created", {**refund, "status": "succeeded"})
-    tell(stripe_double, "charge.dispute.created", {**refund, "id": "dp_1", "object": "dispute"})
+    for number, order in enumerate(permutations(status)):
+        for _ in range(2):
+            for kind in order:
+                refund = {**facts, "id": f"re_{number}", "status": status[kind]}
+                assert tell(stripe_double, f"refund.{kind}", refund).status_code == 204
 
-    assert standing(payer) == (100, 0, 0)
+            assert standing(payer) == (1_100, 0, 0)
+
+
+def test_a_refund_at_the_provider_is_not_taken_for_the_one_that_was_approved(
+    client: APIClient, payer: int, stripe_double: StripeDouble
+) -> None:
+    top_up = buy(client, stripe_double)
+    stripe_double.outage = True
+    ask(client, top_up)
+    by_hand = {"id": "re_1", "object": "refund", "payment_intent": top_up.payment_id, "amount": 300}
+
+    tell(stripe_double, "refund.created", {**by_hand, "status": "succeeded"})
+
+    assert (RefundRequest.objects.get().status, RefundRequest.objects.get().refund_id) == ("APPROVED", None)
+
+
+def test_a_refund_may_be_told_before_its_payment(client: APIClient, payer: int, stripe_double: StripeDouble) -> None:
+    session = start(client)
+    payment_id = stripe_double.pay(session)
+    by_hand = {"id": "re_1", "object": "refund", "payment_intent": payment_id, "amount": 300, "status": "succeeded"}
+
+    tell(stripe_double, "refund.created", by_hand)
+    by_webhook(stripe_double, session)
+
+    assert (entries_of(payer), taken(payer)) == ([1_000], [(-300, 0)])
+
+
+def test_nothing_is_locked_while_stripe_thinks(client: APIClient, payer: int, stripe_double: StripeDouble) -> None:
+    top_up = buy(client, stripe_double)
+    sending: dict[str, Any] = {
+        "data": {"top_up_id": top_up.pk, "reason": "By mistake."},
+        "headers": {"Idempotency-Key": "once"},
+    }
+
+    first = client.post("/v1/credits/refund-requests", **sending)
+    again = client.post("/v1/credits/refund-requests", **sending)
+
+    assert (first.json()["status"], again.json()) == ("REFUNDED", first.json())
+    assert len(stripe_double.all_of("refund")) == 1
+    assert stripe_double.waiting_transactions == 0

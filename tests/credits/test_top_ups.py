@@ -3,48 +3,19 @@
 import threading
 from collections.abc import Callable
 from typing import Any
-from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import User
 from django.db import connections
 from rest_framework.test import APIClient
 
-from credits.models import Account, LedgerEntry, Notice, TopUp
-from credits.top_ups import LEAST, MOST, perform_auto_top_up, send_overdue, start_top_up
-from tests.credits.booking import account_of, give, set_balance, standing
+from credits.models import TopUp
+from credits.top_ups import LEAST, MOST, look_after_checkouts, order_top_up
+from tests.credits.booking import standing
+from tests.credits.paying import WEBHOOK, by_late_webhook, by_payment, by_return, by_webhook, entries_of, start, tell
 from tests.credits.stripe_double import StripeDouble
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-WEBHOOK = "/v1/credits/stripe-webhook"
-
-
-def tell(double: StripeDouble, kind: str, thing: Any, **other: Any) -> Any:
-    body, signature = double.sign(kind, thing, **other)
-    return APIClient().post(WEBHOOK, body, content_type="application/json", headers={"Stripe-Signature": signature})
-
-
-def entries_of(user_id: int, kind: str = "TOP_UP") -> list[int]:
-    found = LedgerEntry.objects.filter(account__user_id=user_id, type=kind).order_by("sequence")
-    return list(found.values_list("amount", flat=True))
-
-
-@pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> list[UUID]:
-    """The ids of automatic top-ups that would have been sent to a worker."""
-    ids: list[UUID] = []
-    monkeypatch.setattr(
-        "credits.tasks.top_up_automatically.apply_async", lambda *, args, **_options: ids.append(UUID(args[0]))
-    )
-    return ids
-
-
-def buy(client: APIClient, amount: int = 1_000) -> str:
-    """Start a top-up; return the session's id."""
-    answer = client.post("/v1/credits/top-up", {"amount": amount})
-    assert answer.status_code == 201, answer.json()
-    return str(TopUp.objects.get(pk=answer.json()["id"]).session_id)
 
 
 def test_credits_are_there_when_they_have_been_paid(client: APIClient, payer: int, stripe_double: StripeDouble) -> None:
@@ -61,22 +32,6 @@ def test_credits_are_there_when_they_have_been_paid(client: APIClient, payer: in
     assert standing(payer) == (1_100, 0, 0)
 
 
-def by_webhook(double: StripeDouble, session: str) -> int:
-    return int(tell(double, "checkout.session.completed", session).status_code)
-
-
-def by_late_webhook(double: StripeDouble, session: str) -> int:
-    return int(tell(double, "checkout.session.async_payment_succeeded", session).status_code)
-
-
-def by_payment(double: StripeDouble, session: str) -> int:
-    return int(tell(double, "payment_intent.succeeded", double.things[session]["payment_intent"]).status_code)
-
-
-def by_return(double: StripeDouble, session: str) -> int:
-    return int(APIClient().get(f"/v1/credits/top-up/return?session_id={session}").status_code)
-
-
 @pytest.mark.parametrize(
     "ways",
     [
@@ -89,7 +44,7 @@ def by_return(double: StripeDouble, session: str) -> int:
 def test_a_payment_counts_once_in_whatever_order_it_is_told(
     client: APIClient, payer: int, stripe_double: StripeDouble, ways: list[Callable[[StripeDouble, str], int]]
 ) -> None:
-    session = buy(client)
+    session = start(client)
     stripe_double.pay(session)
 
     statuses = [way(stripe_double, session) for way in ways]
@@ -102,13 +57,13 @@ def test_a_payment_counts_once_in_whatever_order_it_is_told(
 def test_a_payment_counts_once_when_all_tell_of_it_at_once(
     client: APIClient, payer: int, stripe_double: StripeDouble
 ) -> None:
-    session = buy(client)
+    session = start(client)
     stripe_double.pay(session)
-    start, statuses = threading.Barrier(8), []
+    gate, statuses = threading.Barrier(8), []
 
     def run(way: Callable[[StripeDouble, str], int]) -> None:
         try:
-            start.wait()
+            gate.wait()
             statuses.append(way(stripe_double, session))
         finally:
             connections.close_all()
@@ -124,7 +79,7 @@ def test_a_payment_counts_once_when_all_tell_of_it_at_once(
 
 
 def test_a_payment_counts_although_its_row_was_lost(client: APIClient, payer: int, stripe_double: StripeDouble) -> None:
-    session = buy(client)
+    session = start(client)
     stripe_double.pay(session)
     TopUp.objects.all().delete()
 
@@ -138,7 +93,7 @@ def test_a_payment_counts_although_its_row_was_lost(client: APIClient, payer: in
 def test_a_payment_that_is_none_of_ours_is_left_alone(
     client: APIClient, payer: int, stripe_double: StripeDouble, change: dict[str, Any]
 ) -> None:
-    session = buy(client)
+    session = start(client)
     stripe_double.pay(session)
     stripe_double.things[session] |= change
 
@@ -147,7 +102,7 @@ def test_a_payment_that_is_none_of_ours_is_left_alone(
 
 
 def test_a_page_that_expires_ends_its_top_up(client: APIClient, payer: int, stripe_double: StripeDouble) -> None:
-    session = buy(client)
+    session = start(client)
     stripe_double.expire(session)
 
     tell(stripe_double, "checkout.session.expired", session)
@@ -160,7 +115,7 @@ def test_a_page_that_expires_ends_its_top_up(client: APIClient, payer: int, stri
 def test_what_somebody_else_signed_is_refused(
     client: APIClient, payer: int, stripe_double: StripeDouble, secret: str
 ) -> None:
-    session = buy(client)
+    session = start(client)
     stripe_double.pay(session)
 
     answer = tell(stripe_double, "checkout.session.completed", session, secret=secret)
@@ -219,123 +174,69 @@ def test_a_checkout_that_is_not_there_is_not_found(client: APIClient, stripe_dou
 
 def test_somebody_elses_top_up_is_not_there(client: APIClient, stripe_double: StripeDouble) -> None:
     stranger = User.objects.create_user("mallory")
-    top_up, _checkout = start_top_up(user_id=stranger.pk, amount=500)
+    top_up = order_top_up(user_id=stranger.pk, amount=500)
 
     assert client.get(f"/v1/credits/top-up/{top_up.pk}").status_code == 404
 
 
-def prepare_card(client: APIClient, double: StripeDouble) -> None:
-    """Pay once at the checkout page, so that there is a card."""
-    session = buy(client)
-    double.pay(session)
-    by_webhook(double, session)
+def test_a_page_is_asked_for_when_nothing_is_locked(client: APIClient, payer: int, stripe_double: StripeDouble) -> None:
+    sending: dict[str, Any] = {"data": {"amount": 500}, "headers": {"Idempotency-Key": "once"}}
+
+    first = client.post("/v1/credits/top-up", **sending)
+    again = client.post("/v1/credits/top-up", **sending)
+
+    assert (first.status_code, again.status_code, again.json()) == (201, 201, first.json())
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert TopUp.objects.count() == 1
+    assert stripe_double.waiting_transactions == 0
 
 
-def test_credits_are_bought_when_the_balance_falls_below_the_threshold(
-    client: APIClient, payer: int, stripe_double: StripeDouble, sent: list[UUID]
+def test_who_could_not_be_given_a_page_gets_it_with_the_same_key(
+    client: APIClient, payer: int, stripe_double: StripeDouble
 ) -> None:
-    prepare_card(client, stripe_double)
-    shown = client.put("/v1/credits/auto-top-up", {"threshold": 600, "amount": 700}).json()
-    set_balance(payer, 650)
-    nothing = list(sent)
-
-    set_balance(payer, 590)
-    set_balance(payer, 580)
-    (due,) = set(sent)
-    perform_auto_top_up(due)
-    perform_auto_top_up(due)
-
-    assert shown["auto_top_up"] == {"threshold": 600, "amount": 700}
-    assert nothing == []
-    assert entries_of(payer) == [1_000, 700]
-    assert standing(payer) == (1_280, 0, 0)
-
-
-def test_credits_are_bought_at_once_where_the_balance_is_below_already(
-    client: APIClient, payer: int, stripe_double: StripeDouble, sent: list[UUID]
-) -> None:
-    prepare_card(client, stripe_double)
-
-    client.put("/v1/credits/auto-top-up", {"threshold": 5_000, "amount": 700})
-
-    assert sent == [TopUp.objects.get(kind="AUTO").pk]
-
-
-def test_a_declined_card_switches_it_off_and_tells_the_user(
-    client: APIClient, payer: int, stripe_double: StripeDouble, sent: list[UUID]
-) -> None:
-    prepare_card(client, stripe_double)
-    client.put("/v1/credits/auto-top-up", {"threshold": 5_000, "amount": 700})
-    stripe_double.decline = "Your card was declined."
-
-    perform_auto_top_up(sent[0])
-    perform_auto_top_up(sent[0])
-
-    assert client.get("/v1/credits").json()["auto_top_up"] is None
-    told = Notice.objects.get(kind="AUTO_TOP_UP_FAILED")
-    assert (told.text, told.told_at is not None) == ("Your card was declined.", True)
-    assert entries_of(payer) == [1_000]
-
-
-def test_without_a_card_it_is_switched_off(
-    client: APIClient, payer: int, stripe_double: StripeDouble, sent: list[UUID]
-) -> None:
-    client.put("/v1/credits/auto-top-up", {"threshold": 5_000, "amount": 700})
-
-    perform_auto_top_up(sent[0])
-
-    assert Account.objects.get(user_id=payer).auto_top_up_amount is None
-    assert "no saved card" in Notice.objects.get(kind="AUTO_TOP_UP_FAILED").text
-
-
-def test_after_an_outage_it_is_tried_again_and_paid_once(
-    client: APIClient, payer: int, stripe_double: StripeDouble, sent: list[UUID]
-) -> None:
-    prepare_card(client, stripe_double)
-    client.put("/v1/credits/auto-top-up", {"threshold": 5_000, "amount": 700})
+    sending: dict[str, Any] = {"data": {"amount": 500}, "headers": {"Idempotency-Key": "once"}}
     stripe_double.outage = True
-    perform_auto_top_up(sent[0])
-    still_on = account_of(payer).auto_top_up_amount
-
+    unlucky = client.post("/v1/credits/top-up", **sending)
     stripe_double.outage = False
-    resent = send_overdue(patience_seconds=0)
-    for due in sent:
-        perform_auto_top_up(due)
 
-    assert (still_on, resent, len(sent)) == (700, 1, 2)
-    assert entries_of(payer) == [1_000, 700]
+    answer = client.post("/v1/credits/top-up", **sending)
+
+    assert (unlucky.status_code, unlucky.headers["Content-Type"]) == (503, "application/problem+json")
+    assert answer.status_code == 201
+    assert answer.json()["checkout_url"].startswith(stripe_double.address)
+    assert TopUp.objects.count() == 1
 
 
-def test_a_charge_of_which_nobody_heard_is_not_repeated(
-    client: APIClient, payer: int, stripe_double: StripeDouble, sent: list[UUID]
+def test_a_payment_of_which_nobody_tells_is_found(client: APIClient, payer: int, stripe_double: StripeDouble) -> None:
+    paid, open_one = start(client), start(client)
+    stripe_double.pay(paid)
+
+    look_after_checkouts(patience_seconds=600)
+    too_early = entries_of(payer)
+    look_after_checkouts(patience_seconds=0)
+
+    assert (too_early, entries_of(payer)) == ([], [1_000])
+    assert TopUp.objects.get(session_id=open_one).status == "PENDING"
+
+
+def test_a_failure_that_is_told_late_takes_nothing_back(
+    client: APIClient, payer: int, stripe_double: StripeDouble
 ) -> None:
-    prepare_card(client, stripe_double)
-    client.put("/v1/credits/auto-top-up", {"threshold": 5_000, "amount": 700})
-    perform_auto_top_up(sent[0])
-    TopUp.objects.filter(kind="AUTO").update(status="PENDING", payment_id=None)
+    session = start(client)
+    stripe_double.pay(session)
+    before = {**stripe_double.things[session], "status": "expired", "payment_status": "unpaid"}
+    by_webhook(stripe_double, session)
 
-    perform_auto_top_up(sent[0])
+    tell(stripe_double, "checkout.session.expired", before)
+    tell(stripe_double, "payment_intent.payment_failed", stripe_double.things[session]["payment_intent"])
 
-    intents = [each for each in stripe_double.things.values() if each["object"] == "payment_intent"]
-    assert len(intents) == 2
-    assert entries_of(payer) == [1_000, 700]
-
-
-def test_switched_off_it_buys_nothing(
-    client: APIClient, payer: int, stripe_double: StripeDouble, sent: list[UUID]
-) -> None:
-    give(payer, 900)
-    client.put("/v1/credits/auto-top-up", {"threshold": 500, "amount": 700})
-    client.delete("/v1/credits/auto-top-up")
-
-    set_balance(payer, 10)
-
-    assert sent == []
+    assert TopUp.objects.get().status == "PAID"
+    assert standing(payer) == (1_100, 0, 0)
 
 
-@pytest.mark.parametrize("wanted", [{"threshold": -1, "amount": 500}, {"threshold": 5, "amount": 550}, {}])
-def test_an_automatic_top_up_that_makes_no_sense_is_refused(
-    client: APIClient, payer: int, stripe_double: StripeDouble, wanted: dict[str, int]
-) -> None:
-    assert client.put("/v1/credits/auto-top-up", wanted).status_code == 400
-    assert account_of(payer).auto_top_up_amount is None
+def test_all_that_stripe_tells_is_taken(stripe_double: StripeDouble) -> None:
+    product = {"id": "prod_1", "object": "product"}
+
+    statuses = {tell(stripe_double, "product.created", product).status_code for _ in range(300)}
+
+    assert statuses == {204}

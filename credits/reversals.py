@@ -1,0 +1,155 @@
+"""Money that goes back: refunds, whoever made them, and disputes.
+
+The ledger follows the provider: credits go when the money has gone, and come back if it comes back, once per refund or
+dispute. News may come twice and in any order: what is kept is how far the money has gone, and that never goes back a
+step. Of what has been spent already the rest is owed.
+"""
+
+from typing import Final
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+from django.db.models import QuerySet
+
+from credits.exceptions import PaymentFailedError
+from credits.models import (
+    Account,
+    EntryType,
+    LedgerEntry,
+    RefundRequest,
+    RefundStatus,
+    Reversal,
+    ReversalKind,
+    ReversalStage,
+    TopUp,
+)
+from credits.payments import get_provider
+from credits.payments.provider import Dispute, Refund
+from credits.store.ledger import post
+from credits.top_ups import complete_payment
+
+EVIDENCE_ENTRIES: Final = 200
+
+logger = structlog.get_logger(__name__)
+
+
+def follow_refund(refund: Refund) -> None:
+    """Take the credits of a refund that has been made; give them back if it failed after all."""
+    top_up = _find_top_up(refund.payment_id)
+    if top_up is None:
+        return
+    stage = ReversalStage.GONE if refund.is_done else ReversalStage.OPEN
+    with transaction.atomic():
+        reached = _advance(
+            Reversal(id=refund.id, top_up=top_up, kind=ReversalKind.REFUND, amount=refund.amount),
+            ReversalStage.BACK if refund.has_failed else stage,
+        )
+        ordered = _find_request(refund, top_up)
+        if reached is ReversalStage.GONE:
+            ordered.filter(status=RefundStatus.APPROVED).update(status=RefundStatus.REFUNDED, refund_id=refund.id)
+        elif reached is ReversalStage.BACK:
+            ordered.filter(status__in=[RefundStatus.APPROVED, RefundStatus.REFUNDED]).update(
+                status=RefundStatus.PENDING, refund_id=None, result="The refund failed at the payment provider."
+            )
+
+
+def _find_request(refund: Refund, top_up: TopUp) -> QuerySet[RefundRequest]:
+    """Return the request that a refund was made for: none, if it was made by hand."""
+    if refund.request_id is None or refund.attempt is None:
+        return RefundRequest.objects.none()
+    return RefundRequest.objects.filter(pk=refund.request_id, attempt=refund.attempt, top_up=top_up)
+
+
+def follow_dispute(dispute: Dispute) -> None:
+    """Follow the money of a dispute, and answer it if nobody has yet.
+
+    Who has the credits still wins; otherwise the bank is shown what they were spent on. Raises
+    `PaymentUnavailableError` if the provider can't be reached.
+    """
+    top_up = _find_top_up(dispute.payment_id)
+    if top_up is None:
+        return
+    stage = ReversalStage.GONE if dispute.is_withdrawn else ReversalStage.OPEN
+    with transaction.atomic():
+        _advance(
+            Reversal(id=dispute.id, top_up=top_up, kind=ReversalKind.DISPUTE, amount=dispute.amount),
+            ReversalStage.BACK if dispute.is_reinstated else stage,
+        )
+    if dispute.awaits_answer:
+        _answer(dispute, top_up)
+
+
+def _find_top_up(payment_id: str) -> TopUp | None:
+    """Return what a payment was for. That it has gone back may be told before it is told that it was made."""
+    known = TopUp.objects.filter(payment_id=payment_id).select_related("account")
+    top_up = known.first()
+    if top_up is None and payment_id:
+        try:
+            complete_payment(payment_id)
+        except PaymentFailedError:
+            logger.warning("a refund or dispute of a payment that nobody knows", payment_id=payment_id)
+        top_up = known.first()
+    return top_up
+
+
+def _advance(news: Reversal, stage: ReversalStage) -> ReversalStage:
+    """Note how far the money has gone, let the ledger follow, and return the furthest stage that was told."""
+    Reversal.objects.bulk_create([news], ignore_conflicts=True)
+    known = Reversal.objects.select_for_update(no_key=True).get(pk=news.pk)
+    reached = ReversalStage(max(known.stage, stage))
+    if reached > known.stage:
+        Reversal.objects.filter(pk=known.pk).update(stage=reached)
+    key = f"{known.kind.lower()}:{known.pk}"
+    if reached is ReversalStage.GONE:
+        _post(news, EntryType.REFUND, amount=-known.amount, key=key)
+    elif reached is ReversalStage.BACK and LedgerEntry.objects.filter(key=key).exists():
+        _post(news, EntryType.ADJUSTMENT, amount=known.amount, key=f"{key}:back")
+    return reached
+
+
+_REASONS: Final = {
+    (ReversalKind.REFUND, EntryType.REFUND): "Refund",
+    (ReversalKind.REFUND, EntryType.ADJUSTMENT): "The refund failed",
+    (ReversalKind.DISPUTE, EntryType.REFUND): "Disputed payment",
+    (ReversalKind.DISPUTE, EntryType.ADJUSTMENT): "Dispute won",
+}
+
+
+def _post(reversal: Reversal, kind: EntryType, *, amount: int, key: str) -> None:
+    top_up = reversal.top_up
+    if top_up.account.user_id is None:
+        logger.warning("the user of a payment that went back is gone", top_up=str(top_up.pk), reversal=reversal.pk)
+        return
+    facts = {
+        "reason": _REASONS[ReversalKind(reversal.kind), kind],
+        "details": {"payment_id": top_up.payment_id, "top_up_id": str(top_up.pk)},
+    }
+    post(user_id=top_up.account.user_id, key=key, type=kind, amount=amount, facts=facts)
+
+
+def _answer(dispute: Dispute, top_up: TopUp) -> None:
+    """Give in, or show what the money was spent on. The event may be old: what counts is how the dispute stands."""
+    provider = get_provider()
+    if not provider.find_dispute(dispute.id).awaits_answer:
+        return
+    account = Account.objects.get(pk=top_up.account_id)
+    withdrawn = LedgerEntry.objects.filter(key=f"dispute:{dispute.id}").first()
+    left = account.balance - (withdrawn.amount if withdrawn else 0)
+    try:
+        if left - dispute.amount >= settings.REFUND_TOLERANCE:
+            provider.give_in(dispute.id)
+        else:
+            provider.contest(dispute.id, evidence=_gather_evidence(account))
+    except PaymentFailedError as error:
+        # Somebody has just answered it, or it is too late: to be told again would not help.
+        logger.error("a dispute can't be answered", dispute=dispute.id, error=str(error))
+
+
+def _gather_evidence(account: Account) -> str:
+    entries = LedgerEntry.objects.filter(account=account).order_by("-sequence")[:EVIDENCE_ENTRIES]
+    return "\n".join(
+        f"{entry.created_at:%Y-%m-%d %H:%M:%S} UTC {entry.type} {entry.amount:+d} credits"
+        + (f", run {entry.root_execution_id}" if entry.root_execution_id else "")
+        for entry in entries
+    )
