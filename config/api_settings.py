@@ -60,7 +60,7 @@ SPECTACULAR_SETTINGS = {
         "TopUpKindEnum": "credits.models.TopUpKind",
         "TopUpStatusEnum": "credits.models.TopUpStatus",
         "RefundStatusEnum": "credits.models.RefundStatus",
-        "StatusEnum": "execution.node_execution.node_execution_serializers.STATUS_NAMES",
+        "StatusEnum": "execution.node_execution_serializers.STATUS_NAMES",
         "ReviewStatusEnum": "execution.review_serializers.REVIEW_STATUS_NAMES",
         "OccurrenceStateEnum": "scheduling.serializers.OCCURRENCE_STATES",
     },
