@@ -171,7 +171,7 @@ class StripeDouble:
             case ("GET", "refunds"):
                 wanted = [each for each in self.all_of("refund") if each["payment_intent"] == form["payment_intent"]]
                 return 200, _list(wanted)
-            case ("POST", "refunds"):
+            case ("POST", "refunds") if form["payment_intent"] in self.things:
                 return self._refund(form)
             case ("POST", "disputes", dispute, *rest) if dispute in self.things:
                 return self._answer_dispute(dispute, form, gives_in=bool(rest))

@@ -130,6 +130,7 @@ def test_a_refund_is_decided_with_a_reason(
     top_up = TopUp.objects.create(
         account=account_of(payer), kind="CHECKOUT", amount=900, status="PAID", payment_id="pi_1"
     )
+    stripe_double.things["pi_1"] = {"id": "pi_1", "object": "payment_intent", "amount": 900}
     request = RefundRequest.objects.create(
         account=top_up.account, top_up=top_up, iso_week="2026-W40", amount=900, reason="By mistake."
     )
@@ -147,6 +148,6 @@ def test_a_refund_is_decided_with_a_reason(
     assert (request.status, request.result) == (status, "So be it.")
 
 
-@pytest.mark.parametrize("name", ["account", "ledgerentry", "topup", "refundrequest", "blockprice"])
+@pytest.mark.parametrize("name", ["account", "ledgerentry", "topup", "refundrequest", "reversal", "blockprice"])
 def test_every_list_opens(office: Client, payer: int, name: str) -> None:
     page(office, f"{name}/")
