@@ -88,10 +88,23 @@ class GraphPlan:
         return masked
 
 
+# Versions that have just been read, while they are planned.
+_at_hand: dict[UUID, GraphVersion] = {}
+
+
+def plan_version(version: GraphVersion) -> GraphPlan:
+    """Return the plan of a version, as `load_plan` does; what was fetched along with it is not read again."""
+    _at_hand[version.pk] = version
+    try:
+        return load_plan(version.pk)
+    finally:
+        _at_hand.pop(version.pk, None)
+
+
 @lru_cache(maxsize=PLANS_KEPT)
 def load_plan(version_id: UUID) -> GraphPlan:
     """Return the plan of a saved version. Three queries the first time."""
-    version = GraphVersion.objects.get(pk=version_id)
+    version = _at_hand.get(version_id) or GraphVersion.objects.get(pk=version_id)
     document = version.document()
     specs = build_specs(document)
     return GraphPlan(

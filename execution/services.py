@@ -10,7 +10,7 @@ from django.db import transaction
 from credits.metering import require_funds
 from execution.exceptions import ExecutionNotFoundError, MasksInvalidError, ReplayInvalidError, ReviewDecidedError
 from execution.models import Execution, OnError, OnInsufficientCredits, Review
-from execution.planning import GraphPlan, load_plan
+from execution.planning import GraphPlan, load_plan, plan_version
 from execution.simulation import complete_inputs
 from execution.store.replaying import Origin, start_replay
 from execution.store.resuming import resume_run
@@ -74,7 +74,7 @@ def make_order(
 
     Raises `InputsUnknownError`.
     """
-    graph = load_plan(version.pk)
+    graph = plan_version(version)
     masks, mocks = wishes.get("nodes_input_masks") or {}, wishes.get("mocks") or {}
     simulate = wishes.get("simulate", False)
     inputs = {name: to_json_value(value) for name, value in input_data.items()}

@@ -1,11 +1,11 @@
 """Writes graphs to their rows, many at a time, and reads versions back."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import AbstractBaseUser
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 
 from graphs.document import GraphDocument
 from graphs.exceptions import GraphNotFoundError
@@ -58,6 +58,30 @@ def find_versions(
     found = found.select_related("graph")
     versions = with_parts(found) if with_content else found
     return {(version.graph_id, version.version): version for version in versions}
+
+
+def find_wanted_versions(
+    wanted: Collection[tuple[Any, UUID, int | None]],
+) -> dict[tuple[Any, UUID, int | None], GraphVersion]:
+    """Return versions with their content by (owner id, graph id, version); None is the active version.
+
+    Three queries, however many. What there isn't, or is somebody else's, is left out.
+    """
+    graphs_by_number: dict[int | None, list[UUID]] = {}
+    for _, graph_id, number in wanted:
+        graphs_by_number.setdefault(number, []).append(graph_id)
+    condition = Q(pk__in=[])
+    for number, graph_ids in graphs_by_number.items():
+        is_it = Q(pk=F("graph__active_version_id")) if number is None else Q(version=number)
+        condition |= is_it & Q(graph_id__in=graph_ids)
+    found = GraphVersion.objects.filter(condition, graph__deleted_at__isnull=True).select_related("graph")
+    named: dict[tuple[Any, UUID, int | None], GraphVersion] = {}
+    for version in with_parts(found):
+        owner_id, is_active = version.graph.owner_id, version.graph.active_version_id == version.pk
+        named[owner_id, version.graph_id, version.version] = version
+        if is_active:
+            named[owner_id, version.graph_id, None] = version
+    return {key: named[key] for key in wanted if key in named}
 
 
 def with_parts(versions: QuerySet[GraphVersion]) -> QuerySet[GraphVersion]:

@@ -1,6 +1,6 @@
 """Whether a schedule's run could start at this moment, and saying so when it can't."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -17,6 +17,7 @@ from execution.store.starting import Order
 from graphs.exceptions import GraphInvalidError, GraphNotFoundError, GraphsError
 from graphs.models import GraphVersion
 from graphs.services import get_version
+from graphs.store import find_wanted_versions
 from scheduling.exceptions import OwnerInactiveError, SchedulingError
 from scheduling.models import Schedule
 from scheduling.signals import schedule_troubled
@@ -33,19 +34,22 @@ logger = structlog.get_logger(__name__)
 
 
 class Versions:
-    """The graph versions that schedules ask for, and what their owners lack: each is looked at once.
+    """The graph versions that `schedules` ask for, and what their owners lack: read for all of them together.
 
     What it knows is as it was when it was asked for the first time: keep one for no longer than a transaction.
     """
 
-    def __init__(self) -> None:
-        self._found: dict[tuple[int, UUID | None, int | None], GraphVersion] = {}
+    def __init__(self, schedules: Collection[Schedule] = ()) -> None:
+        self._schedules = schedules
+        self._found: dict[tuple[int, UUID, int | None], GraphVersion] | None = None
         self._runnable: set[tuple[UUID, frozenset[tuple[str, frozenset[str]]]]] = set()
         self._lacking: dict[int, FundsLackingError | None] = {}
 
     def find(self, schedule: Schedule) -> GraphVersion:
         """Return the version that the schedule runs. Raises `GraphNotFoundError`."""
-        key = (schedule.user_id, schedule.graph_id, schedule.graph_version)
+        if self._found is None:
+            self._found = find_wanted_versions({_wanted(each) for each in self._schedules})
+        key = _wanted(schedule)
         if key not in self._found:
             self._found[key] = get_version(
                 user=schedule.user, graph_id=str(schedule.graph_id), version=schedule.graph_version
@@ -60,10 +64,10 @@ class Versions:
             check_start(version=version, nodes_input_masks=masks)
             self._runnable.add(key)
 
-    def check_funds(self, schedule: Schedule, *, others: Iterable[Schedule] = ()) -> None:
-        """Raise `FundsLackingError` if the owner has no credits; those of `others` are looked at along with it."""
+    def check_funds(self, schedule: Schedule) -> None:
+        """Raise `FundsLackingError` if the owner has no credits."""
         if schedule.user_id not in self._lacking:
-            users = {schedule.user_id, *(other.user_id for other in others)}
+            users = {schedule.user_id, *(other.user_id for other in self._schedules)}
             lacking_of = find_lacking_funds(users)
             self._lacking.update({user: lacking_of.get(user) for user in users})
         lacking = self._lacking[schedule.user_id]
@@ -71,13 +75,17 @@ class Versions:
             raise lacking
 
 
-def order_run(schedule: Schedule, *, versions: Versions, others: Iterable[Schedule] = ()) -> Order:
+def _wanted(schedule: Schedule) -> tuple[int, UUID, int | None]:
+    return schedule.user_id, UUID(str(schedule.graph_id)), schedule.graph_version
+
+
+def order_run(schedule: Schedule, *, versions: Versions) -> Order:
     """Return the run that the schedule wants, for `start_ordered`. Raises what `REFUSALS` lists."""
     if not schedule.user.is_active:
         raise OwnerInactiveError("The account of its owner is switched off.")
     version = versions.find(schedule)
     versions.check(schedule, version)
-    versions.check_funds(schedule, others=others)
+    versions.check_funds(schedule)
     return make_order(
         user=schedule.user,
         version=version,
@@ -137,7 +145,7 @@ def check_wanted(*, limit: int) -> int:
     """Look at schedules whose graph has changed; return how many."""
     with transaction.atomic():
         schedules = lock_to_check(limit=limit)
-        now, versions = read_clock(), Versions()
+        now, versions = read_clock(), Versions(schedules)
         for schedule in sorted(schedules, key=lambda each: each.user_id):
             mark(schedule, problem=find_problem(schedule, versions=versions), now=now)
             schedule.needs_check = False

@@ -46,10 +46,9 @@ class Round:
     """One transaction's work: what is known at its beginning, and what is written at its end."""
 
     now: datetime
-    schedules: Sequence[Schedule]
+    versions: Versions
     unfinished: dict[UUID, Unfinished]
     decided: set[tuple[UUID, datetime]] = field(default_factory=set)
-    versions: Versions = field(default_factory=Versions)
     occurrences: list[Occurrence] = field(default_factory=list)
     to_start: list[Occurrence] = field(default_factory=list)
     started: dict[UUID, Schedule] = field(default_factory=dict)
@@ -79,7 +78,7 @@ def _fire_some(*, limit: int, now: datetime | None, schedule_id: UUID | None) ->
     settle([schedule for schedule in schedules if schedule.pause_after_failures])
     current = Round(
         now=now,
-        schedules=schedules,
+        versions=Versions(schedules),
         unfinished=find_unfinished([schedule.pk for schedule in schedules]),
         decided=find_decided(schedules),
     )
@@ -200,7 +199,7 @@ def _order(occurrence: Occurrence, current: Round) -> Order | None:
     """Return the run of an occurrence; if it can't start, say so there and mark the schedule."""
     schedule = occurrence.schedule
     try:
-        return order_run(schedule, versions=current.versions, others=current.schedules)
+        return order_run(schedule, versions=current.versions)
     except REFUSALS as error:
         _refuse(occurrence, current, reason=explain(error))
     except Exception as error:
@@ -256,7 +255,7 @@ def start_waiting(*, limit: int, now: datetime | None = None) -> int:
     """
     locked = lock_with_free_waiting(limit=limit)
     schedules = {schedule.pk: schedule for schedule in locked}
-    current = Round(now=now or read_clock(), schedules=locked, unfinished=find_unfinished(schedules.keys()))
+    current = Round(now=now or read_clock(), versions=Versions(locked), unfinished=find_unfinished(schedules.keys()))
     waiting = Occurrence.objects.filter(schedule__in=schedules.keys(), state=State.WAITING)
     for occurrence in waiting.order_by("schedule__user_id"):
         schedule = schedules[occurrence.schedule_id]

@@ -358,8 +358,10 @@ def test_however_many_are_due_it_takes_as_many_queries(
     with CaptureQueriesContext(connection) as few:
         fire(first)
 
-    for _ in range(8):
+    # Some of one graph, some each of its own, of several users.
+    for number in range(4):
         create_schedule(user=user, graph_id=UUID(str(first.graph_id)), fields={"name": "Sums", "cron": "@hourly"})
+        make_schedule(User.objects.create_user(f"user{number}"), graph_version=number % 2 or None)
     with django_assert_num_queries(len(few)):
         fire(first)
 
