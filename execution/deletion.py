@@ -8,7 +8,7 @@ from execution.engine.statuses import ENDED
 from execution.exceptions import ExecutionNotDeletableError, ExecutionNotFoundError
 from execution.models import Execution, Preset
 from execution.run_files import FilesOfRun
-from execution.services import stop_execution
+from execution.services import stop_executions
 from execution.store.pruning import Tree, delete_trees
 from graphs.models import Graph
 from graphs.signals import graph_deleted
@@ -38,8 +38,8 @@ def leave_graph(graph: Graph, **_options: Any) -> bool:
     """Stop what runs of a graph that is deleted, and drop its presets; return whether runs of it are kept."""
     Preset.objects.filter(graph=graph).delete()
     runs = Execution.objects.filter(graph_version__graph=graph)
-    for key in runs.filter(parent__isnull=True).exclude(status__in=ENDED).values_list("pk", flat=True):
-        stop_execution(execution_id=key)
+    going_on = runs.filter(parent__isnull=True).exclude(status__in=ENDED)
+    stop_executions(execution_ids=list(going_on.values_list("pk", flat=True)))
     return runs.exists()
 
 

@@ -1,6 +1,6 @@
 """What a user can do with runs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypedDict, TypeVar, Unpack
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from execution.store.replaying import Origin, start_replay
 from execution.store.resuming import resume_run
 from execution.store.runs import wake
 from execution.store.starting import Order, Started, check_inputs, start_runs
-from execution.store.stopping import Receipt, stop_run
+from execution.store.stopping import Receipt, stop_runs
 from execution.store.waits import decide
 from execution.tasks import revoke, send
 from execution.values import to_json_value
@@ -115,12 +115,22 @@ def stop_execution(*, execution_id: UUID) -> Receipt:
     Blocks that are running end soon after. A run that has ended stays as it is; the receipt says so. Raises
     `ExecutionNotFoundError`.
     """
-    receipt = stop_run(execution_id)
-    if receipt is None:
+    receipts = stop_executions(execution_ids=[execution_id])
+    if not receipts:
         raise ExecutionNotFoundError(f"There is no execution {execution_id}.")
-    transaction.on_commit(lambda: send(receipt.ready))
-    transaction.on_commit(lambda: revoke(receipt.queued))
-    return receipt
+    return receipts[0]
+
+
+def stop_executions(*, execution_ids: Collection[UUID]) -> list[Receipt]:
+    """Stop several runs together, as `stop_execution` does; return a receipt for each that there is.
+
+    In a transaction that does other things with runs, call it once and last (see `execution.store.trees`).
+    """
+    receipts = stop_runs(execution_ids)
+    for receipt in receipts:
+        transaction.on_commit(lambda each=receipt: send(each.ready))  # type: ignore[misc]
+        transaction.on_commit(lambda each=receipt: revoke(each.queued))  # type: ignore[misc]
+    return receipts
 
 
 def resume_execution(*, execution_id: UUID) -> Execution:

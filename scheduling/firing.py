@@ -15,7 +15,7 @@ import structlog
 from django.db import Error as DatabaseError
 from django.db import transaction
 
-from execution.services import start_ordered, stop_execution
+from execution.services import start_ordered, stop_executions
 from execution.store.starting import Order
 from scheduling.checking import OUR_FAULT, REFUSALS, ROW_ERRORS, Versions, explain, mark, order_run
 from scheduling.models import Occurrence, Schedule
@@ -52,6 +52,7 @@ class Round:
     occurrences: list[Occurrence] = field(default_factory=list)
     to_start: list[Occurrence] = field(default_factory=list)
     started: dict[UUID, Schedule] = field(default_factory=dict)
+    stopped: list[UUID] = field(default_factory=list)
 
 
 def fire_due(*, limit: int, now: datetime | None = None, schedule_id: UUID | None = None) -> int:
@@ -90,6 +91,8 @@ def _fire_some(*, limit: int, now: datetime | None, schedule_id: UUID | None) ->
     Occurrence.objects.bulk_create(current.occurrences)
     advance(schedules)
     note_runs(list(current.started.values()), now=now)
+    # Together and last: runs, and the accounts behind them, are locked in one order.
+    stop_executions(execution_ids=current.stopped)
     return len(schedules)
 
 
@@ -165,8 +168,7 @@ def _explain_skip(unfinished: Unfinished) -> str:
 
 
 def _stop(unfinished: Unfinished, current: Round) -> None:
-    for execution_id in unfinished.runs:
-        stop_execution(execution_id=execution_id)
+    current.stopped += unfinished.runs
     unfinished.runs.clear()
     # One may wait since before the policy was changed.
     Occurrence.objects.filter(pk__in=unfinished.waiting, state=State.WAITING).update(

@@ -155,10 +155,28 @@ UPDATE execution_execution e SET billed_executions = e.node_count, cost = e.cost
 """  # noqa: S608 - made of constants
 
 
-def ask_to_bill(batch: Batch, execution_ids: Collection[UUID]) -> Answer | None:
-    """Charge the fee for the node executions of runs that end; they are locked."""
-    per = settings.NODE_EXECUTIONS_PER_CREDIT
-    return batch.ask(_BILL, {"runs": list(execution_ids), "per": per}) if per > 0 else None
+_RELEASE_RUNS = "SELECT credits_release('{}', %s::uuid[])"
+
+_LOCK_ACCOUNTS = """
+SELECT FROM credits_account WHERE user_id IN (SELECT user_id FROM execution_execution WHERE id = ANY(%s))
+ ORDER BY id FOR NO KEY UPDATE
+"""
+
+
+def ask_to_settle(batch: Batch, execution_ids: Collection[UUID], *, have_completed: bool = False) -> Answer | None:
+    """Charge the fee for the node executions of runs that have ended, and let go of what is set aside for them.
+
+    Call it last, for all runs that the transaction ends: it locks accounts, which come after all runs and node
+    executions. Nothing is set aside any more for runs that `have_completed`.
+    """
+    keys, per = sorted(execution_ids), settings.NODE_EXECUTIONS_PER_CREDIT
+    if not keys:
+        return None
+    if len(keys) > 1:  # may be of several users
+        batch.ask(_LOCK_ACCOUNTS, [keys])
+    if not have_completed:
+        batch.ask(_RELEASE_RUNS, [keys])
+    return batch.ask(_BILL, {"runs": keys, "per": per}) if per > 0 else None
 
 
 def tell_news(answer: Answer | None) -> None:
@@ -198,7 +216,6 @@ UPDATE execution_nodeexecution
 """
 
 
-def release_holds(*, keys: Collection[UUID] = (), execution_ids: Collection[UUID] = ()) -> None:
-    """Let go of what is set aside for attempts that were lost or handed back, and for runs that end."""
+def release_holds(*, keys: Collection[UUID]) -> None:
+    """Let go of what is set aside for attempts that were lost or handed back."""
     metering.release(keys)
-    metering.release_runs(execution_ids)

@@ -120,7 +120,7 @@ def record(
             _count_end(run, end)
         if sub_runs is not None and sub_runs.rows:
             batch.flush()
-            terminate_trees([key for (key,) in sub_runs.rows], error="What started it has failed.")
+            run.ended_below += terminate_trees([key for (key,) in sub_runs.rows], error="What started it has failed.")
         save(run, failure=failure)
         # Last: an account is locked after all runs and node executions.
         charged = _ask_to_charge(batch, claimed, end)

@@ -17,6 +17,7 @@ from execution.engine.statuses import ENDED, Status
 from execution.exceptions import ExecutionNotFoundError, ExecutionNotReplayableError, ReplayInvalidError
 from execution.large_values import read, read_all
 from execution.planning import GraphPlan
+from execution.store.admission import lock_admission
 from execution.store.batches import Batch
 from execution.store.flow import leave, write_deliveries
 from execution.store.runs import LockedRun
@@ -88,6 +89,8 @@ def start_replay(order: Order, origin: Origin) -> Started:
     Raises `ExecutionNotFoundError`, `ExecutionNotReplayableError`, `ReplayInvalidError`, `InputsUnknownError`.
     """
     with transaction.atomic():
+        # Before any run, as whoever starts one does.
+        lock_admission(Batch(sends_at_once=True), user_id=order.user_id)
         _lock(origin, order.graph)
         return start_run(order, begin=lambda run, inputs_of: _begin(run, inputs_of, origin))
 

@@ -113,7 +113,7 @@ def _lock_admission_of(execution_id: UUID) -> None:
 
 def _resume_tree(run: LockedRun) -> list[Ready]:
     """Let a locked run go on, and those below it that what goes on waits for."""
-    below = lock_runs_below(run.id)
+    below = lock_runs_below([run.id])
     goes_on = {each.id for each in below if each.status is Status.TERMINATED} | _find_unpaid(below)
     failed: dict[UUID, int] = {}
     nodes: list[_Resumed] = []

@@ -13,7 +13,7 @@ from execution.planning import GraphPlan, load_plan
 from execution.run_files import FilesOfRun
 from execution.store.admission import ask_to_admit
 from execution.store.batches import Answer, Batch, Prepared, Row
-from execution.store.charging import ask_to_bill
+from execution.store.charging import ask_to_settle
 from execution.store.ready import Ready, describe_ready
 from execution.store.taking import Taker
 from execution.store.trees import ENDED_CHANNEL, terminate_below
@@ -26,7 +26,8 @@ class LockedRun:
     """A run whose row this transaction holds. The counters are changes, written once by `save_run`.
 
     What changes it goes through `batch`. It `holds_back` if something was seen in it that has no message yet. `taker`
-    takes something that becomes ready.
+    takes something that becomes ready. `ended_below` are runs below it that this transaction has ended; `save_run`
+    settles what they cost.
     """
 
     id: UUID
@@ -54,6 +55,7 @@ class LockedRun:
     cputime: float = 0.0
     ready: list[Ready] = field(default_factory=list)
     released: list[Answer] = field(default_factory=list)
+    ended_below: list[UUID] = field(default_factory=list)
     billed: Answer | None = None
 
     @cached_property
@@ -172,6 +174,8 @@ def save_run(run: LockedRun, *, failure: str = "") -> None:
         end_run(run, Status.FAILED, error=_explain_limit(run))
     elif run.unfinished == 0:
         end_run(run, Status.COMPLETED)
+    elif run.ended_below:
+        run.billed = ask_to_settle(run.batch, run.ended_below)
 
 
 def end_run(run: LockedRun, status: Status, *, error: str = "") -> None:
@@ -180,7 +184,7 @@ def end_run(run: LockedRun, status: Status, *, error: str = "") -> None:
     warnings = _list_warnings(run) if status is Status.COMPLETED and run.opened != run.node_count else []
     if status is not Status.COMPLETED:
         run.batch.flush()
-        terminate_below(run.id, error="The run that started it has ended.")
+        run.ended_below += terminate_below(run.id, error="The run that started it has ended.")
         run.ready.clear()
         run.released.clear()
         if run.taker:
@@ -193,7 +197,8 @@ def end_run(run: LockedRun, status: Status, *, error: str = "") -> None:
     else:
         run.released.append(ask_to_admit(run.batch, user_id=run.user_id))
     # Last: an account is locked after all runs and node executions.
-    run.billed = ask_to_bill(run.batch, [run.id])
+    completed = status is Status.COMPLETED and not run.ended_below
+    run.billed = ask_to_settle(run.batch, [run.id, *run.ended_below], have_completed=completed)
 
 
 _WAKE = """

@@ -1,6 +1,6 @@
 """Stopping a run: it and every run below it end in one transaction, and a receipt says what that did."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -9,6 +9,8 @@ from django.db import connection, transaction
 
 from execution.engine.statuses import ENDED, Status
 from execution.store.admission import ask_to_admit
+from execution.store.batches import Batch
+from execution.store.charging import ask_to_settle, tell_news
 from execution.store.ready import Ready, describe_ready
 from execution.store.runs import LockedRun, lock_run, wake
 from execution.store.trees import RunBelow, Terminated, lock_runs_below, terminate_nodes, terminate_runs
@@ -56,25 +58,37 @@ class Receipt:
     queued: tuple[UUID, ...]
 
 
-def stop_run(execution_id: UUID) -> Receipt | None:
-    """Stop a run and all below it; None if there is no such run.
+def stop_runs(execution_ids: Collection[UUID]) -> list[Receipt]:
+    """Stop runs and all below them, together; return a receipt for each that there is.
 
-    Whoever records or claims in one of these runs is waited for, or waits and then finds that it has ended.
+    Whoever records or claims in one of these runs is waited for, or waits and then finds that it has ended. Whoever
+    stops several in one transaction does it here, once and last: locks are taken in one order.
     """
     with transaction.atomic():
-        run = lock_run(execution_id)
-        if run is None:
-            return None
-        below = lock_runs_below(run.id)
-        had_ended = run.status in ENDED
-        stopped_below = [each.id for each in below if each.status not in ENDED]
-        terminated = terminate_nodes([*stopped_below, *([] if had_ended else [run.id])])
+        runs = [run for key in sorted(set(execution_ids)) if (run := lock_run(key)) is not None]
+        below = lock_runs_below([run.id for run in runs])
+        going_on = [run for run in runs if run.status not in ENDED]
+        keys = {run.id for run in going_on}
+        stopped_below = [each.id for each in below if each.status not in ENDED and each.id not in keys]
+        terminated = terminate_nodes([*keys, *stopped_below])
         terminate_runs(stopped_below, error=STOPPED_ABOVE)
-        ready: list[Ready] = []
-        if not had_ended:
-            terminate_runs([run.id], error=STOPPED)
-            ready = wake([run.parent_id]) if run.parent_id else _admit_next(run)
-        return _write_receipt(run, below, terminated, ready)
+        terminate_runs(keys, error=STOPPED)
+        ready = {run.id: wake([run.parent_id]) if run.parent_id else _admit_next(run) for run in going_on}
+        batch = Batch()
+        tell_news(ask_to_settle(batch, [*keys, *stopped_below]))
+        batch.flush()
+        return [_write_receipt(run, _find_below(run.id, below), terminated, ready.get(run.id, [])) for run in runs]
+
+
+def _find_below(execution_id: UUID, runs: Sequence[RunBelow]) -> list[RunBelow]:
+    """Return those of the runs that are below this one."""
+    found: list[RunBelow] = []
+    level = {execution_id}
+    while level:
+        next_level = [each for each in runs if each.execution_id in level]
+        found += next_level
+        level = {each.id for each in next_level}
+    return found
 
 
 def _admit_next(run: LockedRun) -> list[Ready]:
@@ -88,6 +102,7 @@ def _write_receipt(
     tree = [run.id, *(each.id for each in below)]
     ended = _count_ended(tree)
     of_run: dict[UUID, list[Terminated]] = {}
+    terminated = [those for those in terminated if those.execution_id in tree]
     for those in terminated:
         of_run.setdefault(those.execution_id, []).append(those)
     listed: list[tuple[UUID, UUID | None, Status]] = [(run.id, run.parent_id, run.status)]

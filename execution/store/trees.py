@@ -1,6 +1,9 @@
 """A run and the runs below it: they are locked from the top down, and what is unfinished in them ends together.
 
 A run gets sub-runs only while its row is locked, so once it is locked the list of those below it is complete.
+
+Everybody locks in one order: runs (from the top down, on each level by id), node executions, accounts. So nothing here
+touches credits; whoever ends runs calls `ask_to_settle` for all of them at the end of the transaction.
 """
 
 from collections.abc import Collection
@@ -10,13 +13,11 @@ from uuid import UUID
 from django.db import connection
 
 from execution.engine.statuses import ENDED, UNFINISHED, Status
-from execution.store.batches import Batch
-from execution.store.charging import ask_to_bill, release_holds
 
 ENDED_CHANNEL = "execution_ended"
 
 _SUB_RUNS = """
-SELECT c.id, c.parent_id
+SELECT c.id, c.parent_id, n.execution_id
   FROM execution_execution c JOIN execution_nodeexecution n ON n.id = c.parent_id
  WHERE n.execution_id = ANY(%s)
 """
@@ -53,10 +54,11 @@ SELECT pg_notify(%(channel)s, id::text) FROM ended
 
 @dataclass(frozen=True, kw_only=True)
 class RunBelow:
-    """A run below another. `status` is how it stands; one that has not ended is locked."""
+    """A run below another, locked. `status` is how it stands, `execution_id` the run that `parent_id` belongs to."""
 
     id: UUID
     parent_id: UUID
+    execution_id: UUID
     status: Status
 
 
@@ -74,17 +76,19 @@ class Terminated:
     queued: tuple[UUID, ...]
 
 
-def lock_runs_below(execution_id: UUID) -> list[RunBelow]:
-    """Return all runs below a locked run, those that have not ended locked until the transaction ends."""
+def lock_runs_below(execution_ids: Collection[UUID]) -> list[RunBelow]:
+    """Return all runs below locked runs, locked until the transaction ends."""
     below: list[RunBelow] = []
-    level = [execution_id]
+    level = sorted(execution_ids)
     with connection.cursor() as cursor:
         while level:
             cursor.execute(_SUB_RUNS, [level])
-            parents = dict(cursor.fetchall())
+            parents = {key: (parent_id, above) for key, parent_id, above in cursor}
             level = sorted(parents)
             cursor.execute(_LOCK, [level])
-            below += [RunBelow(id=key, parent_id=parents[key], status=Status(status)) for key, status in cursor]
+            for key, status in cursor:
+                parent_id, above = parents[key]
+                below.append(RunBelow(id=key, parent_id=parent_id, execution_id=above, status=Status(status)))
     return below
 
 
@@ -94,7 +98,7 @@ def terminate_nodes(execution_ids: Collection[UUID]) -> list[Terminated]:
         cursor.execute(
             _TERMINATE_NODES, {"runs": list(execution_ids), "statuses": [Status.INCOMPLETE, *sorted(UNFINISHED)]}
         )
-        terminated = [
+        return [
             Terminated(
                 execution_id=key,
                 was=Status(was),
@@ -104,30 +108,28 @@ def terminate_nodes(execution_ids: Collection[UUID]) -> list[Terminated]:
             )
             for key, was, count, running, queued in cursor.fetchall()
         ]
-    release_holds(execution_ids=execution_ids)
-    return terminated
 
 
 def terminate_runs(execution_ids: Collection[UUID], *, error: str) -> None:
     """End locked runs, and tell those who listen."""
     with connection.cursor() as cursor:
         cursor.execute(_TERMINATE_RUNS, {"runs": list(execution_ids), "error": error, "channel": ENDED_CHANNEL})
-    batch = Batch()
-    ask_to_bill(batch, execution_ids)
-    batch.flush()
 
 
-def terminate_below(execution_id: UUID, *, error: str) -> None:
-    """End a locked run's unfinished node executions, and the runs below it with theirs."""
-    below = [run.id for run in lock_runs_below(execution_id) if run.status not in ENDED]
+def terminate_below(execution_id: UUID, *, error: str) -> list[UUID]:
+    """End a locked run's unfinished node executions, and the runs below it with theirs; return these."""
+    below = [run.id for run in lock_runs_below([execution_id]) if run.status not in ENDED]
     terminate_nodes([execution_id, *below])
     terminate_runs(below, error=error)
+    return below
 
 
-def terminate_trees(execution_ids: Collection[UUID], *, error: str) -> None:
-    """End runs and what is below them. What started them must be locked, so that nothing is added to it."""
+def terminate_trees(execution_ids: Collection[UUID], *, error: str) -> list[UUID]:
+    """End runs and what is below them; return all of these. What started them must be locked: nothing is added."""
     with connection.cursor() as cursor:
         cursor.execute(_LOCK, [list(execution_ids)])
-    for execution_id in execution_ids:
-        terminate_below(execution_id, error=error)
-    terminate_runs(execution_ids, error=error)
+    below = [run.id for run in lock_runs_below(execution_ids) if run.status not in ENDED]
+    ended = [*execution_ids, *below]
+    terminate_nodes(ended)
+    terminate_runs(ended, error=error)
+    return ended

@@ -18,7 +18,7 @@ from execution.planning import load_plan
 from execution.store.claims import Claimed, claim
 from execution.store.recording import End, Recorded, record
 from execution.store.starting import Order, Started, start_run
-from execution.store.stopping import Receipt, stop_run
+from execution.store.stopping import Receipt, stop_runs
 from graphs.models import GraphVersion
 from graphs.services import import_graph
 from tests.execution.drain import Drain
@@ -45,8 +45,7 @@ def take(node_execution_id: UUID) -> Claimed:
 
 
 def stop(execution_id: UUID) -> Receipt:
-    receipt = stop_run(execution_id)
-    assert receipt is not None
+    (receipt,) = stop_runs([execution_id])
     return receipt
 
 
@@ -164,7 +163,7 @@ def test_a_run_that_has_completed_stays_completed(user: User, single: GraphVersi
 
 
 def test_there_is_no_receipt_for_a_run_that_never_was(db: None) -> None:
-    assert stop_run(uuid4()) is None
+    assert stop_runs([uuid4()]) == []
 
 
 def test_after_a_stop_nothing_is_claimed_or_recorded(user: User, pair: GraphVersion) -> None:
