@@ -17,14 +17,24 @@ from credits.exceptions import FundsLackingError
 from credits.history import recent_quantity
 from credits.models import Account
 from credits.price_list import find_price_list
-from credits.pricing import KNOWN_BEFORE, Cost, CostType, Usage, find_cost, price_after, price_before, quantity_of
+from credits.pricing import (
+    KNOWN_BEFORE,
+    Cost,
+    CostType,
+    Usage,
+    describe_cost,
+    find_cost,
+    price_after,
+    price_to_hold,
+    quantity_of,
+)
 from credits.store import ledger
 from credits.store.ledger import Charged, Held
 
-CAPTURE: Final = "credits_capture(%(user)s, %(key)s, %(amount)s, %(facts)s)"
+CAPTURE: Final = "credits_capture(%(user)s, %(key)s, %(amount)s, %(facts)s, %(max_cost)s)"
 """For a larger statement: `charged`, `owed`, `is_new` and `has_news`. Its parameters come from `describe_capture`."""
 
-CHARGE_FEE: Final = "credits_charge_fee(due.user_id, due.count, %(per)s, due.facts)"
+CHARGE_FEE: Final = "credits_charge_fee(due.user_id, due.count, %(per)s, due.facts, due.max_cost)"
 """For a larger statement with rows of `due`: `charged`, `owed` and `has_news`."""
 
 NOTHING_CHARGED: Final = Charged(charged=0, owed=0, is_new=False)
@@ -77,7 +87,7 @@ def find_price(
         version=prices.version,
         charge_on_failure=prices.charge_on_failure,
         size=size,
-        hold=price_before(cost, size=size, quantity=_expect(block_id, cost)),
+        hold=price_to_hold(cost, size=size, quantity=_expect(block_id, cost)),
     )
 
 
@@ -106,13 +116,17 @@ def hold(*, user_id: int, subject: Subject, price: Price, max_cost: int | None =
     )
 
 
-def capture(*, user_id: int, subject: Subject, price: Price, usage: Usage, has_failed: bool) -> Charged:
+def capture(
+    *, user_id: int, subject: Subject, price: Price, usage: Usage, has_failed: bool, max_cost: int | None = None
+) -> Charged:
     """Charge what a node execution cost, and let go of the rest of what was set aside for it.
 
     Call it in the transaction that records its end. A failed one costs nothing unless its block's price says so. What
-    the balance can't pay is owed.
+    the balance can't pay is owed; what the whole run would cost beyond `max_cost` is not charged.
     """
-    asked = describe_capture(user_id=user_id, subject=subject, price=price, usage=usage, has_failed=has_failed)
+    asked = describe_capture(
+        user_id=user_id, subject=subject, price=price, usage=usage, has_failed=has_failed, max_cost=max_cost
+    )
     if asked is None:
         ledger.release(keys=[subject.node_execution_id])
         return NOTHING_CHARGED
@@ -120,7 +134,7 @@ def capture(*, user_id: int, subject: Subject, price: Price, usage: Usage, has_f
 
 
 def describe_capture(
-    *, user_id: int, subject: Subject, price: Price, usage: Usage, has_failed: bool
+    *, user_id: int, subject: Subject, price: Price, usage: Usage, has_failed: bool, max_cost: int | None = None
 ) -> dict[str, Any] | None:
     """Return the parameters of `CAPTURE`; None where there is nothing to charge, only something to let go of."""
     if has_failed and not price.charge_on_failure:
@@ -137,13 +151,25 @@ def describe_capture(
         "price_version": price.version,
         "price_type": price.cost.type.value,
         "quantity": quantity_of(price.cost, usage),
-        "details": _describe(usage) if price.cost.type is CostType.TOKENS else {},
+        "details": _describe(price, usage),
     }
-    return {"user": user_id, "key": subject.node_execution_id, "amount": amount, "facts": ledger.dump_facts(facts)}
+    return {
+        "user": user_id,
+        "key": subject.node_execution_id,
+        "amount": amount,
+        "facts": ledger.dump_facts(facts),
+        "max_cost": max_cost,
+    }
 
 
-def _describe(usage: Usage) -> dict[str, Any]:
-    return {"tokens": {model: vars(used) for model, used in usage.tokens.items()}}
+def _describe(price: Price, usage: Usage) -> dict[str, Any]:
+    """Return the price itself, which may be gone from the code, and what it was applied to."""
+    details: dict[str, Any] = {"price": describe_cost(price.cost, models=usage.tokens.keys())}
+    if price.cost.type is CostType.BYTE:
+        details["size"] = price.size
+    if price.cost.type is CostType.TOKENS:
+        details["tokens"] = {model: vars(used) for model, used in usage.tokens.items()}
+    return details
 
 
 def release(node_execution_ids: Collection[UUID]) -> None:
@@ -158,10 +184,19 @@ def release_runs(execution_ids: Collection[UUID]) -> None:
         ledger.release(execution_ids=execution_ids)
 
 
-def charge_fee(*, user_id: int, execution_id: UUID, root_execution_id: UUID, graph_id: UUID, count: int) -> Charged:
+def charge_fee(
+    *,
+    user_id: int,
+    execution_id: UUID,
+    root_execution_id: UUID,
+    graph_id: UUID,
+    count: int,
+    max_cost: int | None = None,
+) -> Charged:
     """Count `count` node executions of a run, which the caller counts once; every hundredth of a user costs a credit.
 
-    How many cost one is `NODE_EXECUTIONS_PER_CREDIT`; 0: none.
+    How many cost one is `NODE_EXECUTIONS_PER_CREDIT`; 0: none. What the whole run would cost beyond `max_cost` is not
+    charged.
     """
     if count <= 0 or settings.NODE_EXECUTIONS_PER_CREDIT <= 0:
         return NOTHING_CHARGED
@@ -171,7 +206,9 @@ def charge_fee(*, user_id: int, execution_id: UUID, root_execution_id: UUID, gra
         "graph_id": graph_id,
         "reason": f"1 credit per {settings.NODE_EXECUTIONS_PER_CREDIT} node executions",
     }
-    return ledger.charge_fee(user_id=user_id, count=count, per=settings.NODE_EXECUTIONS_PER_CREDIT, facts=facts)
+    return ledger.charge_fee(
+        user_id=user_id, count=count, per=settings.NODE_EXECUTIONS_PER_CREDIT, facts=facts, max_cost=max_cost
+    )
 
 
 def read_spendable(user_ids: Collection[int]) -> dict[int, int]:

@@ -14,6 +14,7 @@ where none fits it is free. An amount is known before the block runs, or only af
 Credits are whole and rounded up; amounts, rates and quantities are decimal numbers, so 0.1 is a tenth.
 """
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
@@ -25,6 +26,8 @@ from credits.exceptions import PriceInvalidError
 TOKENS_PER_RATE: Final = 1_000_000
 MOST_CREDITS: Final = 10**12
 """No charge is above this: what a block reports of itself must not break the books."""
+
+MAX_MODEL_LENGTH: Final = 100
 
 
 class CostType(StrEnum):
@@ -135,6 +138,16 @@ def price_before(cost: Cost, *, size: int, quantity: float | None = None) -> int
     return 1 if cost.type is CostType.COST_USD and cost.amount > 0 else _round_up(cost.amount)
 
 
+def price_to_hold(cost: Cost, *, size: int, quantity: float | None = None) -> int:
+    """Return the credits to set aside; at least one where it is not known yet whether it costs something."""
+    least = 0 if cost.type in KNOWN_BEFORE or _is_free(cost) else 1
+    return max(price_before(cost, size=size, quantity=quantity), least)
+
+
+def _is_free(cost: Cost) -> bool:
+    return cost.amount == 0 and not any(rate for rates in cost.rates.values() for rate in vars(rates).values())
+
+
 def price_after(cost: Cost, *, usage: Usage, size: int) -> int:
     """Return the credits that a node execution cost. What its block doesn't tell is priced as before it ran."""
     if cost.type is CostType.TOKENS and usage.tokens:
@@ -174,8 +187,29 @@ def _price_tokens(cost: Cost, tokens: Mapping[str, Tokens]) -> int:
     return min(flat + _round_up(total / TOKENS_PER_RATE), MOST_CREDITS)
 
 
+def read_quantity(value: object) -> float | None:
+    """Return a quantity that a block reports; None if it is no amount of anything: then it has told nothing."""
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        return None
+    try:
+        number = float(value)
+    except (OverflowError, ValueError):
+        return None
+    return number if 0 <= number < math.inf else None
+
+
+def read_tokens(value: object) -> int:
+    """Return a number of tokens that a block reports; 0 if it is none."""
+    return int(read_quantity(value) or 0)
+
+
+def read_model(value: object) -> str:
+    """Return the name of a model as the ledger can keep it."""
+    return str(value).replace("\0", "")[:MAX_MODEL_LENGTH].encode(errors="replace").decode()
+
+
 def _decimal(number: float) -> Decimal:
-    """Return what a block reports, or 0 if it is no amount of anything."""
+    """Return a quantity within what is sane: 0 if it is no amount of anything."""
     amount = Decimal(str(number))
     if amount.is_nan():
         return Decimal(0)
@@ -249,13 +283,27 @@ def write_costs(costs: Sequence[Cost]) -> list[dict[str, Any]]:
             "type": cost.type.value,
             "divisor": _plain(cost.divisor),
             "filter": dict(cost.filter),
-            "rates": {
-                model: {name: _plain(getattr(rates, name)) for name in TokenRates.__dataclass_fields__}
-                for model, rates in cost.rates.items()
-            },
+            "rates": _write_rates(cost.rates),
         }
         for cost in costs
     ]
+
+
+def describe_cost(cost: Cost, *, models: Collection[str] = ()) -> dict[str, Any]:
+    """Return a cost as JSON that `read_costs` takes, without what says nothing: of the rates those of `models` only."""
+    described: dict[str, Any] = {"amount": _plain(cost.amount), "type": cost.type.value}
+    if cost.divisor != 1:
+        described["divisor"] = _plain(cost.divisor)
+    if cost.filter:
+        described["filter"] = dict(cost.filter)
+    if rates := _write_rates({model: rates for model, rates in cost.rates.items() if model in models}):
+        described["rates"] = rates
+    return described
+
+
+def _write_rates(rates: Mapping[str, TokenRates]) -> dict[str, dict[str, int | float]]:
+    names = TokenRates.__dataclass_fields__
+    return {model: {name: _plain(getattr(each, name)) for name in names} for model, each in rates.items()}
 
 
 def _plain(number: Decimal) -> int | float:

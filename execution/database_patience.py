@@ -23,8 +23,10 @@ class DatabaseAwayError(Exception):
     """The database was away for longer than anybody would wait."""
 
 
-def patiently(work: Callable[[], T], *, seconds: float) -> T:
+def patiently(work: Callable[[], T], *, seconds: float, away: tuple[type[Exception], ...] = DATABASE_AWAY) -> T:
     """Return what `work()` returns, tried again after each failure of the database for up to `seconds`.
+
+    `away` are the errors that count as one.
 
     `work` must be able to tell what an earlier try may have committed. Raises `DatabaseAwayError`.
     """
@@ -33,7 +35,7 @@ def patiently(work: Callable[[], T], *, seconds: float) -> T:
     while True:
         try:
             return work()
-        except DATABASE_AWAY as error:
+        except away as error:
             if time.monotonic() + pause > deadline:
                 raise DatabaseAwayError(str(error)) from error
             logger.warning("database is away", error=str(error).strip(), next_try=round(pause, 2))

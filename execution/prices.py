@@ -12,7 +12,7 @@ from execution.engine.exceptions import InputsInvalidError
 from execution.engine.inputs import resolve_inputs
 from execution.planning import NodeSpec
 from execution.values import dump
-from graphs.blocks.contract import Block, Usage
+from graphs.blocks.contract import Block, Tokens, Usage
 
 
 def may_cost(spec: NodeSpec) -> bool:
@@ -76,10 +76,18 @@ def _list_defaults(block: type[Block[Any]]) -> dict[str, Any]:
 
 
 def read_usage(usage: Usage, *, seconds: float) -> pricing.Usage:
-    """Return what a block says that it used, with how long it ran."""
+    """Return what a block says that it used, as far as it makes sense, with how long it ran."""
+    told: Any = usage.tokens
+    tokens: dict[Any, Any] = told if isinstance(told, dict) else {}
     return pricing.Usage(
         seconds=seconds,
-        items=usage.items,
-        usd=usage.usd,
-        tokens={model: pricing.Tokens(**vars(tokens)) for model, tokens in usage.tokens.items()},
+        items=pricing.read_quantity(usage.items),
+        usd=pricing.read_quantity(usage.usd),
+        tokens={
+            pricing.read_model(model): pricing.Tokens(
+                **{name: pricing.read_tokens(count) for name, count in vars(used).items()}
+            )
+            for model, used in tokens.items()
+            if isinstance(used, Tokens)
+        },
     )

@@ -16,10 +16,10 @@ from django.db import close_old_connections, connection
 from execution.engine.outputs import ERROR_PIN
 from execution.engine.statuses import Status
 from execution.store.admission import admit_forgotten
-from execution.store.charging import queue_what_can_be_paid
 from execution.store.claims import Hold
 from execution.store.losses import correct_leases, queue_lost_again, take_over_hopeless
 from execution.store.messages import correct_queue_times, take_lost
+from execution.store.parking import queue_what_can_be_paid
 from execution.store.ready import Ready
 from execution.store.recording import End, record
 from execution.store.run_limits import end_overdue, find_overdue

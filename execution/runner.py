@@ -28,7 +28,7 @@ from execution.engine.statuses import Status
 from execution.interruptions import AttemptStoppedError, run_open
 from execution.places import Running, stoppable
 from execution.preparation import Prepared, check_output, prepare
-from execution.store.charging import claim_and_hold
+from execution.store.charging import InputsAwayError, claim_and_hold
 from execution.store.claims import Claimed, claim_held_back
 from execution.store.recording import End
 from execution.store.taking import Taker
@@ -58,6 +58,7 @@ def begin(node_execution_id: UUID, *, publish: Publish) -> Attempt | None:
         claimed = patiently(
             lambda: claim_and_hold(node_execution_id, lease_seconds=settings.LEASE_SECONDS, token=token),
             seconds=settings.RECORD_PATIENCE_SECONDS,
+            away=(*DATABASE_AWAY, InputsAwayError),
         )
     except DatabaseAwayError:
         logger.warning("gave up claiming; recovery will send it again", node_execution=str(node_execution_id))
@@ -96,11 +97,11 @@ def _begin(claimed: Claimed, publish: Publish) -> Attempt | None:
 
 
 def _refuse(attempt: Attempt, reason: str) -> None:
-    """End an attempt that can't be paid; its run fails."""
+    """End an attempt that is not to run. One that can't be paid fails its run."""
     try:
         attempt.stop_skipping()
         attempt.emit(ERROR_PIN, reason)
-        attempt.end(End(status=Status.FAILED, error=reason, is_unpaid=True))
+        attempt.end(End(status=Status.FAILED, error=reason, is_unpaid=attempt.claimed.is_unpaid))
     except ClaimLostError:
         _log_lost(attempt)
     finally:

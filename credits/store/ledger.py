@@ -76,10 +76,10 @@ def release_account(user_id: int) -> int:
     return int(count)
 
 
-def charge_fee(*, user_id: int, count: int, per: int, facts: Facts) -> Charged:
+def charge_fee(*, user_id: int, count: int, per: int, facts: Facts, max_cost: int | None) -> Charged:
     """Count node executions of a user; charge a credit for every `per` of them."""
     charged, owed, has_news = _ask(
-        "SELECT * FROM credits_charge_fee(%s, %s, %s, %s)", [user_id, count, per, dump_facts(facts)]
+        "SELECT * FROM credits_charge_fee(%s, %s, %s, %s, %s)", [user_id, count, per, dump_facts(facts), max_cost]
     )
     if has_news:
         tell_after_commit(user_id)

@@ -38,6 +38,7 @@ class Execution(models.Model):
     when what waits for it is tried again.
     `cost` (credits) is what it cost itself, without its sub-runs, `billed_executions` how many of its node executions
     were counted for the fee; with its sub-runs it may cost `max_cost`.
+    Its limits of time count from `limits_from`, if that is after its start: it had waited for credits.
     `mocks` (simulated runs) maps a node id or block id to what it emits: {pin: value or [values]}.
     `max_duration` (seconds from the first claim) and `idle_limit` (seconds since something was last recorded) end it.
     """
@@ -95,6 +96,7 @@ class Execution(models.Model):
 
     created_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True)
+    limits_from = models.DateTimeField(null=True)
     recorded_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
     error = models.TextField(blank=True)

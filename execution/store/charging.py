@@ -2,10 +2,10 @@
 
 from collections.abc import Collection
 from dataclasses import replace
-from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.core.exceptions import SuspiciousOperation
 from django.db import connection, transaction
 
 from credits import metering
@@ -23,6 +23,9 @@ from execution.store.claims import Claimed, claim
 
 _IS_PAID = "SELECT is_paid FROM execution_nodeexecution WHERE id = %s"
 
+LOST_INPUTS = (FileNotFoundError, SuspiciousOperation, ValueError)
+"""What no waiting helps against: a file that is gone or holds something else."""
+
 # What can't be paid is not run: it waits for credits, or it is run to the end in which it fails.
 _PARK = """
 UPDATE execution_nodeexecution
@@ -32,8 +35,15 @@ UPDATE execution_nodeexecution
 _NOTE_NEED = "UPDATE execution_nodeexecution SET needs_credits = %s WHERE id = %s"
 
 
+class InputsAwayError(Exception):
+    """The storage doesn't give out the inputs that a price goes by. Nothing was claimed; it can be tried again."""
+
+
 def claim_and_hold(node_execution_id: UUID, *, lease_seconds: float, token: UUID) -> Claimed | None:
-    """Claim a node execution and set aside what it costs, in one transaction. What is free takes one statement."""
+    """Claim a node execution and set aside what it costs, in one transaction. What is free takes one statement.
+
+    Raises `InputsAwayError`.
+    """
     claimed = claim(node_execution_id, lease_seconds=lease_seconds, token=token)
     if claimed is not None or not _is_paid(node_execution_id):
         return claimed
@@ -52,7 +62,14 @@ def _is_paid(node_execution_id: UUID) -> bool:
 def _hold(claimed: Claimed) -> Claimed | None:
     """Return the claim with its price, or with the reason why it is not to run; None if it waits for credits."""
     spec = load_plan(claimed.graph_version_id).specs[claimed.node_id]
-    found = price(spec, delivered=_read_inputs(claimed), mask=claimed.mask)
+    try:
+        delivered = read_all(claimed.inputs)
+    except LOST_INPUTS as error:
+        release_holds(keys=[claimed.id])
+        return replace(claimed, refusal=f"Its inputs can't be read any more ({type(error).__name__}).")
+    except Exception as error:
+        raise InputsAwayError(f"{type(error).__name__}: {error}") from error
+    found = price(spec, delivered=delivered, mask=claimed.mask)
     if found is None:
         # An attempt before, which waits no more, may have found a price.
         release_holds(keys=[claimed.id])
@@ -66,21 +83,14 @@ def _hold(claimed: Claimed) -> Claimed | None:
             cursor.execute(_PARK, [found.hold, claimed.id])
             return None
         cursor.execute(_NOTE_NEED, [found.hold, claimed.id])
-    return replace(claimed, refusal=_explain(claimed, needed=found.hold, held=held, lacks_balance=lacks_balance))
+    reason = _explain(claimed, needed=found.hold, held=held, lacks_balance=lacks_balance)
+    return replace(claimed, refusal=reason, is_unpaid=True)
 
 
 def note_need(node_execution_id: UUID, *, credit: int) -> None:
     """Note that a node execution fails for want of so many credits: it goes on if its run is resumed."""
     with connection.cursor() as cursor:
         cursor.execute(_NOTE_NEED, [credit, node_execution_id])
-
-
-def _read_inputs(claimed: Claimed) -> dict[str, Any]:
-    """Return the values that links delivered. What the storage doesn't give out now is priced as it is in the row."""
-    try:
-        return read_all(claimed.inputs)
-    except (OSError, ValueError):
-        return claimed.inputs
 
 
 def _explain(claimed: Claimed, *, needed: int, held: Held, lacks_balance: bool) -> str:
@@ -126,6 +136,7 @@ def ask_to_charge(batch: Batch, claimed: Claimed, *, usage: Usage, status: Statu
         price=claimed.price,
         usage=usage,
         has_failed=status is not Status.COMPLETED,
+        max_cost=claimed.max_cost,
     )
     if captured is None:
         batch.ask(_RELEASE, [[claimed.id]])
@@ -142,7 +153,7 @@ def ask_to_release(batch: Batch, claimed: Claimed) -> None:
 # The fee for node executions. Those that were counted before, and those that a replay did not run, don't count.
 _BILL = f"""
 WITH due AS MATERIALIZED (
-    SELECT e.id, e.user_id, e.node_count - e.billed_executions AS count,
+    SELECT e.id, e.user_id, e.node_count - e.billed_executions AS count, e.max_cost,
            json_build_object('execution_id', e.id, 'root_execution_id', COALESCE(e.root_id, e.id),
                              'graph_id', v.graph_id, 'graph_version', v.version)::jsonb AS facts
       FROM execution_execution e JOIN graphs_graphversion v ON v.id = e.graph_version_id
@@ -184,36 +195,6 @@ def tell_news(answer: Answer | None) -> None:
     for user_id, has_news in answer.rows if answer else []:
         if has_news:
             tell_after_commit(user_id)
-
-
-def queue_what_can_be_paid(*, limit: int) -> list[UUID]:
-    """Queue what waits for credits and can be paid now, the oldest first; return the runs that it is in."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(_PARKED, [limit])
-        parked: list[tuple[UUID, int, int]] = cursor.fetchall()
-        left = metering.read_spendable({user_id for _, user_id, _ in parked})
-        keys = []
-        for key, user_id, needs in parked:
-            if left.get(user_id, 0) >= needs:
-                left[user_id] -= needs
-                keys.append(key)
-        cursor.execute(_UNPARK, [keys])
-        return sorted({execution_id for (execution_id,) in cursor.fetchall()})
-
-
-_PARKED = """
-SELECT n.id, e.user_id, n.needs_credits
-  FROM execution_nodeexecution n JOIN execution_execution e ON e.id = n.execution_id
-       JOIN credits_account a ON a.user_id = e.user_id
- WHERE n.status = 'SUSPENDED' AND n.needs_credits IS NOT NULL AND a.balance - a.held >= n.needs_credits
- ORDER BY n.id LIMIT %s FOR UPDATE OF n SKIP LOCKED
-"""
-
-_UNPARK = """
-UPDATE execution_nodeexecution
-   SET status = 'QUEUED', queued_at = clock_timestamp(), held_back = true, needs_credits = NULL
- WHERE id = ANY(%s) RETURNING execution_id
-"""
 
 
 def release_holds(*, keys: Collection[UUID]) -> None:

@@ -43,7 +43,8 @@ class Claimed(Hold):
     `attempt` counts from 1; `losses` of the attempts before lost their worker. `waits` is how many suspensions it has
     gone through, `inputs` what links delivered, as rows keep it (`execution.large_values`). `may_send_next`: at least
     half of the run's window is free, and there is something for it.
-    `price` is what it costs, None if nothing; with a `refusal` it is not to run, because that can't be paid.
+    `price` is what it costs, None if nothing. With a `refusal` it is not to run: it `is_unpaid`, or its inputs are
+    lost.
     """
 
     attempt: int
@@ -60,6 +61,7 @@ class Claimed(Hold):
     on_insufficient_credits: str = OnInsufficientCredits.FAIL
     price: Price | None = None
     refusal: str = ""
+    is_unpaid: bool = False
 
 
 # Values are never looked into here: PostgreSQL can't take `json` with \u0000 apart.

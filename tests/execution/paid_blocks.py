@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 from pydantic import Field
 
@@ -27,6 +28,8 @@ PAID_ASYNC = "9a3c5e70-1111-4222-8333-0000000000a2"
 COUNTING = "9a3c5e70-1111-4222-8333-0000000000a3"
 STERN = "9a3c5e70-1111-4222-8333-0000000000a4"
 TALKING = "9a3c5e70-1111-4222-8333-0000000000a5"
+BOASTING = "9a3c5e70-1111-4222-8333-0000000000a6"
+BABBLING = "9a3c5e70-1111-4222-8333-0000000000a7"
 
 
 class PaidInputs(BlockInputs):
@@ -123,3 +126,48 @@ class TalkingBlock(Block[CountingInputs]):
         for _ in range(2):
             context.usage.add_tokens("large", Tokens(input=1_000, output=500 * inputs.items))
         yield "value", inputs.items
+
+
+ODD_QUANTITIES: dict[str, Any] = {
+    "inf": float("inf"),
+    "nan": float("nan"),
+    "negative": -5,
+    "huge": 10**400,
+    "text": "many",
+    "list": [1],
+}
+
+
+class BoastingInputs(BlockInputs):
+    """What it says of itself."""
+
+    quantity: str = Field(description="Which of the odd quantities.")
+
+
+class BoastingBlock(Block[BoastingInputs]):
+    """Costs 3 credits for every started ten items, and says of itself what makes no sense."""
+
+    id = BOASTING
+    name = "BoastingBlock"
+    Inputs = BoastingInputs
+    Outputs = PaidOutputs
+    costs = (Cost(amount=3, type=CostType.ITEMS, divisor=10),)
+
+    def run(self, inputs: BoastingInputs, context: BlockContext) -> Iterator[Yielded]:
+        context.usage.items = ODD_QUANTITIES[inputs.quantity]
+        yield "value", 1
+
+
+class BabblingBlock(Block[BoastingInputs]):
+    """Costs what tokens cost, of models that nobody knows."""
+
+    id = BABBLING
+    name = "BabblingBlock"
+    Inputs = BoastingInputs
+    Outputs = PaidOutputs
+    costs = (Cost(amount=5, type=CostType.TOKENS, rates={"large": TokenRates(input=100)}),)
+
+    def run(self, inputs: BoastingInputs, context: BlockContext) -> Iterator[Yielded]:
+        odd = ODD_QUANTITIES[inputs.quantity]
+        context.usage.tokens = {"large": Tokens(input=odd), "\0\ud800": Tokens(output=odd), "dict": {}}  # type: ignore[dict-item]
+        yield "value", 1

@@ -1,6 +1,5 @@
 """Runs that cost something: what is set aside, taken and let go, and what happens when it runs out."""
 
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -11,60 +10,22 @@ from pytest_django import Settings
 
 from credits.auditing import find_faults
 from credits.exceptions import FundsLackingError
-from credits.history import forget_history
 from credits.models import Hold, LedgerEntry
-from credits.price_list import forget_prices, set_price
 from execution.engine.statuses import Status
-from execution.models import Execution, NodeExecution, OnInsufficientCredits
+from execution.models import Execution, NodeExecution
 from execution.recovery import sweep
 from execution.reporting import get_run, measure
 from execution.services import resume_execution, start_execution, stop_execution
-from execution.store.charging import claim_and_hold, queue_what_can_be_paid
-from graphs.models import GraphVersion
-from graphs.services import import_graph
+from execution.store.charging import claim_and_hold
 from tests.credits.booking import give, set_balance, standing
+from tests.execution.charging.paid_runs import charges, save, start, statuses
 from tests.execution.drain import Drain
-from tests.execution.paid_blocks import COUNTING, MODULES, PAID, PAID_ASYNC, STERN, TALKING
-from tests.execution.small_graphs import CALCULATOR, INPUT, OUTPUT, STEP, draw
+from tests.execution.paid_blocks import COUNTING, PAID, PAID_ASYNC, STERN, TALKING
+from tests.execution.small_graphs import CALCULATOR, INPUT, OUTPUT, STEP
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 AGENT = "e189baac-8c20-45a1-94a7-55177ea42565"
-
-
-@pytest.fixture(autouse=True)
-def paid_blocks(settings: Settings) -> None:
-    settings.BLOCK_MODULES = MODULES
-    settings.NODE_EXECUTIONS_PER_CREDIT = 0
-    forget_prices()
-    forget_history()
-
-
-@pytest.fixture
-def payer(user: User) -> User:
-    """A user with 100 credits."""
-    set_balance(user.pk, 100)
-    return user
-
-
-def save(user: User, nodes: dict[str, Any], arrows: list[str] | None = None) -> GraphVersion:
-    return import_graph(owner=user, document=draw(nodes, arrows or [])).version
-
-
-def start(user: User, nodes: dict[str, Any], arrows: list[str] | None = None, **asked: Any) -> Execution:
-    return start_execution(user=user, version=save(user, nodes, arrows), input_data={}, **asked)
-
-
-def statuses(run: Execution) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for status in NodeExecution.objects.filter(execution=run).values_list("status", flat=True):
-        found[status] = found.get(status, 0) + 1
-    return found
-
-
-def charges(user: User) -> list[int]:
-    used = LedgerEntry.objects.filter(account__user=user, type="USAGE").order_by("sequence")
-    return [entry.owed - entry.amount for entry in used]
 
 
 def test_a_run_costs_what_its_blocks_cost(payer: User, drain: Drain) -> None:
@@ -89,7 +50,8 @@ def test_a_run_costs_what_its_blocks_cost(payer: User, drain: Drain) -> None:
     assert standing(payer.pk) == (53, 0, 0)
     assert not Hold.objects.exists()
     entry = LedgerEntry.objects.get(price_type="TOKENS")
-    assert entry.details == {"tokens": {"large": {"input": 2_000, "output": 3_000, "cache_read": 0, "cache_write": 0}}}
+    used = {"input": 2_000, "output": 3_000, "cache_read": 0, "cache_write": 0}
+    assert entry.details["tokens"] == {"large": used}
     assert (entry.execution_id, entry.graph_id, entry.block_id) == (run.pk, run.graph_version.graph_id, TALKING)
 
 
@@ -171,83 +133,6 @@ def test_after_a_top_up_a_failed_run_goes_on_from_the_very_node(user: User, drai
     run.refresh_from_db()
     assert (failed, run.status, run.cost, run.node_count) == (Status.FAILED, Status.COMPLETED, 14, 3)
     assert charges(user) == [7, 7]
-
-
-def test_made_up_credentials_make_no_block_free(payer: User, drain: Drain) -> None:
-    start(payer, {"a": (PAID, {"credentials": {"id": "1", "provider": "p"}})})
-
-    drain.run()
-
-    assert charges(payer) == [7]
-
-
-def test_who_can_not_pay_keeps_nobody_else_waiting(payer: User, drain: Drain) -> None:
-    broke = User.objects.create_user("broke")
-    set_balance(broke.pk, 1)
-    start(broke, {"a": (PAID, {}), "b": (PAID, {})}, on_insufficient_credits=OnInsufficientCredits.PARK)
-    drain.run()
-    set_balance(payer.pk, 1)
-    waiting = start(payer, {"a": (PAID, {})}, on_insufficient_credits=OnInsufficientCredits.PARK)
-    drain.run()
-    give(payer.pk, 100)
-
-    assert queue_what_can_be_paid(limit=1) == [waiting.pk]
-
-
-def test_a_run_may_wait_for_a_top_up_without_a_worker(user: User, drain: Drain) -> None:
-    set_balance(user.pk, 10)
-    run = start(
-        user,
-        {"a": (PAID, {"value": 5}), "b": (PAID, {}), "out": (OUTPUT, {"name": "Out"})},
-        ["a.value -> b.value", "b.value -> out.value"],
-        on_insufficient_credits=OnInsufficientCredits.PARK,
-    )
-    drain.run()
-    waiting = statuses(run)
-    sweep(drain.send)
-    still_waiting = (statuses(run), list(drain.waiting), Execution.objects.get(pk=run.pk).status)
-
-    give(user.pk, 4)
-    sweep(drain.send)
-    drain.run()
-
-    run.refresh_from_db()
-    assert waiting == {"COMPLETED": 1, "SUSPENDED": 1}
-    assert still_waiting == (waiting, [], Status.RUNNING)
-    assert (run.status, run.cost) == (Status.COMPLETED, 14)
-    assert NodeExecution.objects.filter(execution=run, attempt=1).count() == 3
-    assert standing(user.pk) == (0, 0, 0)
-
-
-def test_a_top_up_lets_no_more_go_on_than_it_pays(user: User, drain: Drain) -> None:
-    set_balance(user.pk, 1)
-    nodes: dict[str, Any] = {f"n{number}": (PAID, {}) for number in range(5)}
-    run = start(user, nodes, on_insufficient_credits=OnInsufficientCredits.PARK)
-    drain.run()
-
-    give(user.pk, 20)
-    sweep(drain.send)
-    sent = len(drain.waiting)
-    drain.run()
-
-    assert sent == 3
-    assert statuses(run) == {"COMPLETED": 3, "SUSPENDED": 2}
-
-
-def test_a_run_costs_no_more_than_it_may(payer: User, drain: Drain) -> None:
-    run = start(
-        payer,
-        {"a": (PAID, {}), "b": (PAID, {}), "c": (PAID, {})},
-        ["a.value -> b.value", "b.value -> c.value"],
-        max_cost=20,
-        on_insufficient_credits=OnInsufficientCredits.PARK,
-    )
-
-    drain.run()
-
-    run.refresh_from_db()
-    assert (run.status, run.cost) == (Status.FAILED, 14)
-    assert "The run may cost 20 credits (max_cost)" in run.error
 
 
 def test_a_failure_costs_nothing_unless_its_block_says_so(payer: User, drain: Drain) -> None:
@@ -387,17 +272,6 @@ def test_node_executions_are_counted_for_the_fee(payer: User, drain: Drain, sett
     assert [-entry.amount for entry in fees] == [1, 1]
     assert {entry.execution_id for entry in fees} <= {run.pk for run in runs}
     assert sum(Execution.objects.values_list("cost", flat=True)) == 8 * 7 + 2
-
-
-def test_a_new_price_holds_for_what_is_claimed_from_then_on(payer: User, drain: Drain) -> None:
-    start(payer, {"a": (PAID, {}), "b": (PAID, {})}, ["a.value -> b.value"])
-    drain.run_one(drain.waiting.pop())
-    set_price(block_id=PAID, costs=[{"amount": 9}], reason="Dearer.")
-
-    drain.run()
-
-    entries = LedgerEntry.objects.filter(account__user=payer, type="USAGE").order_by("sequence")
-    assert [(-entry.amount, entry.price_version) for entry in entries] == [(7, 0), (9, 1)]
 
 
 def test_the_books_agree(payer: User, drain: Drain) -> None:
