@@ -78,7 +78,7 @@ def begin_next(taker: Taker, *, publish: Publish) -> Attempt | None:
     if not taker.run_holds_back:
         return None
     try:
-        claimed = claim_held_back(taker.execution_id, lease_seconds=settings.LEASE_SECONDS)
+        claimed = claim_held_back(taker.tree_id, lease_seconds=settings.LEASE_SECONDS)
     except DATABASE_AWAY as error:
         logger.warning("can't go on with a run; recovery will", error=str(error).strip())
         return None
@@ -111,7 +111,7 @@ def _refuse(attempt: Attempt, reason: str) -> None:
 def _send_next(claimed: Claimed, publish: Publish) -> None:
     """Send what the run's window has room for, now that there is one message less of it."""
     try:
-        publish(release([claimed.execution_id]))
+        publish(release([claimed.tree_id]))
     except DATABASE_AWAY as error:
         logger.warning("can't send the next of a run; recovery will", error=str(error).strip())
 

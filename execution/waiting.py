@@ -108,6 +108,7 @@ class Waits:
     def _resume(self, sub_run: SubRun, seen: int) -> NoReturn:
         def write(run: LockedRun) -> bool:
             run.ready.extend(resume_sub_run(sub_run.id))
+            run.holds_back = True
             return still_waits_for(sub_run.id, seen=seen)
 
         self._suspend(Suspension(waits=self._claimed.waits, write=write))
@@ -126,6 +127,7 @@ class Waits:
         def write(run: LockedRun) -> bool:
             started = start_run(order)
             run.ready.extend(started.ready)
+            run.holds_back = True
             return not started.has_ended
 
         try:

@@ -13,17 +13,18 @@ from graphs.ordered_json import OrderedJSONField
 class NodeExecution(models.Model):
     """One firing of a node. `ordinal` numbers the firings of one node in the order in which they were opened.
 
-    `inputs` is what it was opened with, if that made it ready; what else links delivered is in `NodeInput`. `token`
-    is drawn by the attempt that claimed it: only who holds it may record. `waits` counts the suspensions that it has
-    gone into, `losses` the attempts whose worker was lost. `queue` is where its messages go, `worker` who claimed it
-    last, at `claimed_at`; `started_at` is when it was first claimed. One that is QUEUED and `held_back` has no message
-    yet: its run has enough of them in the broker. `reused_from` is the node execution of the origin (there may be none
-    any more) whose outputs a replay has taken over instead of running it. `is_paid`: its block may cost something.
-    `needs_credits`: it was not run because there were not so many.
+    `inputs` is what it was opened with, if that made it ready; what else links delivered is in `NodeInput`. `token` is
+    drawn by the attempt that claimed it: only who holds it may record. `waits` counts the suspensions that it has gone
+    into, `losses` the attempts whose worker was lost. `queue` is where its messages go, `worker` who claimed it last,
+    at `claimed_at`; `started_at` is when it was first claimed. One that is QUEUED and `held_back` has no message yet:
+    its tree of runs, by whose first run `tree_id` calls it, has enough of them in the broker. `reused_from` is the node
+    execution of the origin (there may be none any more) whose outputs a replay has taken over instead of running it.
+    `is_paid`: its block may cost something. `needs_credits`: it was not run because there were not so many.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="node_executions", db_index=False)
+    tree_id = models.UUIDField()
     node_id = models.UUIDField()
     ordinal = models.PositiveIntegerField()
     status = models.CharField(max_length=16, choices=STATUS_CHOICES)
@@ -70,15 +71,13 @@ class NodeExecution(models.Model):
                 condition=Q(status="INCOMPLETE"),
                 name="node_execution_waiting",
             ),
-            # A run's window: what it has in the broker, and what is next.
+            # The window of a tree of runs: what it has in the broker, and what is next.
+            models.Index(fields=["tree_id", "queue"], condition=Q(status="QUEUED", held_back=False), name="tree_sent"),
             models.Index(
-                fields=["execution", "queue"], condition=Q(status="QUEUED", held_back=False), name="node_execution_sent"
+                fields=["tree_id", "queue", "id"], condition=Q(status="QUEUED", held_back=True), name="tree_held_back"
             ),
-            models.Index(
-                fields=["execution", "queue", "id"],
-                condition=Q(status="QUEUED", held_back=True),
-                name="node_execution_held_back",
-            ),
+            # Whether somebody is asked something, in a list of runs.
+            models.Index(fields=["execution"], condition=Q(status="REVIEW"), name="node_execution_in_review"),
             # A run's node executions, a page at a time.
             models.Index(fields=["execution", "id"], name="node_execution_list"),
             # Recovery: timers that are due, leases that have run out, promises that are old.

@@ -41,16 +41,15 @@ WITH next AS MATERIALIZED (
            LIMIT %(limit)s) AS active)
        FOR NO KEY UPDATE SKIP LOCKED
 ), admitted AS (
-    UPDATE execution_execution e SET admitted = true FROM next WHERE e.id = next.id
- RETURNING e.id, e.graph_version_id, e.resumptions
+    UPDATE execution_execution e SET admitted = true FROM next WHERE e.id = next.id RETURNING e.id
 ), first AS MATERIALIZED (
-    SELECT n.id, a.graph_version_id, a.resumptions FROM admitted a, LATERAL (
+    SELECT n.id FROM admitted a, LATERAL (
            SELECT id FROM execution_nodeexecution
-            WHERE execution_id = a.id AND status = 'QUEUED' AND held_back ORDER BY id LIMIT %(window)s) AS n
+            WHERE tree_id = a.id AND status = 'QUEUED' AND held_back ORDER BY id LIMIT %(window)s) AS n
 )
 UPDATE execution_nodeexecution n SET held_back = false, queued_at = clock_timestamp()
-  FROM first WHERE n.id = first.id AND n.status = 'QUEUED'
-RETURNING n.id, n.node_id, first.graph_version_id, first.resumptions = 0
+  FROM first, execution_execution e WHERE n.id = first.id AND n.status = 'QUEUED' AND e.id = n.execution_id
+RETURNING n.id, n.node_id, e.graph_version_id, e.resumptions = 0
 """
 
 _WAITING_USERS: Final = """

@@ -22,7 +22,7 @@ class Hold:
     """The right to record what becomes of a node execution: `token` proves it.
 
     `output_count` is how many outputs had been recorded when the right was given. `run_holds_back`: there was more in
-    its run that has no message yet.
+    its tree of runs that has no message yet.
     """
 
     id: UUID
@@ -63,6 +63,11 @@ class Claimed(Hold):
     refusal: str = ""
     is_unpaid: bool = False
 
+    @property
+    def tree_id(self) -> UUID:
+        """The run at the top of its tree."""
+        return self.root_id or self.execution_id
+
 
 # Values are never looked into here: PostgreSQL can't take `json` with \u0000 apart.
 #
@@ -86,15 +91,15 @@ WITH claimed AS (
        AND n.is_paid = %(paid)s AND e.id = n.execution_id AND e.status IN ('QUEUED', 'RUNNING')
  RETURNING n.id, n.execution_id, n.node_id, n.ordinal, n.attempt, n.losses, n.output_count, n.waits, n.inputs,
            e.graph_version_id, e.user_id, e.nodes_input_masks, e.simulate, e.mocks, e.depth, e.root_id, e.status,
-           n.queue, e.max_cost, e.on_insufficient_credits,
-           EXISTS(SELECT FROM execution_nodeexecution h WHERE h.execution_id = e.id
+           n.queue, n.tree_id, e.max_cost, e.on_insufficient_credits,
+           EXISTS(SELECT FROM execution_nodeexecution h WHERE h.tree_id = n.tree_id
                               AND h.status = 'QUEUED' AND h.held_back) AS holds_back
 )
 SELECT claimed.*,
        -- Here the claimed one is still among those that were sent.
        holds_back AND CASE queue WHEN 'io' THEN %(half_io)s ELSE %(half_cpu)s END >= (SELECT count(*) - 1 FROM (
            SELECT FROM execution_nodeexecution s
-            WHERE s.execution_id = claimed.execution_id AND (s.queue = claimed.queue) IS TRUE
+            WHERE s.tree_id = claimed.tree_id AND (s.queue = claimed.queue) IS TRUE
               AND s.status = 'QUEUED' AND NOT s.held_back LIMIT %(half_io)s + %(half_cpu)s + 2) AS sent),
        (SELECT json_object_agg(pin, value) FROM execution_nodeinput i WHERE i.node_execution_id = claimed.id) AS later,
        set_config('synchronous_commit', 'off', true)
@@ -105,14 +110,14 @@ _PARAMETERS = "id uuid, token uuid, lease float8, worker text, half_cpu int, hal
 
 _CLAIM = Prepared("claim", _PARAMETERS, _CLAIM_TEXT.format(key="%(id)s"))
 
-# `id` is the run's.
+# `id` is that of a tree of runs.
 _CLAIM_HELD_BACK = Prepared(
     "claim_held_back",
     _PARAMETERS,
     _CLAIM_TEXT.format(
         key="""(
            SELECT id FROM execution_nodeexecution
-            WHERE execution_id = %(id)s AND queue = 'cpu' AND status = 'QUEUED' AND held_back AND NOT is_paid
+            WHERE tree_id = %(id)s AND queue = 'cpu' AND status = 'QUEUED' AND held_back AND NOT is_paid
             ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)"""
     ),
 )
@@ -141,12 +146,12 @@ def claim(
     return _claim(_CLAIM, node_execution_id, lease_seconds=lease_seconds, token=token or uuid4(), paid=paid)
 
 
-def claim_held_back(execution_id: UUID, *, lease_seconds: float) -> Claimed | None:
-    """Take the oldest node execution of a run that is held back, free of charge and for the `cpu` queue's workers.
+def claim_held_back(tree_id: UUID, *, lease_seconds: float) -> Claimed | None:
+    """Take the oldest node execution of a tree that is held back, free of charge and for the `cpu` queue's workers.
 
     Don't repeat it after an error: what was taken then is found by its lease.
     """
-    return _claim(_CLAIM_HELD_BACK, execution_id, lease_seconds=lease_seconds, token=uuid4(), paid=False)
+    return _claim(_CLAIM_HELD_BACK, tree_id, lease_seconds=lease_seconds, token=uuid4(), paid=False)
 
 
 def _claim(statement: Prepared, key: UUID, *, lease_seconds: float, token: UUID, paid: bool) -> Claimed | None:
@@ -166,7 +171,7 @@ def _claim(statement: Prepared, key: UUID, *, lease_seconds: float, token: UUID,
     if not rows:
         return None
     (found, execution_id, node_id, ordinal, attempt, losses, output_count, waits, inputs, version_id, *rest) = rows[0]
-    user_id, masks, simulate, mocks, depth, root_id, run_status, _, max_cost, on_insufficient, *rest = rest
+    user_id, masks, simulate, mocks, depth, root_id, run_status, _, _, max_cost, on_insufficient, *rest = rest
     run_holds_back, may_send_next, later, _ = rest
     if run_status == Status.QUEUED:
         batch.ask(_START_RUN, [execution_id])

@@ -55,14 +55,14 @@ SELECT %(run)s, o.position - 1 + %(first)s, o.name, o.value::json
 
 _OPEN = Prepared(
     "open",
-    "run uuid, held_back bool, ids uuid[], nodes uuid[], ordinals int[], queues text[], ready bool[], inputs text[],"
-    " paid bool[]",
+    "run uuid, tree uuid, held_back bool, ids uuid[], nodes uuid[], ordinals int[], queues text[], ready bool[],"
+    " inputs text[], paid bool[]",
     """
 INSERT INTO execution_nodeexecution
-       (id, execution_id, node_id, ordinal, queue, status, inputs, opened_at, queued_at, held_back, is_paid)
-SELECT f.id, %(run)s, f.node_id, f.ordinal, f.queue, CASE WHEN f.ready THEN 'QUEUED' ELSE 'INCOMPLETE' END,
-       f.inputs::json, clock_timestamp(), CASE WHEN f.ready THEN clock_timestamp() END, f.ready AND %(held_back)s,
-       f.is_paid
+       (id, execution_id, tree_id, node_id, ordinal, queue, status, inputs, opened_at, queued_at, held_back, is_paid)
+SELECT f.id, %(run)s, %(tree)s, f.node_id, f.ordinal, f.queue,
+       CASE WHEN f.ready THEN 'QUEUED' ELSE 'INCOMPLETE' END, f.inputs::json, clock_timestamp(),
+       CASE WHEN f.ready THEN clock_timestamp() END, f.ready AND %(held_back)s, f.is_paid
   FROM unnest(%(ids)s, %(nodes)s, %(ordinals)s, %(queues)s, %(ready)s, %(inputs)s, %(paid)s)
        AS f(id, node_id, ordinal, queue, ready, inputs, is_paid)
 """,
@@ -153,7 +153,7 @@ def leave(run: LockedRun, outputs: Sequence[tuple[str, Any]]) -> None:
 def write_deliveries(run: LockedRun, deliveries: Deliveries, waiting_ids: Mapping[tuple[UUID, int], UUID]) -> None:
     """Write opened, filled and ready node executions and static values; count and announce them.
 
-    Those that the run's window has no room for are held back, behind those that were before.
+    Those that the window may have no room for are held back, behind those that were before; `release_next` sends them.
     """
     ids = {
         (f.node_id, f.ordinal): new_id() if f.is_new else waiting_ids[f.node_id, f.ordinal] for f in deliveries.firings
@@ -164,7 +164,8 @@ def write_deliveries(run: LockedRun, deliveries: Deliveries, waiting_ids: Mappin
     left = [firing for firing in deliveries.firings if firing is not taken]
     ready = [firing for firing in left if firing.is_ready]
     queues = {run.graph.specs[firing.node_id].queue for firing in ready}
-    held_back = not run.admitted or may_exceed_window(run.unfinished, queues=queues)
+    is_small = run.parent_id is None and not may_exceed_window(run.unfinished, queues=queues)
+    held_back = bool(ready) and not (run.admitted and is_small)
     _open(run, [firing for firing in left if firing.is_new], ids, held_back=held_back)
     _fill(run, [firing for firing in left if not firing.is_new], ids, held_back=held_back)
     _remember(run, deliveries.statics)
@@ -196,6 +197,7 @@ def _open(run: LockedRun, firings: Sequence[Firing], ids: WaitingIds, *, held_ba
         _OPEN,
         {
             "run": run.id,
+            "tree": run.tree_id,
             "held_back": held_back,
             "ids": [ids[firing.node_id, firing.ordinal] for firing in firings],
             "nodes": [firing.node_id for firing in firings],

@@ -35,12 +35,12 @@ UPDATE execution_nodeexecution
    SET status = 'QUEUED', queued_at = clock_timestamp(), held_back = true, needs_credits = NULL
  WHERE id IN (SELECT id FROM execution_nodeexecution WHERE id = ANY(%(keys)s) AND status = 'SUSPENDED'
                  AND needs_credits IS NOT NULL ORDER BY id FOR UPDATE)
-RETURNING execution_id
+RETURNING tree_id
 """
 
 
 def queue_what_can_be_paid(*, limit: int) -> list[UUID]:
-    """Queue what waits for credits and can be paid now, the oldest first; return the runs that it is in.
+    """Queue what waits for credits and can be paid now, the oldest first; return the trees that it is in.
 
     What has waited for long is queued too: its claim finds out what it needs now, and lets it wait again.
     """
@@ -61,4 +61,4 @@ def queue_what_can_be_paid(*, limit: int) -> list[UUID]:
         for statement in (_LOCK_TREES, _COUNT_ANEW):
             cursor.execute(statement, {"roots": sorted(roots)})
         cursor.execute(_UNPARK, {"keys": keys})
-        return sorted({execution_id for (execution_id,) in cursor.fetchall()})
+        return sorted({tree_id for (tree_id,) in cursor.fetchall()})

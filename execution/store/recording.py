@@ -158,9 +158,9 @@ def _ask_to_mark(batch: Batch, claimed: Hold, *, position: int, count: int, end:
 
 def save(run: LockedRun, *, failure: str = "") -> None:
     """Write the run's counters, or its end; send what was held back if there is room."""
-    if run.holds_back:
-        run.release_next()
     save_run(run, failure=failure)
+    if run.holds_back and (run.status in RUN_GOES_ON or run.parent_id is not None):
+        run.release_next()
 
 
 def find_standing(hold: Hold) -> Standing:

@@ -52,9 +52,10 @@ SELECT o.node_execution_id, o.pin, o.value, EXTRACT(EPOCH FROM o.recorded_at)::f
 # What was reused happened a moment ago, one thing after the other: the replay may be replayed itself.
 _WRITE_REUSED: Final = """
 INSERT INTO execution_nodeexecution
-       (id, execution_id, node_id, ordinal, queue, status, inputs, output_count, reused_from,
+       (id, execution_id, tree_id, node_id, ordinal, queue, status, inputs, output_count, reused_from,
         opened_at, queued_at, started_at, ended_at)
-SELECT r.id, %(run)s, r.node_id, r.ordinal, r.queue, 'COMPLETED', r.inputs::json, r.outputs, r.reused_from, t, t, t, t
+SELECT r.id, %(run)s, %(run)s, r.node_id, r.ordinal, r.queue, 'COMPLETED', r.inputs::json, r.outputs, r.reused_from,
+       t, t, t, t
   FROM unnest(%(ids)s::uuid[], %(nodes)s::uuid[], %(ordinals)s::int[], %(queues)s::text[], %(inputs)s::text[],
               %(counts)s::int[], %(origins)s::uuid[], %(moments)s::int[])
        AS r(id, node_id, ordinal, queue, inputs, outputs, reused_from, moment),

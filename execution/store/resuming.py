@@ -20,6 +20,7 @@ from execution.store.batches import Batch
 from execution.store.ready import Ready
 from execution.store.runs import LockedRun, lock_run, save_run
 from execution.store.trees import RunBelow, lock_runs_below
+from execution.store.window import release
 
 # The error of a node execution that failed its run has not travelled (see `record`), so it can be taken back.
 _TAKE_ERRORS_BACK = """
@@ -91,13 +92,13 @@ def resume_run(execution_id: UUID) -> list[Ready] | None:
             raise ExecutionNotResumableError("The run has completed: there is nothing to resume.")
         if run.parent_id is not None:
             raise ExecutionNotResumableError("A sub-run goes on when the run at the top of its tree is resumed.")
-        return _resume_tree(run)
+        return [*_resume_tree(run), *release([run.id])]
 
 
 def resume_sub_run(execution_id: UUID) -> list[Ready]:
-    """Let a FAILED sub-run go on because what waits for it is tried again; return what became QUEUED.
+    """Let a FAILED sub-run go on because what waits for it is tried again; return what became QUEUED and is to be sent.
 
-    The run above it is locked.
+    The run above it is locked, and whoever has locked it sends what is held back, last.
     """
     run = lock_run(execution_id)
     return _resume_tree(run) if run is not None and run.status is Status.FAILED else []
@@ -176,6 +177,5 @@ def _resume(execution_id: UUID, nodes: Sequence[_Resumed], *, failed: int) -> li
     for node in nodes:
         if node.execution_id == execution_id and node.status in UNFINISHED:
             run.unfinished += 1
-    run.release_next()
     save_run(run)
     return list(run.all_ready())

@@ -40,6 +40,7 @@ class LockedRun:
     max_node_executions: int
     on_error: str
     parent_id: UUID | None
+    tree_id: UUID
     unfinished: int
     opened: int
     output_count: int
@@ -76,8 +77,8 @@ class LockedRun:
         )
 
     def release_next(self) -> None:
-        """Queue what the run's window has room for."""
-        self.released.append(ask_to_release(self.batch, self.id))
+        """Queue what the window of the run's tree has room for. Last, as it locks node executions of other runs."""
+        self.released.append(ask_to_release(self.batch, self.tree_id))
 
     def all_ready(self) -> tuple[Ready, ...]:
         """Return everything that became QUEUED. The batch is sent for it."""
@@ -89,7 +90,7 @@ LOCK_RUN = Prepared(
     "run uuid",
     """
 SELECT id, user_id, status, admitted, graph_version_id, nodes_input_masks, simulate, max_node_executions, on_error,
-       parent_id, unfinished, opened, opened_before, output_count, resumptions, node_count
+       parent_id, COALESCE(root_id, id), unfinished, opened, opened_before, output_count, resumptions, node_count
   FROM execution_execution WHERE id = %(run)s FOR NO KEY UPDATE
 """,
 )
@@ -104,7 +105,7 @@ def lock_run(execution_id: UUID, *, batch: Batch | None = None) -> LockedRun | N
 
 def read_run(row: Row, batch: Batch) -> LockedRun:
     """Return the run that a row of `LOCK_RUN` tells of."""
-    key, user_id, status, admitted, version_id, masks, simulate, limit, on_error, parent_id, *counters = row
+    key, user_id, status, admitted, version_id, masks, simulate, limit, on_error, parent_id, tree_id, *counters = row
     unfinished, opened, opened_before, output_count, resumptions, node_count = counters
     return LockedRun(
         id=key,
@@ -117,6 +118,7 @@ def read_run(row: Row, batch: Batch) -> LockedRun:
         max_node_executions=limit,
         on_error=on_error,
         parent_id=parent_id,
+        tree_id=tree_id,
         unfinished=unfinished,
         opened=opened,
         opened_before=opened_before,

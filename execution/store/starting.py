@@ -81,7 +81,8 @@ def start_runs(orders: Sequence[Order], *, begin: Begin = open_starting_nodes) -
         for order, inputs_of, admitted in zip(orders, inputs, _admit(batch, orders), strict=True):
             run = _insert(batch, order, admitted=admitted)
             begin(run, inputs_of)
-            if run.admitted and run.holds_back:
+            # What a sub-run begins with is sent by whoever has started it, last.
+            if run.admitted and run.holds_back and run.parent_id is None:
                 run.release_next()
             save_run(run)
             runs.append(run)
@@ -174,6 +175,7 @@ def _insert(batch: Batch, order: Order, *, admitted: bool) -> LockedRun:
         max_node_executions=limit,
         on_error=on_error,
         parent_id=order.parent_id,
+        tree_id=order.root_id or execution_id,
         unfinished=0,
         opened=0,
         output_count=0,

@@ -18,12 +18,12 @@ from execution.store.ready import Ready
 
 _OPEN_CLAIMED = Prepared(
     "open_claimed",
-    "id uuid, run uuid, node uuid, ordinal int, inputs text, token uuid, lease float8, worker text",
+    "id uuid, run uuid, tree uuid, node uuid, ordinal int, inputs text, token uuid, lease float8, worker text",
     """
 INSERT INTO execution_nodeexecution
-       (id, execution_id, node_id, ordinal, queue, status, inputs, opened_at, queued_at, started_at, claimed_at,
-        attempt, token, lease_until, worker)
-SELECT %(id)s, %(run)s, %(node)s, %(ordinal)s, 'cpu', 'RUNNING', %(inputs)s::json, now, now, now, now,
+       (id, execution_id, tree_id, node_id, ordinal, queue, status, inputs, opened_at, queued_at, started_at,
+        claimed_at, attempt, token, lease_until, worker)
+SELECT %(id)s, %(run)s, %(tree)s, %(node)s, %(ordinal)s, 'cpu', 'RUNNING', %(inputs)s::json, now, now, now, now,
        1, %(token)s, now + make_interval(secs => %(lease)s), %(worker)s
   FROM clock_timestamp() AS now
 """,
@@ -46,9 +46,9 @@ class Taker:
         self._lease_seconds = lease_seconds
 
     @property
-    def execution_id(self) -> UUID:
-        """The run in which the process goes on."""
-        return self._previous.execution_id
+    def tree_id(self) -> UUID:
+        """The tree of runs in which the process goes on."""
+        return self._previous.tree_id
 
     def start_over(self) -> None:
         """Forget what was taken: the record was not committed, or its run has ended."""
@@ -63,6 +63,7 @@ class Taker:
             {
                 "id": key,
                 "run": self._previous.execution_id,
+                "tree": self.tree_id,
                 "node": firing.node_id,
                 "ordinal": firing.ordinal,
                 "inputs": inputs,

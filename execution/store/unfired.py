@@ -68,8 +68,8 @@ def queue_unfired(hit: Hit) -> list[Ready] | None:
         added = {pin: value for pin, value in statics.items() if pin not in delivered}
         firing = Firing(node_id=node_id, ordinal=ordinal, pins=set(delivered), added=added, is_ready=True)
         write_deliveries(run, Deliveries(firings=(firing,), statics={}), {(node_id, ordinal): UUID(hit.subject)})
-        run.release_next()
         save_run(run)
+        run.release_next()
         return list(run.all_ready())
 
 

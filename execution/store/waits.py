@@ -116,7 +116,7 @@ UPDATE execution_nodeexecution n
  WHERE n.status = 'SUSPENDED' AND n.id IN (
        SELECT id FROM execution_nodeexecution WHERE status = 'SUSPENDED' AND wake_at <= clock_timestamp()
         ORDER BY wake_at LIMIT %s FOR UPDATE SKIP LOCKED)
-RETURNING n.execution_id
+RETURNING n.tree_id
 """
 
 
@@ -124,7 +124,7 @@ def wake_due(*, limit: int = 500) -> tuple[int, list[Ready]]:
     """Queue the node executions whose time has come; return how many, and what to send: as much as windows allow."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_WAKE_DUE, [limit])
-        woken = [execution_id for (execution_id,) in cursor.fetchall()]
+        woken = [tree_id for (tree_id,) in cursor.fetchall()]
         return len(woken), release(sorted(set(woken)))
 
 

@@ -1,7 +1,8 @@
 """How many messages of one run are in the broker at most: the rest of its QUEUED node executions are held back as rows.
 
-So a run of 100,000 node executions neither floods the broker nor stands in the way of others. Whoever claims or records
-in a run sends the next ones; the sweeper does where nobody is left to.
+So a run of 100,000 node executions neither floods the broker nor stands in the way of others. A run and all runs below
+it share one window: they are one tree, called by the id of its first run. Whoever claims or records in it sends the
+next ones; the sweeper does where nobody is left to.
 """
 
 from collections.abc import Iterable
@@ -19,58 +20,63 @@ from execution.store.ready import Ready, describe_ready
 # They are sent when half of the window is free, so that they go several at a time.
 _RELEASE: Final = Prepared(
     "release_next",
-    "run uuid, queues text[], sizes int[]",
+    "tree uuid, queues text[], sizes int[]",
     """
-WITH free AS (
+WITH free AS MATERIALIZED (
     SELECT q.queue, q.size, q.size - (SELECT count(*) FROM (
            SELECT FROM execution_nodeexecution n
-            WHERE n.execution_id = %(run)s AND (n.queue = q.queue) IS TRUE AND n.status = 'QUEUED' AND NOT n.held_back
+            WHERE n.tree_id = %(tree)s AND (n.queue = q.queue) IS TRUE AND n.status = 'QUEUED' AND NOT n.held_back
             LIMIT q.size) AS sent) AS places
       FROM unnest(%(queues)s, %(sizes)s) AS q(queue, size)
 ), next AS MATERIALIZED (
     SELECT n.id FROM free, LATERAL (
            SELECT id FROM execution_nodeexecution
-            WHERE execution_id = %(run)s AND queue = free.queue AND status = 'QUEUED' AND held_back
+            WHERE tree_id = %(tree)s AND queue = free.queue AND status = 'QUEUED' AND held_back
             ORDER BY id LIMIT free.places FOR UPDATE SKIP LOCKED) AS n
      WHERE free.places * 2 >= free.size
 )
 UPDATE execution_nodeexecution n SET held_back = false, queued_at = clock_timestamp()
-  FROM next, execution_execution e
- WHERE n.id = next.id AND n.status = 'QUEUED' AND e.id = n.execution_id AND e.admitted
+  FROM next, execution_execution e, execution_execution top
+ WHERE n.id = next.id AND n.status = 'QUEUED' AND e.id = n.execution_id AND top.id = %(tree)s AND top.admitted
 RETURNING n.id, n.node_id, e.graph_version_id, e.resumptions = 0
 """,
 )
 
-# A step from run to run through the index, however many each holds back.
+# A step from tree to tree through the index, however many each holds back.
 _HOLDING_BACK: Final = """
-WITH RECURSIVE run(id) AS (
-    (SELECT execution_id FROM execution_nodeexecution WHERE status = 'QUEUED' AND held_back
-      ORDER BY execution_id LIMIT 1)
+WITH RECURSIVE tree(id) AS (
+    (SELECT tree_id FROM execution_nodeexecution WHERE status = 'QUEUED' AND held_back ORDER BY tree_id LIMIT 1)
      UNION ALL
-    SELECT (SELECT n.execution_id FROM execution_nodeexecution n
-             WHERE n.status = 'QUEUED' AND n.held_back AND n.execution_id > run.id ORDER BY n.execution_id LIMIT 1)
-      FROM run WHERE run.id IS NOT NULL
+    SELECT (SELECT n.tree_id FROM execution_nodeexecution n
+             WHERE n.status = 'QUEUED' AND n.held_back AND n.tree_id > tree.id ORDER BY n.tree_id LIMIT 1)
+      FROM tree WHERE tree.id IS NOT NULL
 )
-SELECT run.id FROM run JOIN execution_execution e ON e.id = run.id WHERE e.admitted
+SELECT tree.id FROM tree JOIN execution_execution e ON e.id = tree.id WHERE e.admitted
 """
 
 
 def may_exceed_window(unfinished: int, *, queues: Iterable[str]) -> bool:
-    """Whether something for these queues may have to be held back in a run with so many unfinished node executions."""
+    """Whether something for these queues may have to be held back in a run with so many unfinished node executions.
+
+    Of a sub-run that can't be told without looking at the others in its tree.
+    """
     return any(unfinished > settings.RUN_WINDOW[queue] for queue in set(queues))
 
 
-def ask_to_release(batch: Batch, execution_id: UUID) -> Answer:
-    """Ask for what the window of a run has room for: rows for `describe_ready`, to be sent after the commit."""
+def ask_to_release(batch: Batch, tree_id: UUID) -> Answer:
+    """Ask for what the window of a tree has room for: rows for `describe_ready`, to be sent after the commit.
+
+    It locks node executions of any run of the tree, so ask last: nobody is waited for, but runs come before them.
+    """
     queues = [CPU_QUEUE, IO_QUEUE]
     sizes = [int(settings.RUN_WINDOW[queue]) for queue in queues]
-    return batch.ask(_RELEASE, {"run": execution_id, "queues": queues, "sizes": sizes})
+    return batch.ask(_RELEASE, {"tree": tree_id, "queues": queues, "sizes": sizes})
 
 
-def release(execution_ids: Iterable[UUID]) -> list[Ready]:
-    """Return what the windows of these runs have room for."""
+def release(tree_ids: Iterable[UUID]) -> list[Ready]:
+    """Return what the windows of these trees have room for."""
     batch = Batch()
-    answers = [ask_to_release(batch, key) for key in execution_ids]
+    answers = [ask_to_release(batch, key) for key in tree_ids]
     return [ready for answer in answers for ready in describe_ready(answer.rows)]
 
 

@@ -130,6 +130,7 @@ def test_a_page_of_many_node_executions_is_bounded_in_bytes_and_queries(
     copies = [
         NodeExecution(
             execution=run,
+            tree_id=run.pk,
             node_id=first.node_id,
             ordinal=ordinal,
             status="COMPLETED",

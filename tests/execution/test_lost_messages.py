@@ -5,10 +5,10 @@ from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.utils import timezone
 from pytest_django import Settings
 
-from execution.engine.statuses import Status
 from execution.models import NodeExecution, QueueProbe
 from execution.planning import CPU_QUEUE, IO_QUEUE
 from execution.recovery import sweep
@@ -92,16 +92,18 @@ def test_what_is_lost_is_sent_in_portions_the_oldest_first(user: User, drain: Dr
     assert lost() == []
 
 
-def test_a_backlog_of_thousands_that_nobody_works_off_is_not_sent_again(user: User, drain: Drain) -> None:
+def test_a_backlog_of_50_000_that_nobody_works_off_is_not_sent_again(user: User, drain: Drain) -> None:
     start(user, ECHO)
     row = NodeExecution.objects.get()
-    NodeExecution.objects.bulk_create(
-        NodeExecution(
-            execution_id=row.execution_id, node_id=row.node_id, ordinal=number, status=Status.QUEUED, queue=row.queue,
-            inputs={}, opened_at=row.opened_at, queued_at=timezone.now() - LONG_AGO,
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO execution_nodeexecution"
+            " (id, execution_id, tree_id, node_id, ordinal, status, queue, inputs, opened_at, queued_at)"
+            " SELECT gen_random_uuid(), n.execution_id, n.tree_id, n.node_id, number, n.status, n.queue, '{}',"
+            "        n.opened_at, clock_timestamp() - make_interval(secs => %s)"
+            "   FROM execution_nodeexecution n, generate_series(1, 50000) number WHERE n.id = %s",
+            [LONG_AGO.total_seconds(), row.pk],
         )
-        for number in range(1, 2001)
-    )  # fmt: skip
     drain.waiting.clear()
 
     for _ in range(3):
