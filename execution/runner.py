@@ -28,8 +28,8 @@ from execution.engine.statuses import Status
 from execution.interruptions import AttemptStoppedError, run_open
 from execution.places import Running, stoppable
 from execution.preparation import Prepared, check_output, prepare
-from execution.store.charging import InputsAwayError, claim_and_hold
-from execution.store.claims import Claimed, claim_held_back
+from execution.store.charging import InputsAwayError, claim_and_hold, claim_held_back_and_hold
+from execution.store.claims import Claimed
 from execution.store.recording import End
 from execution.store.taking import Taker
 from execution.store.window import release
@@ -78,7 +78,7 @@ def begin_next(taker: Taker, *, publish: Publish) -> Attempt | None:
     if not taker.run_holds_back:
         return None
     try:
-        claimed = claim_held_back(taker.tree_id, lease_seconds=settings.LEASE_SECONDS)
+        claimed = claim_held_back_and_hold(taker.tree_id, lease_seconds=settings.LEASE_SECONDS)
     except DATABASE_AWAY as error:
         logger.warning("can't go on with a run; recovery will", error=str(error).strip())
         return None
@@ -89,7 +89,7 @@ def _begin(claimed: Claimed, publish: Publish) -> Attempt | None:
     attempt = Attempt(claimed, publish)
     keeper.hold(attempt)
     if claimed.may_send_next:
-        _send_next(claimed, publish)
+        _send_next(claimed.tree_id, publish)
     if claimed.refusal:
         _refuse(attempt, claimed.refusal)
         return None
@@ -108,10 +108,10 @@ def _refuse(attempt: Attempt, reason: str) -> None:
         keeper.let_go(attempt)
 
 
-def _send_next(claimed: Claimed, publish: Publish) -> None:
-    """Send what the run's window has room for, now that there is one message less of it."""
+def _send_next(tree_id: UUID, publish: Publish) -> None:
+    """Send what the tree's window has room for."""
     try:
-        publish(release([claimed.tree_id]))
+        publish(release([tree_id]))
     except DATABASE_AWAY as error:
         logger.warning("can't send the next of a run; recovery will", error=str(error).strip())
 

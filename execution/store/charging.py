@@ -19,7 +19,7 @@ from execution.models import OnInsufficientCredits
 from execution.planning import load_plan
 from execution.prices import price
 from execution.store.batches import Answer, Batch
-from execution.store.claims import Claimed, claim
+from execution.store.claims import Claimed, claim, claim_held_back
 
 _IS_PAID = "SELECT is_paid FROM execution_nodeexecution WHERE id = %s"
 
@@ -49,6 +49,19 @@ def claim_and_hold(node_execution_id: UUID, *, lease_seconds: float, token: UUID
         return claimed
     with transaction.atomic():
         claimed = claim(node_execution_id, lease_seconds=lease_seconds, token=token, paid=True)
+        return _hold(claimed) if claimed else None
+
+
+def claim_held_back_and_hold(tree_id: UUID, *, lease_seconds: float) -> Claimed | None:
+    """Claim something that a run's tree holds back, what is free first, and set aside what it costs.
+
+    Raises `InputsAwayError`.
+    """
+    claimed = claim_held_back(tree_id, lease_seconds=lease_seconds)
+    if claimed is not None:
+        return claimed
+    with transaction.atomic():
+        claimed = claim_held_back(tree_id, lease_seconds=lease_seconds, paid=True)
         return _hold(claimed) if claimed else None
 
 

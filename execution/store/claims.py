@@ -117,7 +117,7 @@ _CLAIM_HELD_BACK = Prepared(
     _CLAIM_TEXT.format(
         key="""(
            SELECT id FROM execution_nodeexecution
-            WHERE tree_id = %(id)s AND queue = 'cpu' AND status = 'QUEUED' AND held_back AND NOT is_paid
+            WHERE tree_id = %(id)s AND queue = 'cpu' AND status = 'QUEUED' AND held_back AND is_paid = %(paid)s
             ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)"""
     ),
 )
@@ -146,12 +146,12 @@ def claim(
     return _claim(_CLAIM, node_execution_id, lease_seconds=lease_seconds, token=token or uuid4(), paid=paid)
 
 
-def claim_held_back(tree_id: UUID, *, lease_seconds: float) -> Claimed | None:
-    """Take the oldest node execution of a tree that is held back, free of charge and for the `cpu` queue's workers.
+def claim_held_back(tree_id: UUID, *, lease_seconds: float, paid: bool = False) -> Claimed | None:
+    """Take the oldest node execution of a tree that is held back and for the `cpu` queue's workers; `paid` as above.
 
     Don't repeat it after an error: what was taken then is found by its lease.
     """
-    return _claim(_CLAIM_HELD_BACK, tree_id, lease_seconds=lease_seconds, token=uuid4(), paid=False)
+    return _claim(_CLAIM_HELD_BACK, tree_id, lease_seconds=lease_seconds, token=uuid4(), paid=paid)
 
 
 def _claim(statement: Prepared, key: UUID, *, lease_seconds: float, token: UUID, paid: bool) -> Claimed | None:

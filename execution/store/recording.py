@@ -121,14 +121,14 @@ def record(
         if sub_runs is not None and sub_runs.rows:
             batch.flush()
             run.ended_below += terminate_trees([key for (key,) in sub_runs.rows], error="What started it has failed.")
-        save(run, failure=failure)
+        save(run, failure=failure, will_claim=bool(taker and taker.claimed is None and claimed.run_holds_back))
         # Last: an account is locked after all runs and node executions.
         charged = _ask_to_charge(batch, claimed, end)
     tell_news(charged)
     tell_news(run.billed)
     ready = run.all_ready()
     if taker:
-        ready = taker.settle(ready, run_holds_back=run.holds_back and run.status in RUN_GOES_ON)
+        ready = taker.settle(ready, run_holds_back=run.holds_back and _tree_goes_on(run))
     return Recorded(accepted=True, ready=ready)
 
 
@@ -156,11 +156,18 @@ def _ask_to_mark(batch: Batch, claimed: Hold, *, position: int, count: int, end:
     )
 
 
-def save(run: LockedRun, *, failure: str = "") -> None:
-    """Write the run's counters, or its end; send what was held back if there is room."""
+def save(run: LockedRun, *, failure: str = "", will_claim: bool = False) -> None:
+    """Write the run's counters, or its end; send what was held back if there is room.
+
+    Who `will_claim` something in the run's tree sees to that then.
+    """
     save_run(run, failure=failure)
-    if run.holds_back and (run.status in RUN_GOES_ON or run.parent_id is not None):
+    if run.holds_back and not will_claim and _tree_goes_on(run):
         run.release_next()
+
+
+def _tree_goes_on(run: LockedRun) -> bool:
+    return run.status in RUN_GOES_ON or run.parent_id is not None
 
 
 def find_standing(hold: Hold) -> Standing:

@@ -248,3 +248,23 @@ def test_paid_ones_are_charged_once_each(user: User, drain: Drain) -> None:
     assert not Hold.objects.exists()
     run.refresh_from_db()
     assert run.cost == 5 * 7
+
+
+@pytest.mark.parametrize("block", [PAID, PAID_ASYNC])
+def test_what_a_process_may_not_claim_itself_is_sent(user: User, drain: Drain, settings: Settings, block: str) -> None:
+    set_balance(user.pk, 1000)
+    settings.RUN_WINDOW = {"cpu": 4, "io": 4}
+    items: dict[str, Any] = {
+        "step": (STEP, {"items": list(range(30))}),
+        "each": (block, {}),
+        "out": (OUTPUT, {"name": "out"}),
+    }
+    run = start(user, draw(items, ["step.item -> each.value", "each.value -> out.value"]))
+
+    while drain.waiting:
+        # No sweep: nothing may be left lying for it.
+        drain.run_one(drain.waiting.pop(0))
+
+    run.refresh_from_db()
+    assert run.status == Status.COMPLETED
+    assert sorted(outputs_of(run)["out"]) == list(range(30))
