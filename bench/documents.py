@@ -11,9 +11,9 @@ from graphs.document import GraphDocument, LinkDocument, NodeDocument
 
 
 def write_document(
-    shape: Shape, *, block_id: str = NoOpBlock.id, constants: Mapping[str, Any] | None = None
+    shape: Shape, *, block_id: str = NoOpBlock.id, constants: Mapping[str, Any] | None = None, pin: str = "value"
 ) -> GraphDocument:
-    """Return a graph of this shape.
+    """Return a graph of this shape; its links begin at `pin`.
 
     A node with one predecessor gets its value, one with several waits for a list that each fills a place of.
     """
@@ -22,7 +22,7 @@ def write_document(
         LinkDocument(
             id=uuid.uuid5(ids[source], str(sink)),
             source_id=ids[source],
-            source_name="value",
+            source_name=pin,
             sink_id=ids[sink],
             sink_name="value" if len(before) == 1 else f"items_$_{place}",
         )

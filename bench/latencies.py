@@ -12,7 +12,7 @@ from bench.contender import RunFailedError
 from bench.documents import write_document, write_stream
 from bench.engine import Engine
 from bench.results import Measured
-from bench.shapes import apart
+from bench.shapes import Shape, apart
 from config.local import open_folder
 from execution.models import Output
 from execution.services import stop_execution
@@ -39,6 +39,23 @@ def first_node(engine: Engine, *, repeats: int) -> Measured:
         return float(_outputs(key, "stamp")[0]["seen"]) - asked
 
     return _repeat("first node", measure, repeats)
+
+
+def hop_by_message(engine: Engine, *, repeats: int) -> Measured:
+    """Measure from a node's block to the block of its successor that another process runs, told by a message.
+
+    The other successor is gone on with in place.
+    """
+    shape = Shape(name="1 to 2", size=3, links=((0, 1), (0, 2)))
+    version = engine.save(write_document(shape, block_id=StampBlock.id, pin="stamp"))
+
+    def measure() -> float:
+        key = engine.start(version).pk
+        engine.await_ends([key])
+        seen = sorted(float(stamp["seen"]) for stamp in _outputs(key, "stamp"))
+        return seen[-1] - seen[0]
+
+    return _repeat("hop by message", measure, repeats)
 
 
 def first_of_a_stream(engine: Engine, *, repeats: int) -> Measured:

@@ -16,6 +16,7 @@ from config.supervisor import print_line
 Measurement = Callable[[Engine, int], Iterable[Measured]]
 
 _LATENCIES: Final[Mapping[str, Measurement]] = {
+    "hop by message": lambda engine, repeats: [latencies.hop_by_message(engine, repeats=repeats)],
     "first node": lambda engine, repeats: [latencies.first_node(engine, repeats=repeats)],
     "first of a stream": lambda engine, repeats: [latencies.first_of_a_stream(engine, repeats=repeats)],
     "stop": lambda engine, repeats: [latencies.stop(engine, repeats=repeats)],

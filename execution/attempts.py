@@ -28,6 +28,9 @@ from graphs.blocks.contract import Usage
 Publish = Callable[[Sequence[Ready]], None]
 Write = Callable[[Sequence[Output], int], Recorded]
 
+# How long (seconds) an output may wait for others: the first one of an attempt, so that a stream begins soon, and those
+# after it, so that it doesn't cost too much.
+FIRST_FLUSH_AFTER: Final = 0.004
 FLUSH_AFTER: Final = 0.02
 FLUSH_COUNT: Final = 200
 FLUSH_RETRY: Final = 1.0
@@ -63,6 +66,7 @@ class Attempt:
         self._position = claimed.output_count
         self._buffer: list[Output] = []
         self._waiting_since = 0.0
+        self._flush_after = FIRST_FLUSH_AFTER
         # Whether the last record may have been committed although it failed: its connection broke.
         self._is_in_doubt = False
         self._buffer_lock = threading.Lock()
@@ -79,9 +83,10 @@ class Attempt:
             if not self._buffer:
                 self._waiting_since = time.monotonic()
             self._buffer.append((pin, value))
-            is_due = len(self._buffer) >= FLUSH_COUNT or time.monotonic() >= self._waiting_since + FLUSH_AFTER
+            due_at = self._waiting_since + self._flush_after
+            is_due = len(self._buffer) >= FLUSH_COUNT or time.monotonic() >= due_at
         if not is_due:
-            keeper.expect(self._waiting_since + FLUSH_AFTER)
+            keeper.expect(due_at)
         return is_due
 
     def skip_recorded(self, *, at_most: int) -> int:
@@ -104,7 +109,7 @@ class Attempt:
     @property
     def flush_due_at(self) -> float | None:
         """The moment (monotonic seconds) from which the gathered outputs should be recorded; None if there are none."""
-        return self._waiting_since + FLUSH_AFTER if self._buffer else None
+        return self._waiting_since + self._flush_after if self._buffer else None
 
     def flush(self) -> None:
         """Record what has been gathered. Raises `ClaimLostError`."""
@@ -153,6 +158,7 @@ class Attempt:
                     self._buffer = outputs + self._buffer
                 raise
             self._position += len(outputs)
+            self._flush_after = FLUSH_AFTER
         if not recorded.accepted:
             self.is_lost = True
             raise ClaimLostError

@@ -47,7 +47,7 @@ def _start(request: Request, *, graph_id: UUID, version: int | None) -> Executio
     wanted.is_valid(raise_exception=True)
     started = start_execution(
         user=_user(request),
-        version=get_version(user=_user(request), graph_id=graph_id, version=version),
+        version=get_version(user=_user(request), graph_id=graph_id, version=version, parts=False),
         input_data=wanted.validated_data["input_data"],
         nodes_input_masks=wanted.validated_data["nodes_input_masks"],
         simulate=wanted.validated_data["dry_run"],

@@ -2,7 +2,8 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 from uuid import UUID
 
 from django.conf import settings
@@ -22,6 +23,8 @@ from graphs.exchange.limits import Limits
 from graphs.models import Graph, GraphVersion
 from graphs.store import find_versions, insert_graphs, insert_version, lock_graph, with_parts
 from graphs.validation import Problems, describe_node, problems_for_run, refuse_unrunnable, refuse_unsavable
+
+CHECKS_KEPT: Final = 1000
 
 Masks = Collection[tuple[UUID, str]] | Mapping[UUID, Collection[str]]
 
@@ -114,13 +117,15 @@ def set_active_version(*, graph: Graph, version: int) -> GraphVersion:
     return found
 
 
-def get_version(*, user: AbstractBaseUser, graph_id: UUID | str, version: int | None = None) -> GraphVersion:
+def get_version(
+    *, user: AbstractBaseUser, graph_id: UUID | str, version: int | None = None, parts: bool = True
+) -> GraphVersion:
     """Return a version of a graph of the user's, the active one unless a number is given.
 
-    Nodes and links come along. Raises `GraphNotFoundError`.
+    Nodes and links come along unless `parts` is false. Raises `GraphNotFoundError`.
     """
     graph = get_graph(user=user, graph_id=graph_id)
-    versions = with_parts(graph.versions.all())
+    versions = with_parts(graph.versions.all()) if parts else graph.versions.all()
     found = versions.filter(pk__in=[graph.active_version_id]) if version is None else versions.filter(version=version)
     result = found.first()
     if result is None:
@@ -180,6 +185,8 @@ def find_run_problems(*, version: GraphVersion, masks: Masks = frozenset(), simu
 
 def check_runnable(*, version: GraphVersion, masks: Masks = frozenset(), simulate: bool = False) -> None:
     """Raise `GraphInvalidError` with every problem if the version, or a graph that it runs, can't run."""
+    if not masks and not simulate and _check_for_good(version.pk):
+        return
     refuse_unrunnable(
         version.document(),
         masks=masks,
@@ -187,6 +194,19 @@ def check_runnable(*, version: GraphVersion, masks: Masks = frozenset(), simulat
         find_graph=_SubGraphs(version),
         max_nesting=settings.MAX_SUB_RUN_DEPTH,
     )
+
+
+@lru_cache(maxsize=CHECKS_KEPT)
+def _check_for_good(version_id: UUID) -> bool:
+    """Return whether a version can always run: it never changes, and runs no other graphs, which may be deleted.
+
+    Raises `GraphInvalidError`.
+    """
+    document = with_parts(GraphVersion.objects.filter(pk=version_id)).get().document()
+    if _agents(document.nodes):
+        return False
+    refuse_unrunnable(document)
+    return True
 
 
 class _SubGraphs:

@@ -31,6 +31,7 @@ from graphs.services import (
     replace_graph,
     set_active_version,
 )
+from graphs.store import insert_version
 from graphs.validation import WHOLE_GRAPH
 from tests.graphs.building import (
     AGENT,
@@ -156,9 +157,10 @@ def test_impossible_settings_are_never_saved_and_never_run(owner: User, key: str
     with pytest.raises(GraphInvalidError, match=rf"settings\.{key}"):
         create_version(graph=version.graph, document=replace(version.document(), settings={key: "lots"}))
 
-    version.settings = {key: "lots"}  # as a version that was saved before anybody looked
+    # As a version that was saved before anybody looked.
+    old = insert_version(graph=version.graph, number=99, document=replace(version.document(), settings={key: "lots"}))
     with pytest.raises(GraphInvalidError, match=rf"settings\.{key}"):
-        check_runnable(version=version)
+        check_runnable(version=old)
 
 
 def test_what_is_exported_can_be_imported_by_somebody_else(owner: User, stranger: User) -> None:
