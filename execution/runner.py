@@ -79,7 +79,7 @@ def begin_next(taker: Taker, *, publish: Publish) -> Attempt | None:
         return None
     try:
         claimed = claim_held_back_and_hold(taker.tree_id, lease_seconds=settings.LEASE_SECONDS)
-    except DATABASE_AWAY as error:
+    except (*DATABASE_AWAY, InputsAwayError) as error:
         logger.warning("can't go on with a run; recovery will", error=str(error).strip())
         return None
     return _begin(claimed, publish) if claimed else None
