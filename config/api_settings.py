@@ -22,6 +22,8 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "config.problem.handle_exception",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
+# So many proxies of one's own stand in front: as many entries of X-Forwarded-For, from the right, are believed.
+TRUSTED_PROXIES = read_int("TRUSTED_PROXIES", default=0, least=0)
 # Requests in so many seconds, per user and scope of the endpoint; per address for who has no login.
 API_RATE_SECONDS = 60
 API_RATES = {

@@ -3,6 +3,7 @@
 Programs get problem details, as everywhere else; who looks at the admin, or asks for HTML, gets a page.
 """
 
+import sys
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
 
-from config.problem import CONTENT_TYPE, describe_problem
+from config.problem import CONTENT_TYPE, DatabaseAwayError, describe_problem
+from execution.database_patience import DATABASE_AWAY
 
 _JSON = "application/json"
 _HTML = "text/html"
@@ -33,8 +35,20 @@ def answer_not_found(request: HttpRequest, exception: Exception) -> HttpResponse
 
 def answer_server_error(request: HttpRequest) -> HttpResponse:
     """Answer when something went wrong here (500); what it was is in the log only."""
+    if isinstance(sys.exc_info()[1], DATABASE_AWAY):
+        return _answer_database_away()
     told = "Something went wrong on the server. It has been logged."
     return _answer(request, HTTPStatus.INTERNAL_SERVER_ERROR, told, defaults.server_error)
+
+
+def _answer_database_away() -> HttpResponse:
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    return JsonResponse(
+        describe_problem(status=status, detail=DatabaseAwayError.default_detail),
+        status=status,
+        content_type=CONTENT_TYPE,
+        headers={"Retry-After": str(DatabaseAwayError.wait)},
+    )
 
 
 def _answer(

@@ -7,7 +7,13 @@ from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
-from rest_framework.exceptions import ValidationError
+from rest_framework.exceptions import (
+    APIException,
+    AuthenticationFailed,
+    NotAuthenticated,
+    PermissionDenied,
+    ValidationError,
+)
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
 from rest_framework.views import exception_handler, set_rollback
@@ -19,6 +25,7 @@ from config.idempotency import (
     IdempotencyKeyReusedError,
     show_again,
 )
+from config.throttling import count_refused
 from credits.exceptions import (
     AccountNotFoundError,
     CreditsError,
@@ -30,6 +37,7 @@ from credits.exceptions import (
     RefundRequestNotFoundError,
     TopUpNotFoundError,
 )
+from execution.database_patience import DATABASE_AWAY
 from execution.exceptions import (
     ExecutionError,
     ExecutionNotDeletableError,
@@ -45,6 +53,15 @@ from graphs.exceptions import DocumentTooLargeError, GraphNotFoundError, GraphsE
 from scheduling.exceptions import ScheduleNotFoundError, SchedulingError
 
 CONTENT_TYPE = "application/problem+json"
+
+
+class DatabaseAwayError(APIException):
+    """The database restarts, or has no room for one more: a client had better come again after `wait` seconds."""
+
+    status_code = HTTPStatus.SERVICE_UNAVAILABLE
+    default_detail = "The database can't be reached at the moment; nothing was changed. Please try again."
+    wait = 5
+
 
 # What our own exceptions mean to a client. The first that fits counts, so a family stands after its exceptions.
 STATUSES: tuple[tuple[type[Exception], HTTPStatus], ...] = (
@@ -86,6 +103,7 @@ def handle_exception(error: Exception, context: dict[str, Any]) -> Response | No
     """Return the answer to an error in a view; None (a server error) if it is none of the client's business."""
     if isinstance(error, AnsweredBeforeError):
         return show_again(error.record)
+    error = _find_told(error, context)
     status = next((status for family, status in STATUSES if isinstance(error, family)), None)
     if status is not None:
         set_rollback()
@@ -103,6 +121,15 @@ def handle_exception(error: Exception, context: dict[str, Any]) -> Response | No
         if name != "Content-Type":
             problem[name] = value
     return problem
+
+
+def _find_told(error: Exception, context: dict[str, Any]) -> Exception:
+    """Return the error that the client is told of: mostly the error itself."""
+    if isinstance(error, DATABASE_AWAY):
+        return DatabaseAwayError()
+    if isinstance(error, (NotAuthenticated, AuthenticationFailed, PermissionDenied)) and context.get("view"):
+        return count_refused(context["request"], context["view"]) or error
+    return error
 
 
 def _detail(error: Exception, response: Response) -> str:

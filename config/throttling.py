@@ -13,10 +13,12 @@ from asgiref.sync import iscoroutinefunction
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils.decorators import sync_and_async_middleware
+from rest_framework.exceptions import Throttled
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 from config.accounts.permissions import find_scope
+from config.addresses import find_address
 from config.counting import counter
 
 ANONYMOUS: Final = "anonymous"
@@ -37,6 +39,7 @@ class RateState:
     period: int
     remaining: int
     seconds_left: float
+    is_exceeded: bool = False
 
     def headers(self) -> dict[str, str]:
         """Return it as headers."""
@@ -57,21 +60,43 @@ class RateThrottle(BaseThrottle):
 
     def allow_request(self, request: Request, view: Any) -> bool:
         """Count the request; False if it is one too many."""
-        scope = find_scope(view, method=str(request.method)) if request.user.is_authenticated else ANONYMOUS
-        limit = settings.API_RATES.get(scope, settings.API_RATES[ANONYMOUS])
-        period = settings.API_RATE_SECONDS
-        who = request.user.pk if request.user.is_authenticated else request.META.get("REMOTE_ADDR", "")
-        count = counter.add(f"rate:{scope}:{who}", seconds=period)
-        self._seconds_left = count.seconds_left
-        state = RateState(
-            limit=limit, period=period, remaining=max(0, limit - count.number), seconds_left=count.seconds_left
-        )
-        setattr(request._request, _STATE, state)
-        return count.number <= limit
+        state = _count(request, view)
+        self._seconds_left = state.seconds_left
+        return not state.is_exceeded
 
     def wait(self) -> float:
         """Return the seconds until the next stretch of time."""
         return self._seconds_left
+
+
+def count_refused(request: Request, view: Any) -> Throttled | None:
+    """Count a request that was refused before it came to the throttle; return what to answer if it is one too many.
+
+    So nobody tries keys, or addresses that a key is no good for, without end.
+    """
+    if hasattr(request._request, _STATE):
+        return None
+    state = _count(request, view)
+    return Throttled(wait=state.seconds_left) if state.is_exceeded else None
+
+
+def _count(request: Request, view: Any) -> RateState:
+    """Count the request, and keep where its user stands for the answer's headers."""
+    is_known = request.user.is_authenticated
+    scope = find_scope(view, method=str(request.method)) if is_known else ANONYMOUS
+    limit = settings.API_RATES.get(scope, settings.API_RATES[ANONYMOUS])
+    period = settings.API_RATE_SECONDS
+    who = request.user.pk if is_known else find_address(request._request)
+    count = counter.add(f"rate:{scope}:{who}", seconds=period)
+    state = RateState(
+        limit=limit,
+        period=period,
+        remaining=max(0, limit - count.number),
+        seconds_left=count.seconds_left,
+        is_exceeded=count.number > limit,
+    )
+    setattr(request._request, _STATE, state)
+    return state
 
 
 @sync_and_async_middleware

@@ -14,6 +14,7 @@ from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 
+from config.addresses import find_address
 from config.counting import counter
 
 
@@ -57,7 +58,7 @@ def seconds_locked(request: HttpRequest, *, name: str) -> int:
 
 
 def _bounds(request: HttpRequest, *, name: str) -> dict[str, Bound]:
-    address = str(request.META.get("REMOTE_ADDR", ""))
+    address = find_address(request)
     # Names that were typed wrong may be passwords: they are not kept as they are.
     digest = hashlib.sha256(name.casefold().encode("utf-8", "surrogatepass")).hexdigest()[:32]
     return {

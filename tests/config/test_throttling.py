@@ -7,11 +7,13 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
 from django.db import connections
-from django.test import AsyncClient
+from django.test import AsyncClient, RequestFactory
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from config import throttling
+from config.accounts.keys import make_key
+from config.addresses import find_address
 from config.counting import Counter
 
 pytestmark = pytest.mark.django_db
@@ -69,6 +71,63 @@ def test_who_has_no_login_is_counted_by_address(settings: Settings) -> None:
     ]
 
     assert statuses == [404, 429, 404]
+
+
+@pytest.mark.parametrize("headers", [{}, {"X-API-Key": "gek_guessed"}])
+def test_who_is_refused_is_counted_as_well(settings: Settings, headers: dict[str, str]) -> None:
+    settings.API_RATES = {**settings.API_RATES, "anonymous": 2}
+
+    answers = [APIClient(headers=headers, REMOTE_ADDR="192.0.2.1").get("/v1/graphs") for _ in range(3)]
+
+    assert [answer.status_code for answer in answers] == [401, 401, 429]
+    assert [answer["RateLimit-Remaining"] for answer in answers] == ["1", "0", "0"]
+    assert (answers[0]["WWW-Authenticate"], answers[2]["Retry-After"]) == ("Bearer", "57")
+    assert APIClient(headers=headers, REMOTE_ADDR="192.0.2.2").get("/v1/graphs").status_code == 401
+
+
+def test_a_key_that_may_not_do_it_is_counted_as_well(user: User, settings: Settings) -> None:
+    settings.API_RATES = {**settings.API_RATES, "write": 1}
+    client = APIClient(headers={"X-API-Key": make_key(user=user, name="looks", scopes=["read"]).secret})
+
+    answers = [client.post("/v1/graphs", {}) for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [403, 429]
+    assert client.get("/v1/graphs").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("proxies", "forwarded", "counted"),
+    [
+        (0, "203.0.113.9", "192.0.2.1"),
+        (1, "", "192.0.2.1"),
+        (1, "203.0.113.9", "203.0.113.9"),
+        (1, "10.9.9.9, 203.0.113.9", "203.0.113.9"),
+        (2, "10.9.9.9, 203.0.113.9, 198.51.100.7", "203.0.113.9"),
+        (2, "203.0.113.9", "203.0.113.9"),
+        (1, "nonsense", "192.0.2.1"),
+        (1, "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        (1, "::ffff:203.0.113.9", "203.0.113.9"),
+    ],
+)
+def test_behind_proxies_the_client_is_counted(settings: Settings, proxies: int, forwarded: str, counted: str) -> None:
+    settings.TRUSTED_PROXIES = proxies
+    request = RequestFactory().get("/", headers={"X-Forwarded-For": forwarded}, REMOTE_ADDR="192.0.2.1")
+
+    assert find_address(request) == counted
+
+
+def test_who_invents_addresses_gains_nothing(settings: Settings) -> None:
+    settings.TRUSTED_PROXIES = 1
+    settings.API_RATES = {**settings.API_RATES, "anonymous": 1}
+
+    statuses = [
+        APIClient(REMOTE_ADDR="10.0.0.1", headers={"X-Forwarded-For": f"{made_up}, 192.0.2.1"})
+        .get("/v1/public/shared/x")
+        .status_code
+        for made_up in ("203.0.113.1", "203.0.113.2")
+    ]
+
+    assert statuses == [404, 429]
 
 
 def test_a_redis_that_is_away_is_no_error(client: APIClient, settings: Settings) -> None:
