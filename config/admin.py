@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from config.accounts.keys import make_key, revoke_key
-from config.models import ApiKey, Profile, Scope
+from config.models import ApiKey, Notice, Profile, Scope
 
 
 class ProfileInline(admin.StackedInline[Profile, User]):
@@ -90,6 +90,27 @@ class ApiKeyAdmin(admin.ModelAdmin[ApiKey]):
         for key in queryset:
             revoke_key(key)
         messages.success(request, "The keys are revoked.")
+
+
+@admin.register(Notice)
+class NoticeAdmin(admin.ModelAdmin[Notice]):
+    """What users were told."""
+
+    list_display = ["created_at", "user", "kind", "text", "read_at", "awaits_mail"]
+    list_select_related = ["user"]
+    list_filter = ["kind", "awaits_mail"]
+    search_fields = ["user__username"]
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Refuse: they tell of what has happened."""
+        del request
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Refuse: what was told was told."""
+        del request, obj
+        return False
 
 
 admin.site.unregister(User)

@@ -1,5 +1,7 @@
 """The app that puts the others together."""
 
+from importlib import import_module
+
 from django.apps import AppConfig
 
 from config.celery import app as celery_app
@@ -10,3 +12,8 @@ class ConfigConfig(AppConfig):
 
     name = "config"
     celery_app = celery_app
+
+    def ready(self) -> None:
+        """Tell users what other apps say has happened to what is theirs."""
+        # Models aren't loaded before.
+        import_module("config.notices.receivers")

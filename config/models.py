@@ -1,4 +1,4 @@
-"""What belongs to an account: its profile and its API keys.
+"""What belongs to an account: its profile, its API keys, and what its user is told.
 
 A profile is made with its user by a trigger (see the migration `0001_accounts`), so every user has one, whichever way
 the user came in. Of a key only a digest is kept: whoever reads the database can't use it.
@@ -104,3 +104,43 @@ class IdempotencyRecord(models.Model):
     def __str__(self) -> str:
         """Show the key."""
         return self.key
+
+
+class Notice(models.Model):
+    """Something that a user is told, written in the transaction in which it happened.
+
+    `about` names what it is about: {"schedule_id": …, "graph_id": …}. It `awaits_mail` until it was sent by e-mail, if
+    notices are.
+    """
+
+    class Kind(models.TextChoices):
+        """What it tells of."""
+
+        SCHEDULE_TROUBLED = "SCHEDULE_TROUBLED"
+        SCHEDULE_PAUSED = "SCHEDULE_PAUSED"
+        LOW_BALANCE = "LOW_BALANCE"
+        OUT_OF_CREDITS = "OUT_OF_CREDITS"
+        AUTO_TOP_UP_FAILED = "AUTO_TOP_UP_FAILED"
+        REFUND_REQUESTED = "REFUND_REQUESTED"
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False)
+    kind = models.CharField(max_length=32, choices=Kind.choices)
+    text = models.TextField()
+    about = models.JSONField(default=dict)
+    awaits_mail = models.BooleanField(default=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    read_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["user", "-id"], name="notice_list_of_user"),
+            # Mailing; forgetting.
+            models.Index(fields=["user", "id"], condition=Q(awaits_mail=True), name="notice_awaits_mail"),
+            models.Index(fields=["created_at"], name="notice_by_age"),
+        ]
+
+    def __str__(self) -> str:
+        """Tell it."""
+        return self.text

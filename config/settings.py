@@ -143,6 +143,7 @@ CELERY_BEAT_SCHEDULE = {
         ("Remove files of runs that are gone", "upkeep.clean_up_files", crontab(minute="40", hour="3")),
         ("Audit the ledger", "upkeep.audit_ledger", crontab(minute="10", hour="4")),
         ("Catch up with notices and automatic top-ups", "credits.catch_up", crontab()),
+        ("Mail notices", "notices.deliver", crontab()),
     )
 }
 
@@ -184,6 +185,23 @@ LOOP_PATIENCE_SECONDS = read_float("LOOP_PATIENCE_SECONDS", default=5)
 EXECUTION_RETENTION_DAYS = read_float("EXECUTION_RETENTION_DAYS", default=0)
 # What became of schedules' times is kept for so many days; 0: for ever.
 OCCURRENCE_RETENTION_DAYS = read_float("OCCURRENCE_RETENTION_DAYS", default=90)
+
+# What users were told is kept for so many days; 0: for ever.
+NOTICE_RETENTION_DAYS = read_float("NOTICE_RETENTION_DAYS", default=90)
+
+# --- Mail ------------------------------------------------------------------------------------------------------------
+
+# Without a server nothing is mailed. Users are sent their notices, ADMINS (addresses) what goes wrong.
+EMAIL_HOST = os.environ.get("EMAIL_HOST", "")
+EMAIL_PORT = read_int("EMAIL_PORT", default=587 if EMAIL_HOST else 25)
+EMAIL_HOST_USER = os.environ.get("EMAIL_HOST_USER", "")
+EMAIL_HOST_PASSWORD = os.environ.get("EMAIL_HOST_PASSWORD", "")
+EMAIL_USE_TLS = read_bool("EMAIL_USE_TLS", default=EMAIL_PORT == 587)
+EMAIL_TIMEOUT = 10
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'dummy'}.EmailBackend"
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = os.environ.get("EMAIL_FROM") or "graph-engine@localhost"
+ADMINS = [(address, address) for address in read_list("ADMINS")]
+NOTICES_BY_MAIL = bool(EMAIL_HOST)
 
 # --- Credits (one is a US cent) --------------------------------------------------------------------------------------
 

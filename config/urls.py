@@ -12,6 +12,7 @@ urlpatterns = [
     path("v1/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("v1/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("v1/", include("config.accounts.urls")),
+    path("v1/", include("config.notices.urls")),
     path("v1/", include("graphs.urls")),
     path("v1/", include("credits.urls")),
     path("v1/", include("execution.urls")),

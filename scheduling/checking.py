@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 from datetime import datetime
-from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -136,9 +135,7 @@ def mark(schedule: Schedule, *, problem: str, now: datetime) -> None:
     schedule.problem_since = (schedule.problem_since or now) if problem else None
     if is_new:
         logger.warning("a schedule can't run", schedule=str(schedule.pk), reason=problem)
-        transaction.on_commit(
-            partial(schedule_troubled.send_robust, sender=Schedule, schedule=schedule, reason=problem)
-        )
+        schedule_troubled.send_robust(sender=Schedule, schedule=schedule, reason=problem)
 
 
 def check_wanted(*, limit: int) -> int:

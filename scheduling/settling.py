@@ -1,7 +1,6 @@
 """Accounting for runs that have ended: what became of their occurrences, and whether their schedules go on."""
 
 from collections.abc import Sequence
-from functools import partial
 
 import structlog
 from django.db import transaction
@@ -73,6 +72,4 @@ def _pause(schedule: Schedule) -> None:
     schedule.pause_reason = f"Its last {schedule.failures} runs failed." if schedule.failures > 1 else "Its run failed."
     show_enabled(schedule)
     logger.warning("a schedule is paused", schedule=str(schedule.pk), reason=schedule.pause_reason)
-    transaction.on_commit(
-        partial(schedule_paused.send_robust, sender=Schedule, schedule=schedule, reason=schedule.pause_reason)
-    )
+    schedule_paused.send_robust(sender=Schedule, schedule=schedule, reason=schedule.pause_reason)

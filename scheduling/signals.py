@@ -1,4 +1,7 @@
-"""What this app tells others, after the commit. A receiver that fails doesn't keep the others from hearing."""
+"""What this app tells others, in the transaction in which it happens: what a receiver writes is committed with it.
+
+A receiver that fails keeps nobody from hearing, and nothing from happening, if it has a savepoint around what it does.
+"""
 
 from typing import Final
 

@@ -8,7 +8,7 @@ from django.utils import timezone
 from drf_spectacular.generators import SchemaGenerator
 
 from config.accounts.keys import make_key
-from config.models import ApiKey
+from config.models import ApiKey, Notice
 from credits.models import Account, TopUp, TopUpKind, TopUpStatus
 from execution.models import NodeExecution, Preset, Review
 from execution.services import start_execution
@@ -51,6 +51,7 @@ def give_everything(user: User) -> dict[str, str]:
         "preset_id": str(preset.pk),
         "schedule_id": str(schedule.pk),
         "top_up_id": str(top_up.pk),
+        "notice_id": str(Notice.objects.create(user=user, kind="LOW_BALANCE", text="Your balance is low.").pk),
         "key_id": str(ApiKey.objects.get(user=user).pk),
         "token": share_execution(run=run)[1],
         "block_id": CALCULATOR,

@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from config.accounts.keys import make_key
+from config.models import Notice
 from execution.models import Preset
 from graphs.lifecycle import fork_graph
 from graphs.models import GraphVersion
@@ -24,6 +25,7 @@ MAKERS: dict[str, Callable[[User, GraphVersion], Any]] = {
         graph=version.graph, document=calculator_json()
     ),
     "/v1/presets": lambda user, version: Preset.objects.create(user=user, graph=version.graph, name="x"),
+    "/v1/notices": lambda user, _version: Notice.objects.create(user=user, kind="LOW_BALANCE", text="x"),
     "/v1/api-keys": lambda user, _version: make_key(user=user, name="x", scopes=["read"]),
 }
 

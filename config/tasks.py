@@ -1,0 +1,12 @@
+"""What this app does by itself."""
+
+from celery import shared_task
+
+from config.notices.mailing import forget_old_notices, mail_notices
+
+
+@shared_task(name="notices.deliver")
+def deliver_notices() -> None:
+    """Mail what users are to be told, and forget what they were told long ago."""
+    mail_notices()
+    forget_old_notices()
