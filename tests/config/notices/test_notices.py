@@ -98,9 +98,7 @@ def test_what_is_rolled_back_was_not_told(user: User) -> None:
     assert not Notice.objects.exists()
 
 
-def test_a_notice_that_cannot_be_written_keeps_nothing_from_happening(
-    user: User, settings: Settings
-) -> None:
+def test_a_notice_that_cannot_be_written_keeps_nothing_from_happening(user: User, settings: Settings) -> None:
     schedule = make_schedule(user)
     assert schedule.graph is not None
     delete_graph(graph=schedule.graph)
