@@ -37,6 +37,7 @@ def large_run(engine: Engine, *, repeats: int) -> list[Measured]:
     client = log_in(engine.user)
     return [
         *_measure(f"run with {NODE_EXECUTIONS:,} node executions", client, address, repeats),
+        *_measure("its status", client, f"{address}?include_node_executions=false", repeats),
         *_measure("its first page", client, f"{address}/node_executions", repeats),
     ]
 

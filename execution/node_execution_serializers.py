@@ -68,7 +68,9 @@ class NodeExecutionSerializer(serializers.ModelSerializer[NodeExecution]):
     reused_from = serializers.UUIDField(
         allow_null=True, help_text="Of a replay: the node execution whose outputs it has taken over; it has not run."
     )
-    past_attempts = PastAttemptSerializer(many=True, help_text="Attempts that failed, were lost or were handed back.")
+    past_attempts = PastAttemptSerializer(
+        source="read_attempts", many=True, help_text="Attempts that failed, were lost or were handed back."
+    )
     log = serializers.SerializerMethodField(help_text="What its block logged, from the beginning.")
     next_attempt_at = serializers.SerializerMethodField(help_text="When it goes on: its next attempt, or its timer.")
     add_time = serializers.DateTimeField(source="opened_at", help_text="When its first input came.")
@@ -120,11 +122,14 @@ class NodeExecutionSerializer(serializers.ModelSerializer[NodeExecution]):
         allowance: Allowance = shared.setdefault("allowance", Allowance(bounds=PAGE))
         return allowance
 
-    def _address(self, node_execution: NodeExecution) -> str:
-        """Return where its values are shown whole."""
-        run = self._run
-        parts = [run.graph_version.graph_id, run.pk, node_execution.pk]
-        return reverse("execution:node-execution", args=parts, request=self.context.get("request"))
+    def _show(self, value: Any, node_execution: NodeExecution) -> Any:
+        """Return a value, or where it is shown whole."""
+        if not isinstance(value, Hidden):
+            return value
+        parts = [self._run.graph_version.graph_id, self._run.pk, node_execution.pk]
+        return show_value(
+            value, url=reverse("execution:node-execution", args=parts, request=self.context.get("request"))
+        )
 
     def get_block_id(self, node_execution: NodeExecution) -> str:
         """Return the block of its node."""
@@ -143,17 +148,16 @@ class NodeExecutionSerializer(serializers.ModelSerializer[NodeExecution]):
 
     def get_input_data(self, node_execution: NodeExecution) -> dict[str, Any]:
         """Return constants, overlaid by what links delivered, overlaid by the run's mask."""
-        run, url = self._run, self._address(node_execution)
+        run = self._run
         inputs = gather_inputs(
             node_execution, plan=describe_version(run), masks=run.nodes_input_masks, allowance=self._allowance
         )
-        return {pin: show_value(value, url=url) for pin, value in inputs.items()}
+        return {pin: self._show(value, node_execution) for pin, value in inputs.items()}
 
     def get_output_data(self, node_execution: NodeExecution) -> dict[str, list[Any]]:
         """Return what it emitted."""
-        url = self._address(node_execution)
         outputs = gather_outputs(node_execution, allowance=self._allowance).items()
-        return {pin: [show_value(value, url=url) for value in values] for pin, values in outputs}
+        return {pin: [self._show(value, node_execution) for value in values] for pin, values in outputs}
 
     def get_error(self, node_execution: NodeExecution) -> str | None:
         """Return why it failed."""
@@ -169,4 +173,4 @@ class NodeExecutionSerializer(serializers.ModelSerializer[NodeExecution]):
 
     def get_sub_executions(self, node_execution: NodeExecution) -> list[UUID]:
         """Return the runs that it waits, or waited, for."""
-        return [child.pk for child in node_execution.children.all()]
+        return [child.pk for child in node_execution.read_sub_runs]  # type: ignore[attr-defined] # prefetched
