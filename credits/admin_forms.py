@@ -8,6 +8,7 @@ from django import forms
 from credits.exceptions import PriceInvalidError
 from credits.models import BlockPrice
 from credits.money import MAX_REASON_LENGTH
+from credits.price_list import list_blocks
 from credits.pricing import MOST_CREDITS, read_costs
 
 
@@ -27,8 +28,14 @@ class DecisionForm(forms.Form):
     reason = forms.CharField(max_length=MAX_REASON_LENGTH)
 
 
+def _block_choices() -> list[tuple[str, str]]:
+    return sorted(list_blocks().items(), key=lambda block: block[1].lower())
+
+
 class PriceForm(forms.ModelForm[BlockPrice]):
     """A price list."""
+
+    block_id = forms.ChoiceField(label="Block", choices=_block_choices)
 
     class Meta:
         model = BlockPrice

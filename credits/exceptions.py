@@ -36,6 +36,10 @@ class PriceInvalidError(CreditsError):
     """A list of costs doesn't have its shape."""
 
 
+class SummaryTooLongError(CreditsError):
+    """A summary has more lines than anybody reads."""
+
+
 class TopUpNotFoundError(CreditsError):
     """There is no such top-up, or it is somebody else's."""
 

@@ -24,6 +24,7 @@ from credits.parsers import BODY, RawParser
 from credits.serializers import (
     AccountSerializer,
     AutoTopUpSerializer,
+    AutoTopUpStandingSerializer,
     RefundRequestSerializer,
     StartedTopUpSerializer,
     StartTopUpSerializer,
@@ -113,6 +114,12 @@ class AutoTopUpView(APIView):
     """Buying credits automatically."""
 
     required_scopes = {"PUT": "credits", "DELETE": "credits"}
+
+    @extend_schema(operation_id="get_auto_top_up", tags=["credits"], responses=AutoTopUpStandingSerializer)
+    def get(self, request: Request) -> Response:
+        """Return whether credits are bought automatically, and how the newest such top-up stands."""
+        standing = top_ups.find_auto_top_up(user_id=_user_id(request))
+        return Response(AutoTopUpStandingSerializer(standing).data)
 
     @extend_schema(
         operation_id="set_auto_top_up", tags=["credits"], request=AutoTopUpSerializer, responses=AccountSerializer

@@ -5,11 +5,11 @@ Each process looks at the admin's prices every few seconds, so a claim of a bloc
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Max
 
 from credits.exceptions import PriceInvalidError, ReasonMissingError
@@ -20,6 +20,12 @@ LISTED_VERSION: Final = 0
 """The version of a price that stands in the code."""
 
 FRESH_SECONDS: Final = 5.0
+
+PRICE_LOCK: Final = 0x0C3A_9217
+"""The class of advisory locks under which a block's next price gets its version."""
+
+find_block_names: list[Callable[[], Mapping[str, str]]] = []
+"""Who knows the blocks says here how to list their names by id; this app doesn't know them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +61,11 @@ def find_price_list(*, block_id: str, listed: Sequence[Cost], charge_on_failure:
     )
 
 
+def list_blocks() -> dict[str, str]:
+    """Return the names of the blocks that can have a price, by id."""
+    return {block_id: name for find in find_block_names for block_id, name in find().items()}
+
+
 def set_price(
     *,
     block_id: str,
@@ -74,6 +85,7 @@ def set_price(
     if costs is not None:
         read_costs(costs)
     with transaction.atomic():
+        _lock_versions(block_id)
         newest = BlockPrice.objects.filter(block_id=block_id).aggregate(newest=Max("version"))["newest"] or 0
         made = BlockPrice.objects.create(
             block_id=block_id,
@@ -85,6 +97,12 @@ def set_price(
         )
     transaction.on_commit(forget_prices)
     return made
+
+
+def _lock_versions(block_id: str) -> None:
+    """Let whoever sets another price of the block wait until this one has its version."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [PRICE_LOCK, block_id])
 
 
 def forget_prices() -> None:

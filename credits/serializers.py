@@ -4,9 +4,11 @@ from typing import Any
 
 from rest_framework import serializers
 
-from credits.models import Account, EntryType, LedgerEntry, RefundRequest, RunCost, TopUp
+from credits.models import Account, EntryType, LedgerEntry, RefundRequest, TopUp
+from credits.models.ledger import MAX_BLOCK_ID_LENGTH
 from credits.money import MAX_REASON_LENGTH
-from credits.reporting import By, Span, Wanted, position_of
+from credits.reporting import Item, RunUsage, Span, Wanted, position_of
+from credits.summaries import By, Scope
 from credits.top_ups import LEAST, MOST, MOST_THRESHOLD, STEP
 
 
@@ -67,17 +69,45 @@ class WantedSerializer(serializers.Serializer[Any]):
 
 
 class SummaryQuerySerializer(serializers.Serializer[Any]):
-    """What is summed."""
+    """What is summed, and by what."""
 
-    by = serializers.ChoiceField(choices=[by.value for by in By], default=By.DAY.value)
+    by = serializers.MultipleChoiceField(
+        choices=[by.value for by in By],
+        required=False,
+        help_text="May be repeated; `day` if it is missing. `user` sums what all users used: for those who may see the"
+        " ledger.",
+    )
     since = serializers.DateTimeField(required=False)
     until = serializers.DateTimeField(required=False)
+    graph_id = serializers.UUIDField(required=False, help_text="Only of this graph's runs.")
+    execution_id = serializers.UUIDField(required=False, help_text="Only of this run, its sub-runs included.")
+    block_id = serializers.CharField(required=False, max_length=MAX_BLOCK_ID_LENGTH, help_text="Only of this block.")
+
+    def to_scope(self, account: Account | None) -> Scope:
+        """Return whose usage was asked for."""
+        asked = self.validated_data
+        return Scope(
+            account=account,
+            span=Span(since=asked.get("since"), until=asked.get("until")),
+            graph_id=asked.get("graph_id"),
+            run_id=asked.get("execution_id"),
+            block_id=asked.get("block_id"),
+        )
+
+    def to_dimensions(self) -> list[By]:
+        """Return what it is summed by."""
+        asked = self.validated_data.get("by") or {By.DAY}
+        return [by for by in By if by in asked]
 
 
 class SummaryItemSerializer(serializers.Serializer[Any]):
-    """What was used."""
+    """What was used. Whatever it is not summed by is null."""
 
-    key = serializers.CharField(allow_null=True, help_text="A day, or the id of a block, a graph or a run.")
+    day = serializers.DateField(allow_null=True, help_text="The day, in UTC.")
+    block_id = serializers.CharField(allow_null=True, help_text="The block; null for the fee.")
+    graph_id = serializers.UUIDField(allow_null=True)
+    execution_id = serializers.UUIDField(allow_null=True, help_text="The run, its sub-runs included.")
+    user_id = serializers.IntegerField(allow_null=True, help_text="The user; null if they are gone.")
     cost = serializers.IntegerField(help_text="What it cost.")
     owed = serializers.IntegerField(help_text="How much of that could not be paid at once.")
     charges = serializers.IntegerField(help_text="How many entries that were.")
@@ -135,9 +165,9 @@ class HistorySerializer(serializers.Serializer[Any]):
     results = TransactionSerializer(many=True)
 
 
-def show_item(item: LedgerEntry | RunCost) -> dict[str, Any]:
+def show_item(item: Item) -> dict[str, Any]:
     """Return a line of the history."""
-    if isinstance(item, RunCost):
+    if isinstance(item, RunUsage):
         facts: dict[str, Any] = {
             "type": EntryType.USAGE,
             "amount": item.owed - item.cost,
@@ -146,7 +176,7 @@ def show_item(item: LedgerEntry | RunCost) -> dict[str, Any]:
             "created_at": item.last_at,
             "first_at": item.first_at,
             "entry_count": item.entry_count,
-            "execution_id": item.root_execution_id,
+            "execution_id": item.run_id,
             "graph_id": item.graph_id,
             "reason": "",
         }
@@ -190,3 +220,11 @@ class RefundRequestSerializer(serializers.ModelSerializer[RefundRequest]):
         model = RefundRequest
         fields = ["id", "top_up_id", "amount", "reason", "status", "result", "iso_week", "created_at", "decided_at"]
         read_only_fields = ["id", "amount", "status", "result", "iso_week", "created_at", "decided_at"]
+
+
+class AutoTopUpStandingSerializer(serializers.Serializer[Any]):
+    """Whether credits are bought automatically, and what became of it last."""
+
+    threshold = serializers.IntegerField(allow_null=True, help_text="Null: nothing is bought automatically.")
+    amount = serializers.IntegerField(allow_null=True, help_text="How many credits are bought at once.")
+    newest = TopUpSerializer(allow_null=True, help_text="The newest automatic top-up, whether it was paid or not.")

@@ -4,6 +4,7 @@ However often and in whatever order a provider, a return page and a retry tell o
 whose key is the top-up's.
 """
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -203,6 +204,26 @@ def set_auto_top_up(*, user_id: int, threshold: int, amount: int) -> Account:
             tell_after_commit(user_id)
     account.refresh_from_db()
     return account
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoTopUp:
+    """When credits are bought automatically, and how many; None if they aren't. `newest` may have failed."""
+
+    threshold: int | None
+    amount: int | None
+    newest: TopUp | None
+
+
+def find_auto_top_up(*, user_id: int) -> AutoTopUp:
+    """Return how a user's automatic top-ups stand."""
+    account = find_account(user_id)
+    made = TopUp.objects.filter(account=account, kind=TopUpKind.AUTO)
+    return AutoTopUp(
+        threshold=account.auto_top_up_threshold,
+        amount=account.auto_top_up_amount,
+        newest=made.order_by("-created_at").first(),
+    )
 
 
 def stop_auto_top_up(*, user_id: int) -> Account:

@@ -6,7 +6,7 @@ from django.contrib.auth.models import User
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.exceptions import NotFound, PermissionDenied, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 from credits.accounts import find_account, set_low_balance_threshold
 from credits.exporting import MOST_ROWS, write_csv
 from credits.models import Account, LedgerEntry
-from credits.reporting import By, Span, find_entries, position_of, read_history, summarize
+from credits.reporting import find_entries, position_of, read_history
 from credits.serializers import (
     AccountSerializer,
     EntrySerializer,
@@ -25,6 +25,7 @@ from credits.serializers import (
     WantedSerializer,
     show_item,
 )
+from credits.summaries import By, summarize
 
 MAX_SEQUENCE = 2**63 - 1
 CURSOR = OpenApiParameter("cursor", str, description="Where the page begins: from the link `next` of the one before.")
@@ -71,7 +72,10 @@ class TransactionsView(APIView):
         responses=HistorySerializer,
     )
     def get(self, request: Request) -> Response:
-        """List what changed the balance, newest first. What a run used is one line; `execution_id` expands it."""
+        """List what changed the balance, newest first. What a run used is one line; `execution_id` expands it.
+
+        A run stands at the place of its first charge. In a span of time it is what was used within it.
+        """
         wanted = _read(WantedSerializer, request)
         size = wanted.validated_data["page_size"]
         asked = wanted.to_wanted()
@@ -114,11 +118,13 @@ class SummaryView(APIView):
         responses=SummaryItemSerializer(many=True),
     )
     def get(self, request: Request) -> Response:
-        """Sum what runs used, by day, block, graph or run."""
-        asked = _read(SummaryQuerySerializer, request).validated_data
-        span = Span(since=asked.get("since"), until=asked.get("until"))
-        found = summarize(account_of(request), by=By(asked["by"]), span=span)
-        return Response(SummaryItemSerializer(found, many=True).data)
+        """Sum what runs used by day, block, graph or run, or by several of them at once."""
+        asked = _read(SummaryQuerySerializer, request)
+        by = asked.to_dimensions()
+        if By.USER in by and not cast(User, request.user).has_perm("credits.view_ledgerentry"):
+            raise PermissionDenied("Only those who may see the whole ledger can sum by user.")
+        scope = asked.to_scope(None if By.USER in by else account_of(request))
+        return Response(SummaryItemSerializer(summarize(scope, by=by), many=True).data)
 
 
 def _read(serializer: type[Any], request: Request) -> Any:

@@ -7,12 +7,18 @@ from typing import Any
 
 from credits import pricing
 from credits.metering import Price, find_price
-from credits.price_list import PriceList, find_price_list
+from credits.price_list import PriceList, find_block_names, find_price_list
 from execution.engine.exceptions import InputsInvalidError
 from execution.engine.inputs import resolve_inputs
 from execution.planning import NodeSpec
 from execution.values import dump
 from graphs.blocks.contract import Block, Tokens, Usage
+from graphs.blocks.registry import all_blocks
+
+
+def offer_blocks() -> None:
+    """Let an admin set prices for the blocks that can run here."""
+    find_block_names.append(lambda: {block.id: block.name for block in all_blocks()})
 
 
 def may_cost(spec: NodeSpec) -> bool:

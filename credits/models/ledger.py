@@ -177,7 +177,7 @@ class Hold(models.Model):
 class RunCost(models.Model):
     """What a run and its sub-runs used: the sum of their USAGE entries, kept by the ledger's trigger.
 
-    `last_sequence` is the number of the newest of them: where the run stands in the account's history.
+    `first_sequence` is the number of the first of them: where the run stands in the account's history.
     """
 
     root_execution_id = models.UUIDField(primary_key=True)
@@ -188,12 +188,12 @@ class RunCost(models.Model):
     entry_count = models.BigIntegerField()
     first_at = models.DateTimeField()
     last_at = models.DateTimeField()
-    last_sequence = models.BigIntegerField()
+    first_sequence = models.BigIntegerField()
 
     class Meta:
         constraints = [
             # The history, newest first.
-            models.UniqueConstraint(fields=["account", "last_sequence"], name="run_cost_in_history"),
+            models.UniqueConstraint(fields=["account", "first_sequence"], name="run_cost_in_history"),
         ]
 
     def __str__(self) -> str:

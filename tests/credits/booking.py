@@ -4,9 +4,11 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
-from credits.metering import Price, Subject
+from rest_framework.test import APIClient
+
+from credits.metering import Price, Subject, capture
 from credits.models import Account
-from credits.pricing import Cost, CostType
+from credits.pricing import Cost, CostType, Usage
 from credits.store import ledger
 
 ROOT = UUID(int=1)
@@ -57,3 +59,15 @@ def flat_price(amount: int, *, hold: int | None = None, **other: Any) -> Price:
     facts: dict[str, Any] = {"cost": Cost(amount=Decimal(amount), type=CostType.RUN)}
     facts |= {"version": 0, "charge_on_failure": False, "size": 0, "hold": amount if hold is None else hold}
     return Price(**{**facts, **other})
+
+
+def use(user_id: int, amount: int, *, run: UUID, **other: Any) -> None:
+    what = subject(root=run, **other)
+    capture(user_id=user_id, subject=what, price=flat_price(amount), usage=Usage(), has_failed=False)
+
+
+def history(client: APIClient, **query: Any) -> list[dict[str, Any]]:
+    answer = client.get("/v1/credits/transactions", query)
+    assert answer.status_code == 200, answer.json()
+    results: list[dict[str, Any]] = answer.json()["results"]
+    return results

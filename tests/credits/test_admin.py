@@ -10,6 +10,7 @@ from django.test import Client
 from credits.models import BlockPrice, LedgerEntry, RefundRequest, TopUp
 from tests.credits.booking import account_of, give, standing
 from tests.credits.stripe_double import StripeDouble
+from tests.execution.small_graphs import CALCULATOR
 
 pytestmark = pytest.mark.django_db
 
@@ -106,16 +107,27 @@ def test_who_may_only_look_moves_nothing(client: Any, payer: int) -> None:
 
 def test_a_price_is_set_as_a_new_version(office: Client, admin_user: User) -> None:
     for amount in (5, 6):
-        form = {"block_id": "a-block", "costs": f'[{{"amount": {amount}}}]', "reason": "Dearer."}
+        form = {"block_id": CALCULATOR, "costs": f'[{{"amount": {amount}}}]', "reason": "Dearer."}
         office.post("/admin/credits/blockprice/add/", {**form, "charge_on_failure": "unknown"})
 
     made = list(BlockPrice.objects.order_by("version").values_list("version", "costs", "made_by"))
     assert made == [(1, [{"amount": 5}], admin_user.pk), (2, [{"amount": 6}], admin_user.pk)]
 
 
+def test_a_price_is_for_a_block_that_there_is(office: Client) -> None:
+    shown = page(office, "blockprice/add/")
+    form = {"block_id": str(uuid4()), "costs": "[]", "reason": "Free.", "charge_on_failure": "unknown"}
+
+    answer = office.post("/admin/credits/blockprice/add/", form)
+
+    assert "Select a valid choice" in answer.content.decode()
+    assert f'<option value="{CALCULATOR}">CalculatorBlock</option>' in shown
+    assert not BlockPrice.objects.exists()
+
+
 @pytest.mark.parametrize("costs", ['[{"amount": -1}]', "{}", "nonsense", '[{"amount": 1, "divisor": 0}]'])
 def test_a_price_that_makes_no_sense_is_explained(office: Client, costs: str) -> None:
-    form = {"block_id": "a-block", "costs": costs, "reason": "Dearer.", "charge_on_failure": "unknown"}
+    form = {"block_id": CALCULATOR, "costs": costs, "reason": "Dearer.", "charge_on_failure": "unknown"}
 
     answer = office.post("/admin/credits/blockprice/add/", form)
 

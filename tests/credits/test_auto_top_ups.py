@@ -230,3 +230,16 @@ def test_an_automatic_top_up_that_makes_no_sense_is_refused(
 ) -> None:
     assert client.put("/v1/credits/auto-top-up", wanted).status_code == 400
     assert account_of(payer).auto_top_up_amount is None
+
+
+def test_it_tells_how_it_stands(client: APIClient, payer: int, stripe_double: StripeDouble, sent: list[UUID]) -> None:
+    off = client.get("/v1/credits/auto-top-up").json()
+    client.put("/v1/credits/auto-top-up", {"threshold": 5_000, "amount": 700})
+    under_way = client.get("/v1/credits/auto-top-up").json()
+    perform_auto_top_up(sent[0])
+    failed = client.get("/v1/credits/auto-top-up").json()
+
+    assert off == {"threshold": None, "amount": None, "newest": None}
+    assert (under_way["threshold"], under_way["amount"], under_way["newest"]["status"]) == (5_000, 700, "PENDING")
+    assert (failed["threshold"], failed["newest"]["status"]) == (None, "FAILED")
+    assert "no saved card" in failed["newest"]["error"]

@@ -1,11 +1,12 @@
 """Which price holds now."""
 
+import threading
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import connection
+from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 
 from credits.exceptions import PriceInvalidError, ReasonMissingError
@@ -110,3 +111,23 @@ def test_a_price_that_makes_no_sense_is_refused() -> None:
         set_price(block_id="a-block", costs=[{"amount": -1}], reason="A gift.")
 
     assert find_price_list(block_id="a-block", listed=LISTED).version == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_prices_that_are_set_at_once_get_versions_one_after_the_other() -> None:
+    gate, made = threading.Barrier(8), []
+
+    def run() -> None:
+        try:
+            gate.wait()
+            made.append(set_price(block_id="a-block", costs=[], reason="Free.").version)
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=run) for _ in range(8)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+
+    assert sorted(made) == list(range(1, 9))

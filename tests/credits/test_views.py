@@ -2,36 +2,20 @@
 
 import csv
 import io
-from datetime import timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
-from django.contrib.auth.models import User
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
+from django.contrib.auth.models import Permission, User
 from rest_framework.test import APIClient
 
-from credits.metering import capture, charge_fee, hold
+from credits.metering import charge_fee, hold
 from credits.models import LedgerEntry
-from credits.pricing import Usage
-from tests.credits.booking import GRAPH, account_of, flat_price, give, subject
+from tests.credits.booking import GRAPH, account_of, flat_price, give, history, subject, use
 
 pytestmark = pytest.mark.django_db
 
 RUNS = [uuid4() for _ in range(3)]
-
-
-def use(user_id: int, amount: int, *, run: UUID, **other: Any) -> None:
-    what = subject(root=run, **other)
-    capture(user_id=user_id, subject=what, price=flat_price(amount), usage=Usage(), has_failed=False)
-
-
-def history(client: APIClient, **query: Any) -> list[dict[str, Any]]:
-    answer = client.get("/v1/credits/transactions", query)
-    assert answer.status_code == 200, answer.json()
-    results: list[dict[str, Any]] = answer.json()["results"]
-    return results
 
 
 def test_an_account_shows_what_there_is(client: APIClient, payer: int) -> None:
@@ -62,86 +46,6 @@ def test_a_threshold_that_makes_no_sense_is_refused(client: APIClient, payer: in
     assert client.patch("/v1/credits", {"low_balance_threshold": threshold}).status_code == 400
 
 
-def test_what_a_run_used_is_one_line_that_can_be_expanded(client: APIClient, payer: int) -> None:
-    use(payer, 5, run=RUNS[0])
-    use(payer, 7, run=RUNS[1])
-    give(payer, 50)
-    use(payer, 6, run=RUNS[0], execution_id=uuid4())
-
-    lines = history(client)[:3]
-    expanded = history(client, execution_id=RUNS[0])
-
-    assert [(each["type"], each["amount"], each["entry_count"]) for each in lines] == [
-        ("USAGE", -11, 2),
-        ("GRANT", 50, 1),
-        ("USAGE", -7, 1),
-    ]
-    assert lines[0]["execution_id"] == str(RUNS[0])
-    assert [each["amount"] for each in expanded] == [-6, -5]
-    assert expanded[1]["block_id"] == "a-block"
-
-
-def test_the_history_comes_in_pages_without_gaps(client: APIClient, payer: int) -> None:
-    for number in range(7):
-        give(payer, number + 1)
-        use(payer, 1, run=uuid4())
-    whole = history(client)
-
-    pages, address = [], "/v1/credits/transactions?page_size=3"
-    while address:
-        shown = client.get(address).json()
-        pages.extend(shown["results"])
-        address = shown["next"]
-
-    assert pages == whole
-    assert len({each["number"] for each in whole}) == len(whole) == 16
-
-
-@pytest.mark.parametrize(
-    ("types", "expected"),
-    [(["USAGE"], {"USAGE"}), (["GRANT"], {"GRANT"}), (["GRANT", "USAGE"], {"GRANT", "USAGE"}), (["TOP_UP"], set())],
-)
-def test_a_history_of_some_types(client: APIClient, payer: int, types: list[str], expected: set[str]) -> None:
-    give(payer, 5)
-    use(payer, 5, run=RUNS[0])
-
-    assert {each["type"] for each in history(client, type=types)} == expected
-
-
-def test_a_history_of_some_time(client: APIClient, payer: int) -> None:
-    give(payer, 5)
-    entry = LedgerEntry.objects.latest("id")
-
-    since = history(client, since=entry.created_at.isoformat())
-    until = history(client, until=entry.created_at.isoformat())
-    never = history(client, since=(entry.created_at + timedelta(days=1)).isoformat())
-
-    assert [each["amount"] for each in since] == [5]
-    assert 5 not in [each["amount"] for each in until]
-    assert never == []
-
-
-@pytest.mark.parametrize(
-    "query",
-    ["type=GIFT", "since=yesterday", "until=x", "execution_id=1", "page_size=0", "page_size=9999", "cursor=x"],
-)
-def test_a_question_that_makes_no_sense_is_refused(client: APIClient, payer: int, query: str) -> None:
-    assert client.get(f"/v1/credits/transactions?{query}").status_code in (400, 404)
-
-
-def test_a_long_history_takes_as_few_queries_as_a_short_one(client: APIClient, payer: int) -> None:
-    def count() -> int:
-        with CaptureQueriesContext(connection) as queries:
-            history(client)
-        return len(queries)
-
-    short = count()
-    for _ in range(30):
-        use(payer, 1, run=uuid4())
-
-    assert count() == short <= 4
-
-
 def test_everybody_sees_their_own(client: APIClient, payer: int) -> None:
     use(payer, 5, run=RUNS[0])
     stranger = APIClient()
@@ -158,23 +62,61 @@ def test_who_is_nobody_sees_nothing(path: str) -> None:
     assert APIClient().get(f"/v1/credits{path}").status_code == 401
 
 
+def sums(client: APIClient, *by: str, **query: Any) -> dict[tuple[Any, ...], tuple[int, int, int]]:
+    answer = client.get("/v1/credits/summary", {"by": by, **query})
+    assert answer.status_code == 200, answer.json()
+    names = {"day": "day", "block": "block_id", "graph": "graph_id", "run": "execution_id", "user": "user_id"}
+    return {
+        tuple(each[names[name]] for name in by): (each["cost"], each["owed"], each["charges"]) for each in answer.json()
+    }
+
+
 def test_usage_is_summed(client: APIClient, payer: int) -> None:
-    other = uuid4()
+    graph, other = str(GRAPH), str(uuid4())
+    runs = [str(run) for run in RUNS]
     use(payer, 5, run=RUNS[0])
     use(payer, 7, run=RUNS[1], graph_id=other, block_id="another")
     use(payer, 95, run=RUNS[1], graph_id=other, block_id="another")
     charge_fee(user_id=payer, execution_id=RUNS[0], root_execution_id=RUNS[0], graph_id=GRAPH, count=100)
 
-    def sums(by: str) -> dict[str | None, tuple[int, int, int]]:
-        found = client.get("/v1/credits/summary", {"by": by}).json()
-        return {each["key"]: (each["cost"], each["owed"], each["charges"]) for each in found}
-
     today = LedgerEntry.objects.latest("id").created_at.date().isoformat()
-    assert sums("day") == {today: (108, 8, 4)}
-    assert sums("block") == {"a-block": (5, 0, 1), "another": (102, 7, 2), None: (1, 1, 1)}
-    assert sums("graph") == {str(GRAPH): (6, 1, 2), str(other): (102, 7, 2)}
-    assert sums("run") == {str(RUNS[0]): (6, 1, 2), str(RUNS[1]): (102, 7, 2)}
+    assert sums(client, "day") == {(today,): (108, 8, 4)}
+    assert sums(client, "block") == {("a-block",): (5, 0, 1), ("another",): (102, 7, 2), (None,): (1, 1, 1)}
+    assert sums(client, "graph") == {(graph,): (6, 1, 2), (other,): (102, 7, 2)}
+    assert sums(client, "run") == {(runs[0],): (6, 1, 2), (runs[1],): (102, 7, 2)}
+    assert sums(client, "day", "graph", "block", "run") == {
+        (today, graph, "a-block", runs[0]): (5, 0, 1),
+        (today, graph, None, runs[0]): (1, 1, 1),
+        (today, other, "another", runs[1]): (102, 7, 2),
+    }
+    assert sums(client, "day", "block", graph_id=other) == {(today, "another"): (102, 7, 2)}
+    assert sums(client, "block", execution_id=RUNS[0]) == {("a-block",): (5, 0, 1), (None,): (1, 1, 1)}
+    assert sums(client, "run", block_id="another") == {(runs[1],): (102, 7, 2)}
     assert client.get("/v1/credits/summary?by=hour").status_code == 400
+
+
+def test_who_may_see_the_ledger_sums_by_user(client: APIClient, user: User, payer: int) -> None:
+    other = User.objects.create_user("grace")
+    use(payer, 5, run=RUNS[0])
+    use(other.pk, 7, run=RUNS[1])
+
+    refused = client.get("/v1/credits/summary?by=user&by=block").status_code
+    user.user_permissions.add(Permission.objects.get(codename="view_ledgerentry"))
+    client.force_authenticate(User.objects.get(pk=payer))
+
+    assert refused == 403
+    assert sums(client, "user", "block") == {(payer, "a-block"): (5, 0, 1), (other.pk, "a-block"): (7, 0, 1)}
+
+
+def test_sums_that_nobody_would_read_are_refused(
+    client: APIClient, payer: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("credits.summaries.MOST_GROUPS", 2)
+    for run in RUNS:
+        use(payer, 1, run=run)
+
+    assert client.get("/v1/credits/summary?by=run").status_code == 400
+    assert len(sums(client, "day")) == 1
 
 
 def test_the_history_goes_to_spreadsheets(client: APIClient, payer: int) -> None:
