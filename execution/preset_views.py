@@ -17,9 +17,10 @@ from execution.models import MAX_PRESET_NAME_LENGTH, Preset
 from execution.parsers import StorableJSONParser
 from execution.reporting import get_run
 from execution.serializers import ExecutionSerializer
+from execution.start_serializers import CostWishesSerializer
 
 
-class PresetSerializer(serializers.ModelSerializer[Preset]):
+class PresetSerializer(CostWishesSerializer, serializers.ModelSerializer[Preset]):
     """Inputs for a graph, kept under a name."""
 
     id = serializers.UUIDField(read_only=True, help_text="The preset's id.")
@@ -52,6 +53,8 @@ class PresetSerializer(serializers.ModelSerializer[Preset]):
             "description",
             "input_data",
             "nodes_input_masks",
+            "max_cost",
+            "on_insufficient_credits",
             "created_at",
             "updated_at",
         ]

@@ -8,7 +8,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db.models import QuerySet
 
 from execution.exceptions import PresetNotFoundError
-from execution.models import Execution, Preset
+from execution.models import Execution, OnInsufficientCredits, Preset
 from execution.services import start_execution
 from graphs.models import GraphVersion
 from graphs.services import get_version
@@ -48,5 +48,7 @@ def execute_preset(
         version=version,
         input_data={**preset.input_data, **input_data},
         nodes_input_masks=preset.nodes_input_masks,
+        max_cost=preset.max_cost,
+        on_insufficient_credits=OnInsufficientCredits(preset.on_insufficient_credits),
         simulate=simulate,
     )

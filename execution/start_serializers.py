@@ -7,7 +7,24 @@ from rest_framework import serializers
 from execution.models import MAX_LABEL_LENGTH, OnError, OnInsufficientCredits
 
 
-class StartSerializer(serializers.Serializer[Any]):
+class CostWishesSerializer(serializers.Serializer[Any]):
+    """What a run may cost, and what happens without credits."""
+
+    max_cost = serializers.IntegerField(
+        required=False,
+        allow_null=True,
+        min_value=1,
+        max_value=10**12,
+        help_text="Credits that the run and its sub-runs may cost; beyond them it fails. Null: as many as there are.",
+    )
+    on_insufficient_credits = serializers.ChoiceField(
+        required=False,
+        choices=OnInsufficientCredits.choices,
+        help_text="Without credits for a node the run fails (`fail`), or waits and goes on after a top-up (`park`).",
+    )
+
+
+class StartSerializer(CostWishesSerializer):
     """What a run is started with."""
 
     input_data = serializers.DictField(default=dict, help_text="The run's inputs by name. AutoGPT's `inputs` will do.")
@@ -22,17 +39,6 @@ class StartSerializer(serializers.Serializer[Any]):
         choices=OnError.choices,
         required=False,
         help_text="What a failed node does to the run, instead of what its graph asks.",
-    )
-    max_cost = serializers.IntegerField(
-        required=False,
-        min_value=1,
-        max_value=10**12,
-        help_text="Credits that the run and its sub-runs may cost; what would exceed them fails the run.",
-    )
-    on_insufficient_credits = serializers.ChoiceField(
-        choices=OnInsufficientCredits.choices,
-        default=OnInsufficientCredits.FAIL,
-        help_text="Without credits for a node the run fails (`fail`), or waits and goes on after a top-up (`park`).",
     )
     dry_run = serializers.BooleanField(
         default=False, help_text="Simulate: blocks that need a network or credentials emit made-up values."

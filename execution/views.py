@@ -18,7 +18,7 @@ from rest_framework.views import APIView
 from execution import reporting
 from execution.deletion import delete_execution
 from execution.filters import AnyGraphExecutionFilter, ExecutionFilter
-from execution.models import Execution, NodeExecution
+from execution.models import Execution, NodeExecution, OnInsufficientCredits
 from execution.pagination import OldestFirstPagination
 from execution.parsers import StorableJSONParser
 from execution.receipts import ReceiptSerializer
@@ -54,7 +54,7 @@ def _start(request: Request, *, graph_id: UUID, version: int | None) -> Executio
         max_duration=wanted.validated_data.get("max_duration"),
         on_error=wanted.validated_data.get("on_error"),
         max_cost=wanted.validated_data.get("max_cost"),
-        on_insufficient_credits=wanted.validated_data["on_insufficient_credits"],
+        on_insufficient_credits=wanted.validated_data.get("on_insufficient_credits", OnInsufficientCredits.FAIL),
     )
     if label := wanted.validated_data["label"]:
         Execution.objects.filter(pk=started.pk).update(label=label)

@@ -11,6 +11,7 @@ from django.db import DataError, IntegrityError, transaction
 from credits.exceptions import CreditsError, FundsLackingError
 from credits.metering import find_lacking_funds
 from execution.exceptions import ExecutionError
+from execution.models import OnInsufficientCredits
 from execution.services import check_start, make_order, start_ordered
 from execution.store.starting import Order
 from graphs.exceptions import GraphInvalidError, GraphNotFoundError, GraphsError
@@ -90,6 +91,8 @@ def order_run(schedule: Schedule, *, versions: Versions) -> Order:
         version=version,
         input_data=schedule.input_data,
         nodes_input_masks=schedule.nodes_input_masks,
+        max_cost=schedule.max_cost,
+        on_insufficient_credits=OnInsufficientCredits(schedule.on_insufficient_credits),
     )
 
 

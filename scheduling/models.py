@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import F, Q
 from django_celery_beat.models import PeriodicTask
 
-from execution.models import Execution
+from execution.models import Execution, OnInsufficientCredits
 from graphs.models import Graph, new_id
 from graphs.ordered_json import OrderedJSONField
 from scheduling.cron import MAX_LENGTH, parse_cron
@@ -45,6 +45,13 @@ class Schedule(models.Model):
 
     input_data = OrderedJSONField(default=dict)
     nodes_input_masks = OrderedJSONField(default=dict)
+    max_cost = models.BigIntegerField(null=True, blank=True)
+    on_insufficient_credits = models.CharField(
+        max_length=8,
+        choices=OnInsufficientCredits.choices,
+        default=OnInsufficientCredits.FAIL,
+        db_default=OnInsufficientCredits.FAIL,
+    )
 
     misfire = models.CharField(max_length=16, choices=Misfire.choices, default=Misfire.FIRE_ONCE)
     misfire_limit = models.PositiveSmallIntegerField(default=10)

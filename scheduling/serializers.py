@@ -5,6 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from execution.reporting import show_status
+from execution.start_serializers import CostWishesSerializer
 from scheduling.cron import MAX_LENGTH
 from scheduling.models import MAX_NAME_LENGTH, Occurrence, Schedule
 from scheduling.policies import Misfire, Overlap
@@ -23,7 +24,7 @@ _CRON = (
 _TIMEZONE = "An IANA name such as Europe/Berlin; the user's own if left out."
 
 
-class ScheduleWriteSerializer(serializers.Serializer[Any]):
+class ScheduleWriteSerializer(CostWishesSerializer):
     """What a user decides about a schedule. It has either `cron` or `run_at`."""
 
     name = serializers.CharField(max_length=MAX_NAME_LENGTH)
@@ -126,7 +127,16 @@ class ScheduleSerializer(serializers.ModelSerializer[Schedule]):
         fields = [
             *("id", "user_id", "graph_id", "graph_version", "follows_active_version", "name"),
             *("cron", "run_at", "timezone", "description", "starts_at", "ends_at", "next_run_time"),
-            *("input_data", "nodes_input_masks", "misfire", "misfire_limit", "misfire_grace_seconds", "overlap"),
+            *(
+                "input_data",
+                "nodes_input_masks",
+                "max_cost",
+                "on_insufficient_credits",
+                "misfire",
+                "misfire_limit",
+                "misfire_grace_seconds",
+                "overlap",
+            ),
             *("jitter_seconds", "pause_after_failures", "is_enabled", "pause_reason", "problem", "problem_since"),
             *("failures", "last_run_time", "last_run_state", "last_graph_exec_id", "created_at", "updated_at"),
         ]
@@ -134,6 +144,8 @@ class ScheduleSerializer(serializers.ModelSerializer[Schedule]):
             "run_at": {"help_text": "When it runs, if it does so once."},
             "starts_at": {"help_text": "Nothing is due before."},
             "ends_at": {"help_text": "Nothing is due later."},
+            "max_cost": {"help_text": "Credits that a run and its sub-runs may cost; null: no limit."},
+            "on_insufficient_credits": {"help_text": "Without credits for a node a run fails, or waits for them."},
             "misfire": {"help_text": "What becomes of times that were missed."},
             "misfire_limit": {"help_text": "With `fire_all`: the newest so many."},
             "overlap": {"help_text": "What becomes of a time that is due while a run of this schedule goes on."},

@@ -44,6 +44,8 @@ class ScheduleFields(TypedDict, total=False):
     ends_at: datetime | None
     input_data: Mapping[str, Any]
     nodes_input_masks: Mapping[str, Mapping[str, Any]]
+    max_cost: int | None
+    on_insufficient_credits: str
     misfire: str
     misfire_limit: int
     misfire_grace: int | None

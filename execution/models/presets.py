@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db import models
 
+from execution.models.runs import OnInsufficientCredits
 from graphs.models import new_id
 from graphs.ordered_json import OrderedJSONField
 
@@ -20,6 +21,13 @@ class Preset(models.Model):
     description = models.TextField(blank=True)
     input_data = OrderedJSONField(default=dict)
     nodes_input_masks = OrderedJSONField(default=dict)
+    max_cost = models.BigIntegerField(null=True, blank=True)
+    on_insufficient_credits = models.CharField(
+        max_length=8,
+        choices=OnInsufficientCredits.choices,
+        default=OnInsufficientCredits.FAIL,
+        db_default=OnInsufficientCredits.FAIL,
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 

@@ -56,6 +56,18 @@ def test_a_run_takes_the_presets_inputs_and_others_over_them(
     assert [client.get(run).json()["outputs"] for run in runs] == [{"Sum": [3.0]}, {"Sum": [41.0]}]
 
 
+def test_a_run_costs_what_its_preset_allows(client: APIClient, version: GraphVersion, drain: Drain) -> None:
+    preset = make(client, version, max_cost=20, on_insufficient_credits="park").json()
+    usual = make(client, version).json()
+
+    runs = [client.post(f"/v1/presets/{each['id']}/execute", {}).json()["id"] for each in (preset, usual)]
+
+    assert (preset["max_cost"], preset["on_insufficient_credits"]) == (20, "park")
+    wishes = [Execution.objects.filter(pk=run).values_list("max_cost", "on_insufficient_credits")[0] for run in runs]
+    assert wishes == [(20, "park"), (None, "fail")]
+    assert make(client, version, max_cost=0).status_code == 400
+
+
 def test_a_preset_is_kept_changed_listed_and_deleted(client: APIClient, version: GraphVersion) -> None:
     made = make(client, version, description="Every day")
     address = f"/v1/presets/{made.json()['id']}"

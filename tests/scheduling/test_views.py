@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from config.accounts.keys import make_key
+from execution.models import Execution
 from graphs.services import get_graph
 from scheduling.checking import check_wanted
 from scheduling.models import Occurrence, Schedule
@@ -53,6 +54,18 @@ def test_a_schedule_is_created_and_read(client: APIClient, user: User) -> None:
     assert (created["overlap"], created["misfire"], created["is_enabled"]) == ("queue_one", "fire_once", True)
     assert (created["jitter_seconds"], created["misfire_grace_seconds"], created["problem"]) == (30, 3600, "")
     assert datetime.fromisoformat(created["next_run_time"]).utcoffset() is not None
+
+
+def test_its_runs_cost_what_it_allows(client: APIClient, user: User) -> None:
+    created = create(client, user, max_cost=20, on_insufficient_credits="park")
+    first = run_now(schedule=Schedule.objects.get(pk=created["id"]))
+    changed = client.patch(f"/v1/schedules/{created['id']}", {"max_cost": None}).json()
+    second = run_now(schedule=Schedule.objects.get(pk=created["id"]))
+
+    assert (created["max_cost"], created["on_insufficient_credits"]) == (20, "park")
+    assert (changed["max_cost"], changed["on_insufficient_credits"]) == (None, "park")
+    runs = [Execution.objects.get(pk=str(each.execution_id)) for each in (first, second)]
+    assert [(run.max_cost, run.on_insufficient_credits) for run in runs] == [(20, "park"), (None, "park")]
 
 
 def test_schedules_are_listed_for_a_graph_and_for_all(client: APIClient, user: User) -> None:
