@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
@@ -73,6 +73,7 @@ class Coroutines:
         self._entries: dict[UUID, tuple[Running, asyncio.Task[Any], Leash]] = {}
         self._cut: list[Leash] = []
         self._killed: set[UUID] = set()
+        self._suspects = asyncio.Lock()
 
     @contextmanager
     def stoppable(self, running: Running) -> Iterator[Leash]:
@@ -90,6 +91,16 @@ class Coroutines:
             board.hide(running.token)
             if leash.is_cut:
                 self._cut.append(leash)
+
+    @asynccontextmanager
+    async def one_at_a_time(self, token: UUID) -> AsyncIterator[None]:
+        """Let one suspect run after the other: if the process dies again, it was that one."""
+        async with self._suspects:
+            board.begin_suspect(token)
+            try:
+                yield
+            finally:
+                board.end_suspect()
 
     def find_running(self) -> dict[UUID, Running]:
         """Return what runs, by token."""

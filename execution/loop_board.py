@@ -13,11 +13,13 @@ from execution.places import Running
 
 MOST_SHOWN: Final = 4096
 
-# The number of beats, and the token of the attempt whose code runs. Then one place for each attempt.
-_HEAD: Final = struct.Struct("=Q16s")
+# The number of beats, the token of the attempt whose code runs, and that of the suspect that runs. Then one place for
+# each attempt.
+_HEAD: Final = struct.Struct("=Q16s16s")
 _PLACE: Final = struct.Struct("=16s16s16s")
 _NOBODY: Final = bytes(16)
 _CURRENT_AT: Final = 8
+_SUSPECT_AT: Final = 24
 
 
 class LoopBoard:
@@ -38,11 +40,19 @@ class LoopBoard:
 
     def enter(self, token: bytes) -> None:
         """Show whose code runs from now on."""
-        self._memory[_CURRENT_AT : _HEAD.size] = token
+        self._memory[_CURRENT_AT:_SUSPECT_AT] = token
 
     def leave(self) -> None:
         """Show that it is nobody's any more."""
-        self._memory[_CURRENT_AT : _HEAD.size] = _NOBODY
+        self._memory[_CURRENT_AT:_SUSPECT_AT] = _NOBODY
+
+    def begin_suspect(self, token: UUID) -> None:
+        """Show that this suspect runs; one does at a time."""
+        self._memory[_SUSPECT_AT : _HEAD.size] = token.bytes
+
+    def end_suspect(self) -> None:
+        """Show that none does any more."""
+        self._memory[_SUSPECT_AT : _HEAD.size] = _NOBODY
 
     def show(self, running: Running) -> None:
         """Show an attempt, if there is room."""
@@ -67,7 +77,15 @@ class LoopBoard:
     @property
     def current(self) -> UUID | None:
         """The token of the attempt whose code the loop is in."""
-        token = self._memory[_CURRENT_AT : _HEAD.size]
+        return self._read_token(_CURRENT_AT)
+
+    @property
+    def suspect(self) -> UUID | None:
+        """The token of the suspect that runs."""
+        return self._read_token(_SUSPECT_AT)
+
+    def _read_token(self, place: int) -> UUID | None:
+        token = self._memory[place : place + len(_NOBODY)]
         return None if token == _NOBODY else UUID(bytes=token)
 
     def find_running(self) -> dict[UUID, Running]:

@@ -1,7 +1,9 @@
 """An `io` worker runs under the eyes of its parent process, which replaces it when a block holds up its event loop.
 
 Nothing in the worker can be relied on for that: a C call may hold the interpreter's lock, so that no thread of it runs.
-The block that held up the loop has lost a worker; its neighbours are handed back, and the next worker sends them.
+The block that held up the loop has lost a worker; its neighbours are handed back, and the next worker sends them. So it
+is when the worker dies by itself. If nobody can tell in whose code, all that ran are suspects: they are handed back,
+too, and run one at a time from then on, so that the next death tells.
 """
 
 import os
@@ -34,6 +36,9 @@ UNWANTED_SECONDS: Final = 0.2
 # A worker that dies sooner than that (seconds) after its start would only die again: a supervisor takes its time.
 SHORTEST_LIFE: Final = 5.0
 SIGNAL_BASE: Final = 128
+
+# What code that does something wrong gets itself, in the middle of it.
+_OWN_FAULTS: Final = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT)
 
 _FORWARDED: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1)
 _HEARD: Final = (signal.SIGCHLD, *_FORWARDED)
@@ -77,16 +82,17 @@ def _watch(child: int) -> int | None:
         is_told_to_stop |= _forward(signal.sigtimedwait(_HEARD, LOOK_SECONDS), child)
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
-            was_killed = os.WIFSIGNALED(status) and not is_told_to_stop
-            if was_killed and time.monotonic() > born + SHORTEST_LIFE:
-                logger.warning("the worker was killed, another one takes its place", signal=os.WTERMSIG(status))
-                return None
             code = os.waitstatus_to_exitcode(status)
+            had_work = code != 0 and watch.clear_up_after_death(code)
+            was_killed = code < 0 and not is_told_to_stop
+            if was_killed and (had_work or time.monotonic() > born + SHORTEST_LIFE):
+                logger.warning("the worker was killed, another one takes its place", signal=-code)
+                return None
             return code if code >= 0 else SIGNAL_BASE - code
         if watch.is_blocked():
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
-            _left_behind.extend(watch.clear_up())
+            watch.clear_up()
             return 0 if is_told_to_stop else None
 
 
@@ -125,22 +131,38 @@ class LoopWatch:
         self._unwanted = self._unwanted + passed if self._is_unwanted() else 0.0
         return self._unwanted >= UNWANTED_SECONDS or self._still >= settings.LOOP_PATIENCE_SECONDS
 
-    def clear_up(self) -> list[Ready]:
-        """Take back what the killed worker ran; return what became QUEUED by it.
+    def clear_up(self) -> None:
+        """Take back what the killed worker ran."""
+        told = f"It held up the event loop of its worker for {self._still:.1f} s."
+        neighbours = "Another block held up the event loop of its worker."
+        self._take_back(self._board.current, told, neighbours, hint="does it compute without await?")
 
-        Where the database can't be reached, the leases run out.
+    def clear_up_after_death(self, code: int) -> bool:
+        """Take back what ran in a worker that died by itself; return whether there was anything."""
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        told = f"The process of its worker died while it ran ({how})."
+        # The code in which it died; who ended it from elsewhere (a thread, the kernel for want of memory) is told by
+        # the suspect, which runs apart from others for that.
+        culprit = (self._board.current if -code in _OWN_FAULTS else None) or self._board.suspect
+        neighbours = f"The process of its worker died ({how})."
+        return self._take_back(culprit, told, neighbours, hint="does it crash, or take too much memory?")
+
+    def _take_back(self, culprit: UUID | None, told: str, told_neighbours: str, *, hint: str) -> bool:
+        """Count a loss for the culprit and hand the others back. If nobody can be named, all are suspects.
+
+        Return whether anything ran. What became QUEUED is left behind for the next worker to send. Where the database
+        can't be reached, the leases run out.
         """
-        running, culprit = self._board.find_running(), self._board.current
-        # If nobody can be named, it may have been any of them.
-        guilty = [running.pop(culprit)] if culprit in running else [running.pop(token) for token in list(running)]
+        running = self._board.find_running()
+        guilty = running.pop(culprit, None) if culprit else None
         try:
-            ready = [each for neighbour in running.values() for each in self._hand_back(neighbour)]
-            for each in guilty:
-                ready += self._lose(each)
+            for neighbour in running.values():
+                _left_behind.extend(hand_back(neighbour, reason=told_neighbours, is_suspect=guilty is None))
+            if guilty:
+                _left_behind.extend(self._lose(guilty, told, hint))
         except DatabaseError as error:
-            logger.warning("can't take back what a blocked worker ran", error=str(error).strip())
-            return []
-        return ready
+            logger.warning("can't take back what a dead worker ran", error=str(error).strip())
+        return bool(running) or guilty is not None
 
     def _is_unwanted(self) -> bool:
         """Whether the code that the loop is in belongs to an attempt that has lost its claim: its run was stopped."""
@@ -155,23 +177,17 @@ class LoopWatch:
             connections.close_all()
             return False
 
-    def _hand_back(self, running: Running) -> list[Ready]:
-        return hand_back(running, reason="Another block held up the event loop of its worker.")
-
-    def _lose(self, running: Running) -> list[Ready]:
-        error = f"It held up the event loop of its worker for {self._still:.1f} s."
+    def _lose(self, running: Running, error: str, hint: str) -> list[Ready]:
         logger.error(
-            "a block held up the event loop: its worker is replaced",
+            "a block has cost its worker, which is replaced",
             node_execution=str(running.node_execution_id),
-            seconds=round(self._still, 1),
+            reason=error,
             **_name(running.node_execution_id),
         )
         lost = lose(running, error=error, most_losses=settings.MAX_LOSSES, lease_seconds=settings.LEASE_SECONDS)
         if isinstance(lost, list):
             return lost
-        return list(
-            give_up(lost, error=f"{error} It has lost {settings.MAX_LOSSES} workers: does it compute without await?")
-        )
+        return list(give_up(lost, error=f"{error} It has lost {settings.MAX_LOSSES} workers: {hint}"))
 
 
 def _name(node_execution_id: UUID) -> dict[str, str]:

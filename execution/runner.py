@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import Executor
+from contextlib import nullcontext
 from typing import Any, Final, TypeVar, cast
 from uuid import UUID, uuid4
 
@@ -144,7 +145,9 @@ async def run_async(attempt: Attempt, *, executor: Executor) -> None:
     times = _Times()
     try:
         with coroutines.stoppable(_running(attempt)) as leash:
-            end = await _outcome_async(attempt, times, executor, leash)
+            claimed = attempt.claimed
+            async with coroutines.one_at_a_time(claimed.token) if claimed.suspicions else nullcontext():
+                end = await _outcome_async(attempt, times, executor, leash)
         if end is not None:
             await _in_thread(executor, lambda: _record_end(attempt, end))
     except ClaimLostError:

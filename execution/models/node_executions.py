@@ -15,9 +15,10 @@ class NodeExecution(models.Model):
 
     `inputs` is what it was opened with, if that made it ready; what else links delivered is in `NodeInput`. `token` is
     drawn by the attempt that claimed it: only who holds it may record. `waits` counts the suspensions that it has gone
-    into, `losses` the attempts whose worker was lost. `queue` is where its messages go, `worker` who claimed it last,
-    at `claimed_at`; `started_at` is when it was first claimed. One that is QUEUED and `held_back` has no message yet:
-    its tree of runs, by whose first run `tree_id` calls it, has enough of them in the broker. `reused_from` is the node
+    into, `losses` the attempts whose worker was lost; `suspicions` counts the worker processes that died while it was
+    one of several that ran there, nobody knows why. `queue` is where its messages go, `worker` who claimed it last, at
+    `claimed_at`; `started_at` is when it was first claimed. One that is QUEUED and `held_back` has no message yet: its
+    tree of runs, by whose first run `tree_id` calls it, has enough of them in the broker. `reused_from` is the node
     execution of the origin (there may be none any more) whose outputs a replay has taken over instead of running it.
     `is_paid`: its block may cost something. `needs_credits`: it was not run because there were not so many.
     """
@@ -33,6 +34,7 @@ class NodeExecution(models.Model):
     inputs = OrderedJSONField(default=dict)
     worker = models.CharField(max_length=200, blank=True, default="", db_default="")
     losses = models.PositiveSmallIntegerField(default=0, db_default=0)
+    suspicions = models.PositiveSmallIntegerField(default=0, db_default=0)
     attempt = models.PositiveSmallIntegerField(default=0, db_default=0)
     token = models.UUIDField(null=True)
     lease_until = models.DateTimeField(null=True)

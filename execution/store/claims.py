@@ -40,15 +40,17 @@ class Hold:
 class Claimed(Hold):
     """A node execution that this process may run now, with all that it needs for it.
 
-    `attempt` counts from 1; `losses` of the attempts before lost their worker. `waits` is how many suspensions it has
-    gone through, `inputs` what links delivered, as rows keep it (`execution.large_values`). `may_send_next`: at least
-    half of the run's window is free, and there is something for it.
+    `attempt` counts from 1; `losses` of the attempts before lost their worker. `suspicions`: see `NodeExecution`.
+    `waits` is how many suspensions it has gone through, `inputs` what links delivered, as rows keep it
+    (`execution.large_values`). `may_send_next`: at least half of the run's window is free, and there is something for
+    it.
     `price` is what it costs, None if nothing. With a `refusal` it is not to run: it `is_unpaid`, or its inputs are
     lost.
     """
 
     attempt: int
     losses: int
+    suspicions: int
     waits: int
     inputs: dict[str, Any]
     mask: dict[str, Any]
@@ -91,7 +93,7 @@ WITH claimed AS (
        AND n.is_paid = %(paid)s AND e.id = n.execution_id AND e.status IN ('QUEUED', 'RUNNING')
  RETURNING n.id, n.execution_id, n.node_id, n.ordinal, n.attempt, n.losses, n.output_count, n.waits, n.inputs,
            e.graph_version_id, e.user_id, e.nodes_input_masks, e.simulate, e.mocks, e.depth, e.root_id, e.status,
-           n.queue, n.tree_id, e.max_cost, e.on_insufficient_credits,
+           n.queue, n.tree_id, n.suspicions, e.max_cost, e.on_insufficient_credits,
            EXISTS(SELECT FROM execution_nodeexecution h WHERE h.tree_id = n.tree_id
                               AND h.status = 'QUEUED' AND h.held_back) AS holds_back
 )
@@ -171,8 +173,8 @@ def _claim(statement: Prepared, key: UUID, *, lease_seconds: float, token: UUID,
     if not rows:
         return None
     (found, execution_id, node_id, ordinal, attempt, losses, output_count, waits, inputs, version_id, *rest) = rows[0]
-    user_id, masks, simulate, mocks, depth, root_id, run_status, _, _, max_cost, on_insufficient, *rest = rest
-    run_holds_back, may_send_next, later, _ = rest
+    user_id, masks, simulate, mocks, depth, root_id, run_status, _, _, suspicions, *rest = rest
+    max_cost, on_insufficient, run_holds_back, may_send_next, later, _ = rest
     if run_status == Status.QUEUED:
         batch.ask(_START_RUN, [execution_id])
     return Claimed(
@@ -183,6 +185,7 @@ def _claim(statement: Prepared, key: UUID, *, lease_seconds: float, token: UUID,
         ordinal=ordinal,
         attempt=attempt,
         losses=losses,
+        suspicions=suspicions,
         token=token,
         output_count=output_count,
         waits=waits,

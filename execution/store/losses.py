@@ -68,7 +68,8 @@ _WORKER_LOST = "Its worker was lost."
 _HAND_BACK = f"""
 WITH taken AS (
     UPDATE execution_nodeexecution n
-       SET status = 'QUEUED', queued_at = clock_timestamp(), attempt = n.attempt - 1
+       SET status = 'QUEUED', queued_at = clock_timestamp(), attempt = n.attempt - 1,
+           suspicions = n.suspicions + %(suspect)s::int
       FROM execution_execution e
      WHERE n.id = %(id)s AND n.token = %(token)s AND n.status = 'RUNNING' AND e.id = n.execution_id
  RETURNING n.id, n.node_id, n.attempt + 1 AS attempt, n.worker, n.claimed_at, e.graph_version_id,
@@ -146,9 +147,12 @@ def _take_over(statement: str, parameters: dict[str, Any]) -> Hold | None:
     )
 
 
-def hand_back(running: Running, *, reason: str = "Its worker was told to stop.") -> list[Ready]:
+def hand_back(
+    running: Running, *, reason: str = "Its worker was told to stop.", is_suspect: bool = False
+) -> list[Ready]:
     """Queue a node execution that its worker can't finish: no loss, no attempt is counted.
 
+    `is_suspect`: it may be why its worker died. It runs apart from other suspects from then on.
     Empty if another attempt has taken over, or this one has ended.
     """
     with transaction.atomic(), connection.cursor() as cursor:
@@ -159,6 +163,7 @@ def hand_back(running: Running, *, reason: str = "Its worker was told to stop.")
                 "token": running.token,
                 "outcome": PastAttempt.Outcome.HANDED_BACK,
                 "error": reason,
+                "suspect": is_suspect,
             },
         )
         return _let_go(cursor.fetchall())

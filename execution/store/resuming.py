@@ -53,7 +53,7 @@ UPDATE execution_nodeexecution
                      WHEN wake_at IS NOT NULL THEN 'SUSPENDED' ELSE 'QUEUED' END,
        queued_at = CASE WHEN queued_at IS NOT NULL THEN clock_timestamp() END,
        held_back = queued_at IS NOT NULL AND wake_at IS NULL,
-       ended_at = NULL, attempt = 0, losses = 0, needs_credits = NULL
+       ended_at = NULL, attempt = 0, losses = 0, suspicions = 0, needs_credits = NULL
  WHERE execution_id = ANY(%s) AND status = 'TERMINATED' RETURNING id, execution_id, node_id, status
 """
 

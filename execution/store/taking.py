@@ -80,6 +80,7 @@ class Taker:
             token=token,
             attempt=1,
             losses=0,
+            suspicions=0,
             waits=0,
             output_count=0,
             inputs=json.loads(inputs),

@@ -1,7 +1,9 @@
 """Blocks that only tests need: they take their time, or misbehave."""
 
 import asyncio
+import ctypes
 import os
+import signal
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
@@ -125,7 +127,7 @@ class FailsOnceBlock(Block[FailsOnceInputs]):
 class EndlessInputs(BlockInputs):
     """What to do until somebody stops it."""
 
-    how: str = Field(description="sleep, loop, c_call, stubborn; async: wait, http, once, and the same.")
+    how: str = Field(description="sleep, loop, c_call, stubborn; async: wait, http, once, crash, crash_in_thread, too.")
     mark: str = Field(description="The file into which the process id is written at the start.")
     address: str = Field(default="", description="Of a server that doesn't answer.")
 
@@ -210,6 +212,18 @@ class EndlessAsyncBlock(Block[EndlessInputs]):
 
     async def _c_call(self, inputs: EndlessInputs) -> None:
         sum(range(10**13))
+
+    async def _crash(self, inputs: EndlessInputs) -> None:
+        await asyncio.sleep(0.3)  # for its neighbours to be there
+        ctypes.string_at(0)
+
+    async def _crash_in_thread(self, inputs: EndlessInputs) -> None:
+        await asyncio.sleep(0.3)
+        await asyncio.to_thread(self._die_late)
+
+    def _die_late(self) -> None:
+        time.sleep(0.1)  # the loop is in nobody's code by now
+        os.kill(os.getpid(), signal.SIGKILL)
 
     async def _stubborn(self, inputs: EndlessInputs) -> None:
         with Path(f"{inputs.mark}.beats").open("a") as beats:
