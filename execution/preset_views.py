@@ -18,6 +18,7 @@ from execution.parsers import StorableJSONParser
 from execution.reporting import get_run
 from execution.serializers import ExecutionSerializer
 from execution.start_serializers import CostWishesSerializer
+from graphs.credential_serializers import CredentialsField
 
 
 class PresetSerializer(CostWishesSerializer, serializers.ModelSerializer[Preset]):
@@ -40,6 +41,7 @@ class PresetSerializer(CostWishesSerializer, serializers.ModelSerializer[Preset]
     nodes_input_masks = serializers.DictField(
         child=serializers.DictField(), required=False, help_text="{node id: {pin: value}}: what stands in for inputs."
     )
+    input_credentials = CredentialsField(required=False)
     created_at = serializers.DateTimeField(read_only=True, help_text="When it was made.")
     updated_at = serializers.DateTimeField(read_only=True, help_text="When it was last changed.")
 
@@ -55,6 +57,7 @@ class PresetSerializer(CostWishesSerializer, serializers.ModelSerializer[Preset]
             "nodes_input_masks",
             "max_cost",
             "on_insufficient_credits",
+            "input_credentials",
             "created_at",
             "updated_at",
         ]

@@ -11,7 +11,7 @@ from execution.exceptions import PresetNotFoundError
 from execution.models import Execution, OnInsufficientCredits, Preset
 from execution.services import start_execution
 from graphs.models import GraphVersion
-from graphs.services import get_version
+from graphs.services import add_references, get_version
 
 
 def find_presets(*, user_id: int) -> QuerySet[Preset]:
@@ -47,8 +47,8 @@ def execute_preset(
         user=user,
         version=version,
         input_data={**preset.input_data, **input_data},
-        nodes_input_masks=preset.nodes_input_masks,
         max_cost=preset.max_cost,
         on_insufficient_credits=OnInsufficientCredits(preset.on_insufficient_credits),
+        nodes_input_masks=add_references(version, masks=preset.nodes_input_masks, references=preset.input_credentials),
         simulate=simulate,
     )

@@ -5,6 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from execution.models import MAX_LABEL_LENGTH, OnError, OnInsufficientCredits
+from graphs.credential_serializers import CredentialsField
 
 
 class CostWishesSerializer(serializers.Serializer[Any]):
@@ -46,20 +47,17 @@ class StartSerializer(CostWishesSerializer):
     label = serializers.CharField(  # type: ignore[assignment]  # a name, not the attribute
         default="", allow_blank=True, max_length=MAX_LABEL_LENGTH, help_text="What to call the run, to find it again."
     )
-    input_credentials = serializers.DictField(
-        required=False, help_text="Empty: no block that can run here takes credentials. `credentials_inputs` will do."
-    )
-    credentials_inputs = serializers.DictField(required=False, help_text="The same as `input_credentials`.")
+    input_credentials = CredentialsField(default=dict)
+    credentials_inputs = CredentialsField(required=False, help_text="The same as `input_credentials`.")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Take the inputs under either name."""
-        for name in ("input_credentials", "credentials_inputs"):
-            if attrs.pop(name, None):
-                raise serializers.ValidationError({name: ["No block that can run here takes credentials."]})
-        other_name = attrs.pop("inputs", None)
-        if other_name is not None and attrs["input_data"]:
-            raise serializers.ValidationError({"inputs": ["Give either `input_data` or `inputs`."]})
-        return {**attrs, "input_data": other_name or attrs["input_data"]}
+        for name, other_name in (("input_data", "inputs"), ("input_credentials", "credentials_inputs")):
+            other = attrs.pop(other_name, None)
+            if other is not None and attrs[name]:
+                raise serializers.ValidationError({other_name: [f"Give either `{name}` or `{other_name}`."]})
+            attrs[name] = other or attrs[name]
+        return attrs
 
 
 class ReplaySerializer(serializers.Serializer[Any]):

@@ -25,7 +25,7 @@ from execution.receipts import ReceiptSerializer
 from execution.serializers import ExecutionDetailSerializer, ExecutionSerializer
 from execution.services import replay_execution, resume_execution, start_execution, stop_execution
 from execution.start_serializers import ExecutionChangeSerializer, ReplaySerializer, StartSerializer
-from graphs.services import get_graph, get_version
+from graphs.services import add_references, get_graph, get_version
 
 INPUTS = OpenApiExample("A number", value={"input_data": {"Number": 8}}, request_only=True)
 INCLUDE_NODE_EXECUTIONS = OpenApiParameter(
@@ -45,11 +45,16 @@ def _user(request: Request) -> AbstractBaseUser:
 def _start(request: Request, *, graph_id: UUID, version: int | None) -> Execution:
     wanted = StartSerializer(data=request.data)
     wanted.is_valid(raise_exception=True)
+    found = get_version(user=_user(request), graph_id=graph_id, version=version, parts=False)
     started = start_execution(
         user=_user(request),
-        version=get_version(user=_user(request), graph_id=graph_id, version=version, parts=False),
+        version=found,
         input_data=wanted.validated_data["input_data"],
-        nodes_input_masks=wanted.validated_data["nodes_input_masks"],
+        nodes_input_masks=add_references(
+            found,
+            masks=wanted.validated_data["nodes_input_masks"],
+            references=wanted.validated_data["input_credentials"],
+        ),
         simulate=wanted.validated_data["dry_run"],
         max_duration=wanted.validated_data.get("max_duration"),
         on_error=wanted.validated_data.get("on_error"),

@@ -27,6 +27,10 @@ class DocumentTooLargeError(GraphDocumentError):
     """A body has more bytes than are read."""
 
 
+class CredentialsInvalidError(GraphsError):
+    """References to credentials that a graph has no use for."""
+
+
 class BlockNotAloneError(GraphsError):
     """A block means nothing outside a graph: it can't be run by itself."""
 

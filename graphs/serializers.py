@@ -9,6 +9,7 @@ from rest_framework import serializers
 from graphs.blocks.contract import CostType, Kind
 from graphs.blocks.interfaces import NO_DEFAULT, InputPin, Interface
 from graphs.blocks.registry import find_block
+from graphs.credentials import describe_fields
 from graphs.models import MAX_NAME_LENGTH, Graph, GraphVersion, Link, Node
 from graphs.services import ImportedGraph
 from graphs.signature import input_schema, output_schema
@@ -127,6 +128,9 @@ class GraphSerializer(VersionSummarySerializer):
     links = LinkSerializer(many=True, help_text="Its links, in the order in which they deliver.")
     input_schema = serializers.SerializerMethodField(help_text="What a run takes, as JSON Schema.")
     output_schema = serializers.SerializerMethodField(help_text="What a run gives, as JSON Schema.")
+    credentials_input_schema = serializers.SerializerMethodField(
+        help_text="Which credentials a run takes references to (`input_credentials`), as JSON Schema."
+    )
 
     class Meta:
         model = GraphVersion
@@ -143,6 +147,7 @@ class GraphSerializer(VersionSummarySerializer):
             "links",
             "input_schema",
             "output_schema",
+            "credentials_input_schema",
             "created_at",
         ]
 
@@ -155,6 +160,11 @@ class GraphSerializer(VersionSummarySerializer):
     def get_output_schema(self, version: GraphVersion) -> dict[str, Any]:
         """Describe what a run of the graph gives, as JSON Schema."""
         return output_schema(version.document())
+
+    @extend_schema_field(_JSON_SCHEMA)
+    def get_credentials_input_schema(self, version: GraphVersion) -> dict[str, Any]:
+        """Describe which credentials a run takes references to, as JSON Schema."""
+        return describe_fields(version.document())
 
 
 class ImportedGraphSerializer(GraphSerializer):

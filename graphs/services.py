@@ -15,6 +15,8 @@ from uuid_utils.compat import uuid7
 from graphs.agents import read_reference
 from graphs.blocks.contract import Kind
 from graphs.blocks.registry import find_interface
+from graphs.credentials import Masks as CredentialMasks
+from graphs.credentials import add_credentials
 from graphs.document import GraphDocument, NodeDocument
 from graphs.exceptions import GraphNotFoundError
 from graphs.exchange.exporting import NumberedGraph, write_document
@@ -207,6 +209,16 @@ def _check_for_good(version_id: UUID) -> bool:
         return False
     refuse_unrunnable(document)
     return True
+
+
+def add_references(
+    version: GraphVersion, *, masks: CredentialMasks, references: Mapping[str, Mapping[str, Any]]
+) -> CredentialMasks:
+    """Return a run's masks with the references to credentials where the version wants them.
+
+    Raises `CredentialsInvalidError`.
+    """
+    return add_credentials(version.document(), masks=masks, references=references) if references else masks
 
 
 class _SubGraphs:

@@ -12,11 +12,11 @@ from credits.exceptions import CreditsError, FundsLackingError
 from credits.metering import find_lacking_funds
 from execution.exceptions import ExecutionError
 from execution.models import OnInsufficientCredits
-from execution.services import check_start, make_order, start_ordered
+from execution.services import Masks, check_start, make_order, start_ordered
 from execution.store.starting import Order
 from graphs.exceptions import GraphInvalidError, GraphNotFoundError, GraphsError
 from graphs.models import GraphVersion
-from graphs.services import get_version
+from graphs.services import add_references, get_version
 from graphs.store import find_wanted_versions
 from scheduling.exceptions import OwnerInactiveError, SchedulingError
 from scheduling.models import Schedule
@@ -56,9 +56,8 @@ class Versions:
             )
         return self._found[key]
 
-    def check(self, schedule: Schedule, version: GraphVersion) -> None:
-        """Raise what keeps a run of the version as the schedule wants it from starting."""
-        masks = schedule.nodes_input_masks
+    def check(self, version: GraphVersion, masks: Masks) -> None:
+        """Raise what keeps a run of the version with these masks from starting."""
         key = (version.pk, frozenset((node, frozenset(pins)) for node, pins in masks.items()))
         if key not in self._runnable:
             check_start(version=version, nodes_input_masks=masks)
@@ -84,15 +83,16 @@ def order_run(schedule: Schedule, *, versions: Versions) -> Order:
     if not schedule.user.is_active:
         raise OwnerInactiveError("The account of its owner is switched off.")
     version = versions.find(schedule)
-    versions.check(schedule, version)
+    masks = add_references(version, masks=schedule.nodes_input_masks, references=schedule.input_credentials)
+    versions.check(version, masks)
     versions.check_funds(schedule)
     return make_order(
         user=schedule.user,
         version=version,
         input_data=schedule.input_data,
-        nodes_input_masks=schedule.nodes_input_masks,
         max_cost=schedule.max_cost,
         on_insufficient_credits=OnInsufficientCredits(schedule.on_insufficient_credits),
+        nodes_input_masks=masks,
     )
 
 

@@ -52,6 +52,8 @@ class Schedule(models.Model):
         default=OnInsufficientCredits.FAIL,
         db_default=OnInsufficientCredits.FAIL,
     )
+    # References, never credentials themselves.
+    input_credentials = OrderedJSONField(default=dict)
 
     misfire = models.CharField(max_length=16, choices=Misfire.choices, default=Misfire.FIRE_ONCE)
     misfire_limit = models.PositiveSmallIntegerField(default=10)

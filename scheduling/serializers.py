@@ -6,6 +6,7 @@ from rest_framework import serializers
 
 from execution.reporting import show_status
 from execution.start_serializers import CostWishesSerializer
+from graphs.credential_serializers import CredentialsField
 from scheduling.cron import MAX_LENGTH
 from scheduling.models import MAX_NAME_LENGTH, Occurrence, Schedule
 from scheduling.policies import Misfire, Overlap
@@ -41,6 +42,7 @@ class ScheduleWriteSerializer(CostWishesSerializer):
     nodes_input_masks = serializers.DictField(
         required=False, child=serializers.DictField(), help_text="{node id: {pin: value}}: what stands in for inputs."
     )
+    input_credentials = CredentialsField(required=False)
     misfire = serializers.ChoiceField(
         required=False,
         choices=MISFIRES,
@@ -110,6 +112,7 @@ class ScheduleSerializer(serializers.ModelSerializer[Schedule]):
     jitter_seconds = serializers.IntegerField(source="jitter", help_text="How much later chance may let a run start.")
     input_data = serializers.DictField()
     nodes_input_masks = serializers.DictField(child=serializers.DictField())
+    input_credentials = CredentialsField()
     pause_reason = serializers.CharField(help_text="Why it was paused, if its owner didn't do it.")
     problem = serializers.CharField(help_text="Why it can't run at the moment; empty if it can. It is tried again.")
     problem_since = serializers.DateTimeField(allow_null=True, help_text="Since when it can't run.")
@@ -127,16 +130,8 @@ class ScheduleSerializer(serializers.ModelSerializer[Schedule]):
         fields = [
             *("id", "user_id", "graph_id", "graph_version", "follows_active_version", "name"),
             *("cron", "run_at", "timezone", "description", "starts_at", "ends_at", "next_run_time"),
-            *(
-                "input_data",
-                "nodes_input_masks",
-                "max_cost",
-                "on_insufficient_credits",
-                "misfire",
-                "misfire_limit",
-                "misfire_grace_seconds",
-                "overlap",
-            ),
+            *("input_data", "nodes_input_masks", "input_credentials", "max_cost", "on_insufficient_credits"),
+            *("misfire", "misfire_limit", "misfire_grace_seconds", "overlap"),
             *("jitter_seconds", "pause_after_failures", "is_enabled", "pause_reason", "problem", "problem_since"),
             *("failures", "last_run_time", "last_run_state", "last_graph_exec_id", "created_at", "updated_at"),
         ]

@@ -28,8 +28,9 @@ from scheduling.wording import describe_cron, describe_moment
 _EARLIEST: Final = datetime(1970, 1, 2, tzinfo=UTC)
 _LATEST: Final = datetime(3000, 1, 1, tzinfo=UTC)
 
+_JSON: Final = frozenset({"input_data", "nodes_input_masks", "input_credentials"})
 _TIMING: Final = frozenset({"cron", "run_at", "timezone", "starts_at", "ends_at", "jitter"})
-_WHAT_RUNS: Final = frozenset({"graph_version", "input_data", "nodes_input_masks"})
+_WHAT_RUNS: Final = frozenset({"graph_version", "input_data", "nodes_input_masks", "input_credentials"})
 
 
 class ScheduleFields(TypedDict, total=False):
@@ -46,6 +47,7 @@ class ScheduleFields(TypedDict, total=False):
     nodes_input_masks: Mapping[str, Mapping[str, Any]]
     max_cost: int | None
     on_insufficient_credits: str
+    input_credentials: Mapping[str, Mapping[str, Any]]
     misfire: str
     misfire_limit: int
     misfire_grace: int | None
@@ -208,7 +210,7 @@ def preview(
 def _set(schedule: Schedule, fields: ScheduleFields) -> None:
     """Take over the fields, if they fit together."""
     for name, value in fields.items():
-        setattr(schedule, name, to_json_value(value) if name in ("input_data", "nodes_input_masks") else value)
+        setattr(schedule, name, to_json_value(value) if name in _JSON else value)
     schedule.cron = schedule.cron.strip()
     read_zone(schedule.timezone)
     if bool(schedule.cron) == (schedule.run_at is not None):

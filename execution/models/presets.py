@@ -28,6 +28,8 @@ class Preset(models.Model):
         default=OnInsufficientCredits.FAIL,
         db_default=OnInsufficientCredits.FAIL,
     )
+    # References, never credentials themselves.
+    input_credentials = OrderedJSONField(default=dict)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
