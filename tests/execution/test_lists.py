@@ -1,6 +1,6 @@
 """Lists of runs and node executions, narrowed."""
 
-from datetime import timedelta
+from datetime import timedelta, timezone
 from typing import Any
 
 import pytest
@@ -89,7 +89,10 @@ def test_a_label_is_given_at_the_start_or_later_and_found_again(client: APIClien
 
 @pytest.mark.parametrize(
     "query",
-    ["status=DONE", "created_time_gte=now", "graph_id=7", "label=%00", f"label={'x' * 101}", "status=%00"],
+    [
+        *("status=DONE", "created_time_gte=now", "graph_id=7", "label=%00", f"label={'x' * 101}", "status=%00"),
+        "created_time_lte=0001-01-01T00:00:00%2B15:00",
+    ],
 )
 def test_a_filter_that_makes_no_sense_is_refused(client: APIClient, query: str) -> None:
     answer = client.get(f"/v1/executions?{query}")
@@ -122,3 +125,12 @@ def test_a_run_is_read_with_or_without_its_node_executions(client: APIClient, ru
     assert without["node_executions"] == []
     followed = client.get(without["node_executions_next"]).json()["results"]
     assert followed == client.get(address).json()["node_executions"] != []
+
+
+def test_a_time_may_have_any_offset(client: APIClient, runs: dict[str, Execution]) -> None:
+    offset = timezone(timedelta(hours=19, minutes=15))
+    made = {name: run.created_at.astimezone(offset).isoformat() for name, run in runs.items()}
+
+    found = client.get("/v1/executions", {"created_time_gte": made["COMPLETED"], "created_time_lte": made["COMPLETED"]})
+
+    assert [each["id"] for each in found.json()["results"]] == [str(runs["COMPLETED"].pk)]
