@@ -17,6 +17,7 @@ from execution.engine.outputs import ERROR_PIN
 from execution.engine.statuses import Status
 from execution.store.admission import admit_forgotten
 from execution.store.claims import Hold
+from execution.store.clock import ClockWatch
 from execution.store.losses import correct_leases, queue_lost_again, take_over_hopeless
 from execution.store.messages import correct_queue_times, take_lost
 from execution.store.parking import queue_what_can_be_paid
@@ -47,6 +48,7 @@ class Sweeper:
         """`also`: what to do in each sweep beside `sweep` itself."""
         self._send = send
         self._also = also
+        self._clock = ClockWatch()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="sweeper", daemon=True)
 
@@ -63,7 +65,9 @@ class Sweeper:
         pause = 0.0
         while not self._stopping.wait(pause):
             try:
-                pause = sweep(self._send, also=self._also) if lead() else LONGEST_PAUSE
+                leads = lead()
+                self._clock.look()
+                pause = sweep(self._send, also=self._also, before_limits=self._clock.look) if leads else LONGEST_PAUSE
             except DatabaseError as error:
                 logger.warning("sweeper can't reach the database", error=str(error))
                 pause = LONGEST_PAUSE
@@ -102,13 +106,16 @@ def lead() -> bool:
     return bool(leads)
 
 
-def sweep(send: Send, *, also: Sequence[Step] = ()) -> float:
-    """Go on with whatever waits for no good reason; return how many seconds the next sweep may wait."""
+def sweep(send: Send, *, also: Sequence[Step] = (), before_limits: Callable[[], object] = lambda: None) -> float:
+    """Go on with whatever waits for no good reason; return how many seconds the next sweep may wait.
+
+    `before_limits` is called before runs are ended for their time, which can't be taken back.
+    """
     steps: list[Step] = [
         lambda: _wake(send),
         lambda: _take_back(send),
         lambda: _give_up(send),
-        lambda: _end_overdue(send),
+        lambda: _end_overdue(send, before_limits),
         lambda: send(release(queue_what_can_be_paid(limit=BATCH))),
         lambda: send(admit_forgotten()),
         lambda: send(release_forgotten()),
@@ -168,7 +175,8 @@ def give_up(hopeless: Hold, *, error: str) -> tuple[Ready, ...]:
     return recorded.ready
 
 
-def _end_overdue(send: Send) -> None:
+def _end_overdue(send: Send, before_limits: Callable[[], object]) -> None:
+    before_limits()
     for execution_id in find_overdue():
         send(end_overdue(execution_id))
 

@@ -3,12 +3,13 @@
 Values are kept in the `json` type (see `graphs.ordered_json`): the order of an object's keys is part of the value.
 """
 
-from execution.models.node_executions import NodeExecution, PastAttempt, QueueProbe, Review
+from execution.models.node_executions import ClockCorrection, NodeExecution, PastAttempt, QueueProbe, Review
 from execution.models.presets import MAX_PRESET_NAME_LENGTH, Preset
 from execution.models.runs import MAX_LABEL_LENGTH, Execution, OnError, OnInsufficientCredits, ShareLink
 from execution.models.values import NodeInput, Output, RunOutput, SimulatedValue, StaticValue, StoredValue
 
 __all__ = [
+    "ClockCorrection",
     "Execution",
     "MAX_LABEL_LENGTH",
     "MAX_PRESET_NAME_LENGTH",

@@ -169,6 +169,16 @@ class Review(models.Model):
         return self.name
 
 
+class ClockCorrection(models.Model):
+    """By how many seconds times were moved because the database's clock had jumped, all jumps together. One row."""
+
+    seconds = models.FloatField()
+
+    def __str__(self) -> str:
+        """Say how many."""
+        return f"{self.seconds} s"
+
+
 class QueueProbe(models.Model):
     """What is known of a queue by probes: messages that travel it, first in, first out, like all others.
 

@@ -78,6 +78,7 @@ def _mark_suspended(claimed: Claimed, suspension: Suspension, *, position: int, 
             cursor.execute(_KEEP_FAILED, [suspension.failure, claimed.id, claimed.token])
         cursor.execute(
             "UPDATE execution_nodeexecution SET status = %s, output_count = output_count + %s, waits = %s,"
+            " lease_until = clock_timestamp(),"
             " attempt = attempt - %s, wake_at = clock_timestamp() + make_interval(secs => %s),"
             " walltime = walltime + %s, cputime = cputime + %s, log = log || %s"
             " WHERE id = %s AND token = %s AND status = 'RUNNING' AND output_count = %s",
