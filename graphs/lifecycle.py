@@ -1,5 +1,7 @@
 """Copying and deleting graphs."""
 
+from uuid import UUID
+
 from django.db import transaction
 from django.db.models.functions import Now
 from uuid_utils.compat import uuid7
@@ -29,9 +31,30 @@ def delete_graph(*, graph: Graph) -> int:
     with transaction.atomic():
         locked = lock_graph(graph)
         count = locked.versions.count()
-        kept = [keeps for _, keeps in graph_deleted.send(sender=Graph, graph=locked) if keeps]
-        if kept:
+        if _is_kept(locked):
             Graph.objects.filter(pk=locked.pk).update(deleted_at=Now())
         else:
             locked.delete()
     return count
+
+
+def remove_hidden_graphs() -> int:
+    """Remove graphs that were deleted and that nothing tells of any more; return how many."""
+    return sum(
+        _remove_hidden(key) for key in Graph.objects.filter(deleted_at__isnull=False).values_list("pk", flat=True)
+    )
+
+
+@transaction.atomic
+def _remove_hidden(graph_id: UUID) -> bool:
+    hidden = Graph.objects.select_for_update(skip_locked=True).filter(pk=graph_id, deleted_at__isnull=False).first()
+    if hidden is None or _is_kept(hidden):
+        return False
+    hidden.delete()
+    return True
+
+
+def _is_kept(graph: Graph) -> bool:
+    """Whether something tells of a graph that is being deleted; what goes on of it is stopped."""
+    # Everybody is asked: who has something to stop must hear of it.
+    return any([keeps for _, keeps in graph_deleted.send(sender=Graph, graph=graph)])

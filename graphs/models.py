@@ -52,6 +52,8 @@ class Graph(models.Model):
         indexes = [
             # The list of a user's graphs, newest first.
             models.Index(fields=["owner", "-id"], name="graph_by_owner"),
+            # Upkeep: those that may go when the last run of them has.
+            models.Index(fields=["id"], condition=models.Q(deleted_at__isnull=False), name="graph_hidden"),
         ]
 
     def __str__(self) -> str:

@@ -13,6 +13,7 @@ from django.db import connection
 
 from credits.auditing import audit
 from execution.retention import clean_up_files, prune_expired
+from graphs.lifecycle import remove_hidden_graphs
 from scheduling.reports import find_failing_blocks, find_late_runs
 
 MOST_NAMED: Final = 20
@@ -51,8 +52,9 @@ def audit_ledger() -> None:
 
 @shared_task(name="upkeep.prune")
 def prune() -> None:
-    """Delete runs, and histories of schedules, that are older than the settings keep them."""
+    """Delete runs, and histories of schedules, that are older than the settings keep them, and what they kept."""
     prune_expired()
+    remove_hidden_graphs()
     prune_occurrences()
 
 

@@ -6,8 +6,10 @@ import pytest
 from django.contrib.auth.models import User
 from rest_framework.test import APIClient
 
+from execution.deletion import delete_execution
 from execution.models import Execution, Preset
 from execution.services import start_execution
+from graphs.lifecycle import remove_hidden_graphs
 from graphs.models import Graph, GraphVersion
 from graphs.services import import_graph, replace_graph
 from tests.graphs.building import calculator_json, graph_json, node_json
@@ -122,3 +124,17 @@ def test_a_block_has_an_address(client: APIClient) -> None:
 
     assert client.get(f"/v1/blocks/{listed[0]['id']}").json() == listed[0]
     assert client.get("/v1/blocks/0190f3f4-0000-7000-8000-000000000000").status_code == 404
+
+
+def test_a_deleted_graph_goes_with_the_last_run_that_tells_of_it(client: APIClient, user: User) -> None:
+    kept, left = (import_graph(owner=user, document=calculator_json()).version for _ in range(2))
+    runs = [start_execution(user=user, version=version, input_data={}) for version in (kept, left)]
+    for version in (kept, left):
+        assert client.delete(f"/v1/graphs/{version.graph_id}").status_code == 200
+    assert remove_hidden_graphs() == 0
+
+    delete_execution(run=runs[1])
+
+    assert (remove_hidden_graphs(), remove_hidden_graphs()) == (1, 0)
+    assert list(Graph.objects.values_list("pk", flat=True)) == [kept.graph_id]
+    assert list(Execution.objects.values_list("pk", flat=True)) == [runs[0].pk]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from celery import current_app
 from django.contrib.auth.models import User
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 from kombu import Connection
 from psycopg import Error as SessionError
@@ -26,9 +26,26 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def scheduler(broker: Connection) -> Iterator[Scheduler]:
+    # The database lets go of a killed beat's session, or of another test's, a little later than that ends.
+    assert wait_until(lambda: not somebody_leads())
+    PeriodicTask.objects.all().delete()
     running = Scheduler(app=current_app)
     yield running
-    running.close()
+    try:
+        running.close()
+    finally:
+        running._leadership.give_up()
+
+
+def somebody_leads() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = 0 AND objid = %s"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))",
+            [BEAT_LOCK],
+        )
+        ((found,),) = cursor.fetchall()
+    return bool(found)
 
 
 def waiting_in(broker: Connection, queue: str) -> int:
