@@ -25,6 +25,7 @@ FREEZE_WORKER: Final = "freeze a worker"
 QUEUES: Final = (CPU_QUEUE, IO_QUEUE)
 OLD_MESSAGES: Final = 60
 A_MINUTE: Final = 60.0
+HOUR: Final = 3600.0
 LONG_SECONDS: Final = 150.0
 MOST_LOST: Final = 6
 BUSY_SECONDS: Final = 1.5
@@ -71,6 +72,7 @@ class Faults:
             "repeat old messages": self._repeat_messages,
             "crash the database": self._crash_database,
             "end database sessions": self._end_sessions,
+            "the database's clock jumps, and back": self._shift_clock,
             "crash database and broker, kill all workers": self._crash_everything,
         }
 
@@ -186,6 +188,22 @@ class Faults:
         chosen = [pid for (pid,) in rows if self._chance.random() < 0.5]
         self._ask_database("SELECT pg_terminate_backend(pid) FROM unnest(%s::int[]) AS pid", chosen)
         return f"{len(chosen)} of {len(rows)} sessions"
+
+    def _shift_clock(self, later: Later) -> str:
+        self._require(self._database)
+        seconds = self._chance.choice((-1, 1)) * self._chance.uniform(10, 2 * HOUR)
+        self._jump(seconds)
+        lasts = self._chance.uniform(3, 10)
+        later(lasts, lambda: self._jump_back(seconds))
+        return f"by {seconds:.0f} s for {lasts:.1f} s"
+
+    def _jump(self, seconds: float) -> None:
+        self._ask_database("UPDATE shifted.clock SET seconds = seconds + %s RETURNING seconds", seconds)
+
+    def _jump_back(self, seconds: float) -> None:
+        # Where the database is away, the clock stays as it is: the run has to do with that.
+        with suppress(FaultImpossibleError):
+            self._jump(-seconds)
 
     def _crash_everything(self, later: Later) -> str:
         if not self._broker.is_running or not any(post.is_running for post in self._crew.posts):

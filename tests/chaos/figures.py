@@ -12,6 +12,8 @@ from execution.models import Execution, NodeExecution, Output, PastAttempt
 from tests.chaos.nemesis import Committed
 
 DIGITS: Final = 2
+# What seems to have taken longer went by a clock that had been set meanwhile.
+LONGEST_BELIEVED: Final = 300.0
 
 
 def summarize(times: Sequence[float]) -> dict[str, float]:
@@ -47,6 +49,7 @@ def measure(committed: Sequence[Committed], deaths: Mapping[int, float]) -> dict
             [
                 took.total_seconds()
                 for took in runs.filter(status="COMPLETED").values_list(F("ended_at") - F("created_at"), flat=True)
+                if 0 <= took.total_seconds() < LONGEST_BELIEVED
             ]
         ),
         "seconds_from_fault_to_next_recorded_end": _measure_progress(committed),
@@ -68,7 +71,7 @@ def _measure_progress(committed: Sequence[Committed]) -> dict[str, dict[str, flo
     by_kind: dict[str, list[float]] = defaultdict(list)
     for fault in committed:
         following = bisect_right(ends, fault.at)
-        if following < len(ends):
+        if following < len(ends) and ends[following] - fault.at < LONGEST_BELIEVED:
             by_kind[fault.kind].append(ends[following] - fault.at)
     return {
         "all": summarize([seconds for times in by_kind.values() for seconds in times]),
@@ -83,11 +86,13 @@ def _measure_losses(deaths: Mapping[int, float]) -> tuple[list[float], list[floa
         died_at = deaths.get(int(past.worker.rpartition(":")[2]))
         if died_at is None or past.began_at.timestamp() > died_at:
             continue  # lost for another reason: the database was away for longer than a lease, say
+        if past.ended_at.timestamp() - died_at > LONGEST_BELIEVED:
+            continue
         noticed.append(past.ended_at.timestamp() - died_at)
         node = past.node_execution
         later = [other.began_at for other in node.past_attempts.filter(began_at__gte=past.ended_at)]
         if node.claimed_at is not None and node.claimed_at >= past.ended_at:
             later.append(node.claimed_at)
-        if later:
+        if later and min(later).timestamp() - died_at < LONGEST_BELIEVED:
             resumed.append(min(later).timestamp() - died_at)
     return noticed, resumed

@@ -33,6 +33,7 @@ from tests.chaos.servers import OwnServer, make_broker, make_database  # noqa: E
 from tests.chaos.tasks import Task, make_tasks  # noqa: E402
 from tests.chaos.workload import Users, count_unended  # noqa: E402
 from tests.config.processes import processes_of  # noqa: E402
+from tests.execution.shifted_clock import MAKE, SEARCH_PATH  # noqa: E402
 
 # How long after the last fault everything must have ended, and the queues be empty.
 END_SECONDS: Final = 90.0
@@ -58,6 +59,7 @@ class ChaosRun:
         try:
             _start(self._database, self._broker)
             call_command("migrate", verbosity=0)
+            _make_clock_shiftable()
             user = User.objects.create_user(username="ada")
             make_blocks_cost(user)
             tasks = make_tasks(user, self._draw("tasks"))
@@ -142,6 +144,15 @@ class ChaosRun:
 
     def _left_processes(self) -> list[str]:
         return [*processes_of(LOCAL_DIR), *processes_of(self._folder)]
+
+
+def _make_clock_shiftable() -> None:
+    """Let all sessions from now on go by a clock that can be set."""
+    with connection.cursor() as cursor:
+        cursor.execute(MAKE)
+        name = connection.ops.quote_name(connection.settings_dict["NAME"])
+        cursor.execute(f"ALTER DATABASE {name} SET search_path = {SEARCH_PATH}")
+    connection.close()
 
 
 def _start(*servers: OwnServer) -> None:

@@ -7,7 +7,7 @@ from django.db import connection
 
 SEARCH_PATH = "shifted, public, pg_catalog"
 
-_MAKE = """
+MAKE = """
 CREATE SCHEMA shifted;
 CREATE TABLE shifted.clock (seconds double precision NOT NULL);
 INSERT INTO shifted.clock VALUES (0);
@@ -20,7 +20,7 @@ $$SELECT pg_catalog.clock_timestamp() + make_interval(secs => (SELECT seconds FR
 def shifted_clock() -> Iterator[Callable[[float], None]]:
     """Let this session go by a clock that can be set; the function sets it forward (back) by so many seconds."""
     with connection.cursor() as cursor:
-        cursor.execute(_MAKE)
+        cursor.execute(MAKE)
         cursor.execute(f"SET search_path = {SEARCH_PATH}")
 
     def jump(seconds: float) -> None:
