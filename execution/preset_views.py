@@ -17,7 +17,7 @@ from execution.models import MAX_PRESET_NAME_LENGTH, Preset
 from execution.parsers import StorableJSONParser
 from execution.reporting import get_run
 from execution.serializers import ExecutionSerializer
-from execution.start_serializers import CostWishesSerializer
+from execution.start_serializers import CostWishesSerializer, take_other_names
 from graphs.credential_serializers import CredentialsField
 
 
@@ -42,6 +42,8 @@ class PresetSerializer(CostWishesSerializer, serializers.ModelSerializer[Preset]
         child=serializers.DictField(), required=False, help_text="{node id: {pin: value}}: what stands in for inputs."
     )
     input_credentials = CredentialsField(required=False)
+    inputs = serializers.DictField(required=False, write_only=True, help_text="The same as `input_data`.")
+    credentials = CredentialsField(required=False, write_only=True, help_text="The same as `input_credentials`.")
     created_at = serializers.DateTimeField(read_only=True, help_text="When it was made.")
     updated_at = serializers.DateTimeField(read_only=True, help_text="When it was last changed.")
 
@@ -58,9 +60,15 @@ class PresetSerializer(CostWishesSerializer, serializers.ModelSerializer[Preset]
             "max_cost",
             "on_insufficient_credits",
             "input_credentials",
+            "inputs",
+            "credentials",
             "created_at",
             "updated_at",
         ]
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Take inputs and credentials under either name."""
+        return take_other_names(attrs, inputs="input_data", credentials="input_credentials")
 
 
 class ExecutePresetSerializer(serializers.Serializer[Any]):

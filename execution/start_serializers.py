@@ -8,6 +8,17 @@ from execution.models import MAX_LABEL_LENGTH, OnError, OnInsufficientCredits
 from graphs.credential_serializers import CredentialsField
 
 
+def take_other_names(attrs: dict[str, Any], **name_of: str) -> dict[str, Any]:
+    """Return what was given under its own name, where AutoGPT's clients call it something else: {other name: name}."""
+    for other_name, name in name_of.items():
+        other = attrs.pop(other_name, None)
+        if other is not None and attrs.get(name):
+            raise serializers.ValidationError({other_name: [f"Give either `{name}` or `{other_name}`."]})
+        if other is not None:
+            attrs[name] = other
+    return attrs
+
+
 class CostWishesSerializer(serializers.Serializer[Any]):
     """What a run may cost, and what happens without credits."""
 
@@ -52,12 +63,7 @@ class StartSerializer(CostWishesSerializer):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Take the inputs under either name."""
-        for name, other_name in (("input_data", "inputs"), ("input_credentials", "credentials_inputs")):
-            other = attrs.pop(other_name, None)
-            if other is not None and attrs[name]:
-                raise serializers.ValidationError({other_name: [f"Give either `{name}` or `{other_name}`."]})
-            attrs[name] = other or attrs[name]
-        return attrs
+        return take_other_names(attrs, inputs="input_data", credentials_inputs="input_credentials")
 
 
 class ReplaySerializer(serializers.Serializer[Any]):

@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from execution.reporting import show_status
-from execution.start_serializers import CostWishesSerializer
+from execution.start_serializers import CostWishesSerializer, take_other_names
 from graphs.credential_serializers import CredentialsField
 from scheduling.cron import MAX_LENGTH
 from scheduling.models import MAX_NAME_LENGTH, Occurrence, Schedule
@@ -43,6 +43,7 @@ class ScheduleWriteSerializer(CostWishesSerializer):
         required=False, child=serializers.DictField(), help_text="{node id: {pin: value}}: what stands in for inputs."
     )
     input_credentials = CredentialsField(required=False)
+    credentials = CredentialsField(required=False, write_only=True, help_text="The same as `input_credentials`.")
     misfire = serializers.ChoiceField(
         required=False,
         choices=MISFIRES,
@@ -84,11 +85,7 @@ class ScheduleWriteSerializer(CostWishesSerializer):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Take the inputs under either name; a new kind of timing takes the place of the old."""
-        other_name = attrs.pop("inputs", None)
-        if other_name is not None:
-            if attrs.get("input_data"):
-                raise serializers.ValidationError({"inputs": ["Give either `input_data` or `inputs`."]})
-            attrs["input_data"] = other_name
+        attrs = take_other_names(attrs, inputs="input_data", credentials="input_credentials")
         if attrs.get("cron") and "run_at" not in attrs:
             attrs["run_at"] = None
         if attrs.get("run_at") and "cron" not in attrs:

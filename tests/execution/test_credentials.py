@@ -124,8 +124,9 @@ def test_a_secret_is_not_repeated(client: APIClient, address: str, reference: An
         assert (answer.status_code, "secret-77" in answer.content.decode()) == (400, False)
 
 
-def test_a_schedule_keeps_the_reference(client: APIClient, address: str, drain: Drain) -> None:
-    body = {"name": "Often", "cron": "@hourly", "input_credentials": {FIELD: MINE}}
+@pytest.mark.parametrize("name", ["input_credentials", "credentials"])
+def test_a_schedule_keeps_the_reference(client: APIClient, address: str, drain: Drain, name: str) -> None:
+    body = {"name": "Often", "cron": "@hourly", name: {FIELD: MINE}}
     made = client.post(f"{address}/schedules", body)
     assert (made.status_code, made.json()["input_credentials"]) == (201, {FIELD: MINE})
 
@@ -144,10 +145,13 @@ def test_a_schedule_without_it_is_refused(client: APIClient, address: str) -> No
     assert client.get(where).json()["input_credentials"] == {FIELD: MINE}
 
 
-def test_a_preset_keeps_the_reference(client: APIClient, address: str, drain: Drain) -> None:
-    body = {"graph_id": address.rpartition("/")[2], "name": "Usual", "input_credentials": {FIELD: MINE}}
+@pytest.mark.parametrize("name", ["input_credentials", "credentials"])
+def test_a_preset_keeps_the_reference(client: APIClient, address: str, drain: Drain, name: str) -> None:
+    body = {"graph_id": address.rpartition("/")[2], "name": "Usual", name: {FIELD: MINE}}
     made = client.post("/v1/presets", body).json()
     assert made["input_credentials"] == {FIELD: MINE}
+    both = client.patch(f"/v1/presets/{made['id']}", {"credentials": {FIELD: MINE}, "input_credentials": {FIELD: MINE}})
+    assert both.status_code == 400
 
     client.post(f"/v1/presets/{made['id']}/execute", {})
     drain.run()
