@@ -7,6 +7,7 @@ from django.dispatch import receiver
 from django_celery_beat.models import PeriodicTask
 
 from graphs.models import Graph
+from graphs.signals import graph_deleted
 from scheduling.models import Schedule
 
 
@@ -15,6 +16,13 @@ from scheduling.models import Schedule
 def ask_for_check(instance: Graph, **_others: Any) -> None:
     """Have the schedules of a graph that has changed looked at: its active version may not run as they want it."""
     Schedule.objects.filter(graph_id=instance.pk).update(needs_check=True)
+
+
+@receiver(graph_deleted)
+def ask_for_check_of_hidden(graph: Graph, **_others: Any) -> bool:
+    """Have the schedules of a graph looked at that is deleted, also if runs keep its rows; schedules keep nothing."""
+    ask_for_check(instance=graph)
+    return False
 
 
 @receiver(post_delete, sender=Schedule)

@@ -20,6 +20,7 @@ from graphs.lifecycle import delete_graph
 from scheduling.checking import check_wanted
 from scheduling.firing import fire_due
 from scheduling.models import Schedule
+from scheduling.services import run_now
 from scheduling.settling import settle_ended
 from tests.credits.booking import flat_price, subject
 from tests.execution.drain import Drain, KeeperWithoutThread
@@ -35,13 +36,28 @@ def client(user: User) -> APIClient:
     return client
 
 
+@pytest.fixture
+def drain(monkeypatch: pytest.MonkeyPatch) -> Drain:
+    queue, keeper = Drain(), KeeperWithoutThread()
+    monkeypatch.setattr("execution.services.send", queue.send)
+    monkeypatch.setattr("execution.runner.keeper", keeper)
+    monkeypatch.setattr("execution.attempts.keeper", keeper)
+    return queue
+
+
 def tell(user: User, text: str = "Your balance is low.") -> Notice:
     tell_user(user_id=user.pk, kind=Notice.Kind.LOW_BALANCE, text=text)
     return Notice.objects.latest("id")
 
 
-def test_the_owner_of_a_schedule_that_cannot_run_is_told_once(user: User, client: APIClient) -> None:
+@pytest.mark.parametrize("has_run", [False, True])
+def test_the_owner_of_a_schedule_that_cannot_run_is_told_once(
+    user: User, client: APIClient, drain: Drain, has_run: bool
+) -> None:
     schedule = make_schedule(user, name="Sums")
+    if has_run:
+        # It keeps the graph's rows from going.
+        run_now(schedule=schedule)
     other = User.objects.create_user("grace")
     assert schedule.graph is not None
     delete_graph(graph=schedule.graph)
@@ -58,13 +74,7 @@ def test_the_owner_of_a_schedule_that_cannot_run_is_told_once(user: User, client
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_owner_of_a_schedule_that_is_paused_is_told(
-    user: User, client: APIClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    drain, keeper = Drain(), KeeperWithoutThread()
-    monkeypatch.setattr("execution.services.send", drain.send)
-    monkeypatch.setattr("execution.runner.keeper", keeper)
-    monkeypatch.setattr("execution.attempts.keeper", keeper)
+def test_the_owner_of_a_schedule_that_is_paused_is_told(user: User, client: APIClient, drain: Drain) -> None:
     schedule = make_schedule(user, FAILING, name="Sums", pause_after_failures=1)
 
     fire_due(limit=1, now=schedule.next_due)
