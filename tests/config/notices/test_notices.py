@@ -62,9 +62,9 @@ def test_the_owner_of_a_schedule_that_cannot_run_is_told_once(
     assert schedule.graph is not None
     delete_graph(graph=schedule.graph)
 
-    check_wanted(limit=10)
+    assert check_wanted(limit=10) == 1
     Schedule.objects.update(needs_check=True)
-    check_wanted(limit=10)
+    assert check_wanted(limit=10) == 1
 
     (told,) = client.get("/v1/notices").json()["results"]
     assert (told["kind"], told["read_at"]) == ("SCHEDULE_TROUBLED", None)
