@@ -144,6 +144,7 @@ CELERY_BEAT_SCHEDULE = {
         ("Audit the ledger", "upkeep.audit_ledger", crontab(minute="10", hour="4")),
         ("Catch up with notices and automatic top-ups", "credits.catch_up", crontab()),
         ("Mail notices", "notices.deliver", crontab()),
+        ("Forget old answers", "answers.forget", crontab(minute="23")),
     )
 }
 

@@ -29,8 +29,10 @@ def delete_execution(*, run: Execution) -> None:
         if any(each.status not in ENDED for each in (locked, *below)):
             raise ExecutionNotDeletableError("The run goes on. Stop it first.")
         keys = (run.pk, *(each.pk for each in below))
+        # After the commit, or a run that stays could lose its files. What can't be removed then is found as orphaned.
         for key in keys:
-            FilesOfRun(user_id=str(run.user_id), execution_id=key).remove()
+            files = FilesOfRun(user_id=str(run.user_id), execution_id=key)
+            transaction.on_commit(files.remove, robust=True)
         delete_trees([Tree(root_id=run.pk, runs=tuple((key, run.user_id) for key in keys), node_executions=0)])
 
 

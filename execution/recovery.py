@@ -5,6 +5,7 @@ relies on being alone: each change is one guarded statement, so two at once mere
 """
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -32,7 +33,9 @@ Step = Callable[[], None]
 
 LEADER_LOCK: Final = 0x0C3A_11ED
 LONGEST_PAUSE: Final = 1.0
+# Timers ring as soon as they are due, at most so often; what else a sweep does is done once in a while.
 SHORTEST_PAUSE: Final = 0.01
+REST_SECONDS: Final = 0.25
 BATCH: Final = 500
 FROZEN_SECONDS: Final = 5.0
 # How much of a lease whoever lives gets to renew it after the database was away.
@@ -49,6 +52,7 @@ class Sweeper:
         self._send = send
         self._also = also
         self._clock = ClockWatch()
+        self._rests_until = 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="sweeper", daemon=True)
 
@@ -65,14 +69,22 @@ class Sweeper:
         pause = 0.0
         while not self._stopping.wait(pause):
             try:
-                leads = lead()
-                self._clock.look()
-                pause = sweep(self._send, also=self._also, before_limits=self._clock.look) if leads else LONGEST_PAUSE
+                pause = self._take_turn()
             except DatabaseError as error:
                 logger.warning("sweeper can't reach the database", error=str(error))
                 pause = LONGEST_PAUSE
                 close_old_connections()
         connection.close()
+
+    def _take_turn(self) -> float:
+        """Sweep, or only wake what is due if the last sweep was just now; return how long (seconds) to pause."""
+        if time.monotonic() < self._rests_until:
+            _wake(self._send)
+            return _pause()
+        self._rests_until = time.monotonic() + REST_SECONDS
+        leads = lead()
+        self._clock.look()
+        return sweep(self._send, also=self._also, before_limits=self._clock.look) if leads else LONGEST_PAUSE
 
 
 # The leader's session asks something at least every second. One that doesn't is frozen, or cut off; the next time
@@ -129,6 +141,10 @@ def sweep(send: Send, *, also: Sequence[Step] = (), before_limits: Callable[[], 
         except Exception:  # what one step meets, or one poor row, must not keep the others from going on
             logger.exception("a step of recovery failed")
             close_old_connections()
+    return _pause()
+
+
+def _pause() -> float:
     until_next = seconds_to_next_wake()
     if until_next is None:
         return LONGEST_PAUSE

@@ -13,6 +13,7 @@ from rest_framework.test import APIClient
 from config.accounts.keys import make_key
 from config.idempotency import MEMORY
 from config.models import IdempotencyRecord
+from config.tasks import forget_answers
 from execution import services
 from execution.models import Execution
 from graphs.models import GraphVersion
@@ -151,3 +152,13 @@ def test_stopping_and_deciding_take_a_key_too(user: User, version: GraphVersion)
 
     assert first.json() == again.json()
     assert first.json()["had_ended"] is False
+
+
+def test_old_answers_of_those_who_never_come_again_are_deleted(user: User) -> None:
+    for key in ("old", "new"):
+        IdempotencyRecord.objects.create(user=user, key=key, request_digest="", status=200)
+    IdempotencyRecord.objects.filter(key="old").update(created_at=timezone.now() - MEMORY)
+
+    forget_answers()
+
+    assert [record.key for record in IdempotencyRecord.objects.all()] == ["new"]

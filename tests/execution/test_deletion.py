@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core.files.storage import default_storage
+from django.db import transaction
 from django.utils import timezone
 from rest_framework.test import APIClient
 
 from execution.context import RunFiles
+from execution.deletion import delete_execution
 from execution.models import Execution, NodeExecution, ShareLink
 from execution.services import start_execution
 from graphs.services import import_graph
@@ -56,6 +58,17 @@ def test_a_run_goes_with_its_sub_runs_and_files(client: APIClient, user: User, r
     assert not (Execution.objects.exists() or NodeExecution.objects.exists() or ShareLink.objects.exists())
     assert not default_storage.exists(file)
     assert client.delete(address_of(run)).status_code == 404
+
+
+def test_a_run_that_stays_after_all_keeps_its_files(run: Execution) -> None:
+    file = RunFiles(run.user_id, run.pk).save(b"x", name="a.txt", media_type="text/plain").removeprefix("file:")
+
+    with transaction.atomic():
+        delete_execution(run=run)
+        transaction.set_rollback(True)
+
+    assert Execution.objects.filter(pk=run.pk).exists()
+    assert default_storage.exists(file)
 
 
 def test_what_goes_on_or_belongs_to_another_run_stays(client: APIClient, run: Execution, drain: Drain) -> None:

@@ -115,5 +115,5 @@ def test_what_the_settings_name_are_tasks() -> None:
 
     tasks = [entry["task"] for entry in project_settings.CELERY_BEAT_SCHEDULE.values()]
 
-    assert len(set(tasks)) == 7
+    assert len(set(tasks)) == 8
     assert set(tasks) <= current_app.tasks.keys()
