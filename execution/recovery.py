@@ -94,7 +94,7 @@ SELECT pg_terminate_backend(a.pid)
   FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
  WHERE l.locktype = 'advisory' AND l.granted AND l.classid = 0 AND l.objid = %s
    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-   AND a.state <> 'active' AND a.state_change < clock_timestamp() - make_interval(secs => %s)
+   AND a.state <> 'active' AND a.state_change < pg_catalog.clock_timestamp() - make_interval(secs => %s)
 """
 
 

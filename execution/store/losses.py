@@ -13,12 +13,14 @@ from execution.store.claims import Hold
 from execution.store.ready import Ready, describe_ready
 
 # After PostgreSQL was away, whoever lives gets the time to say so before anybody is thought dead. `session` is how old
-# the asking session is: it ended if the database was away.
+# the asking session is: it ended if the database was away. One that began in the future is older than a clock that was
+# set back; then all leases were renewed (`store.clock`).
 _EXPIRED = """
     SELECT n.id FROM execution_nodeexecution n
      WHERE n.status = 'RUNNING' AND n.lease_until < clock_timestamp() AND n.losses + 1 {comparison} %(most)s
-       AND (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())
-           <= clock_timestamp() - make_interval(secs => %(patience)s)
+       AND (SELECT backend_start <= clock_timestamp() - make_interval(secs => %(patience)s)
+                   OR backend_start > clock_timestamp()
+              FROM pg_stat_activity WHERE pid = pg_backend_pid())
      LIMIT %(limit)s FOR UPDATE OF n SKIP LOCKED
 """
 

@@ -152,3 +152,19 @@ def test_what_was_set_after_the_jump_is_left_alone_and_only_one_corrects(
 def _wake_times() -> list[datetime]:
     times = NodeExecution.objects.filter(status=Status.SUSPENDED).values_list("wake_at", flat=True)
     return [time for time in times if time is not None]
+
+
+def test_who_is_lost_is_found_although_the_clock_was_set_back(
+    user: User, drain: Drain, jump: Jump, watch: ClockWatch, settings: Settings
+) -> None:
+    settings.LEASE_SECONDS = 0.002
+    start(user, draw({"out": (OUTPUT, {"name": "out", "value": 1})}))
+    node = drain.waiting.pop()
+    jump(-HOUR)
+    watch.look()
+    assert claim(node.id, lease_seconds=-1) is not None
+
+    sweep(drain.send)
+
+    assert [ready.id for ready in drain.waiting] == [node.id]
+    assert PastAttempt.objects.get().outcome == PastAttempt.Outcome.LOST
