@@ -174,6 +174,9 @@ class _Delivery:
         """Make `firing` ready if it lacks nothing (rule 4): it takes the newest static values with it."""
         sink = self._sinks[node.id]
         masked = self._masks.get(node.id, frozenset())
+        # A wide join asks this once per link: most answers are known from the numbers.
+        if not masked and len(firing.pins) + len(sink.statics) < len(node.awaited):
+            return False
         if lacking_pins(node, delivered=firing.pins, statics=sink.statics, masked=masked):
             return False
         firing.added |= {pin: value for pin, value in sink.statics.items() if pin not in firing.pins}
@@ -190,7 +193,7 @@ def lacking_pins(
 
     A mask on a base pin fills its parts too, and one on a part gives a required pin its value.
     """
-    lacking = (node.connected | node.uncovered) - frozenset(delivered) - frozenset(statics)
+    lacking = node.awaited.difference(delivered, statics)
     masked = frozenset(masked)
     if not masked:
         return lacking

@@ -61,6 +61,11 @@ class PlanNode:
         covered = {base_pin(name, known=self.pins) for name in (*self.connected, *self.input_default)}
         return frozenset(name for name, pin in self.pins.items() if pin.required and name not in covered)
 
+    @cached_property
+    def awaited(self) -> frozenset[str]:
+        """What an execution waits for: connected pins and uncovered ones."""
+        return self.connected | self.uncovered
+
     @property
     def starts(self) -> bool:
         """Whether the node fires by itself when a run starts."""
