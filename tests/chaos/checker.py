@@ -10,6 +10,7 @@ from django.db import connection
 from credits.auditing import find_faults
 from execution.engine.statuses import Status
 from execution.models import Execution, NodeExecution, Output, RunOutput
+from tests.chaos.prices import examine_charges
 from tests.chaos.tasks import Answer, Emitted
 from tests.chaos.workload import Trace, trace
 from tests.execution.reference import outputs_by_name
@@ -48,10 +49,6 @@ _LAWS = {
         SELECT n.id, n.losses, count(p.id) FROM execution_nodeexecution n
           LEFT JOIN execution_pastattempt p ON p.node_execution_id = n.id AND p.outcome = 'LOST'
          GROUP BY n.id HAVING count(p.id) <> n.losses""",
-    "node execution {}, which costs something, is {} and was charged {} times": """
-        SELECT n.id, n.status, count(l.id) FROM execution_nodeexecution n
-          LEFT JOIN credits_ledgerentry l ON l.node_execution_id = n.id
-         GROUP BY n.id HAVING count(l.id) <> (n.is_paid AND n.status = 'COMPLETED')::int""",
     "run {} cost {}, and was charged {}": """
         SELECT e.id, e.cost, sum(l.owed - l.amount) FROM execution_execution e
           LEFT JOIN credits_ledgerentry l ON l.execution_id = e.id AND l.type = 'USAGE'
@@ -75,6 +72,7 @@ def examine(
 ) -> list[str]:
     """Return what is wrong. `answers` are those of the graph versions that users ran; for the rest see `Users`."""
     complaints = list(_examine_laws())
+    complaints += examine_charges()
     complaints += [f"the books: {fault.check}: {fault.subject}: {fault.detail}" for fault in find_faults()]
     for run in Execution.objects.filter(parent=None).order_by("pk"):
         if run.status == Status.COMPLETED:

@@ -1,6 +1,7 @@
 """The checker of chaos runs sees whatever chaos could do to a database."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from uuid import UUID
 
 import pytest
@@ -9,12 +10,14 @@ from django.db import connection, transaction
 from django.db.models import F
 from pytest_django import Settings
 
+from credits.models import LedgerEntry
 from execution.engine.statuses import Status
 from execution.models import Execution, NodeExecution, Output, PastAttempt, RunOutput
 from execution.planning import load_plan
 from execution.services import start_execution, stop_execution
 from graphs.services import import_graph
 from tests.chaos.checker import examine
+from tests.chaos.prices import examine_charges, make_blocks_cost
 from tests.chaos.tasks import Answer
 from tests.chaos.workload import trace
 from tests.execution.drain import Drain
@@ -35,6 +38,7 @@ def blocks_of_the_tests(settings: Settings) -> None:
 @pytest.fixture
 def answers(user: User, drain: Drain) -> Answers:
     """A database with two runs, one of which had sub-runs, that ended as they should; and how that is."""
+    make_blocks_cost(user)
     computed = import_graph(owner=user, document=make_document(7)).version
     machine = run_in_memory(load_plan(computed.pk), {})
     known = import_graph(owner=user, document=make_family()).version
@@ -48,6 +52,41 @@ def answers(user: User, drain: Drain) -> Answers:
         ),
         known.pk: Answer(outputs={"out": [2, 3, 4]}, sub_runs=3),
     }
+
+
+@contextmanager
+def lawless() -> Iterator[None]:
+    """Let the database accept whatever is written."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET session_replication_role = replica")
+        try:
+            yield
+        finally:
+            cursor.execute("SET session_replication_role = origin")
+
+
+def test_a_charge_that_is_not_the_price_is_found(answers: Answers) -> None:
+    paid = LedgerEntry.objects.filter(node_execution_id__isnull=False)
+    first, last = paid.earliest("id"), paid.latest("id")
+    undisturbed = list(examine_charges())
+
+    with lawless():
+        paid.filter(pk=first.pk).update(amount=F("amount") - 1)
+        paid.filter(pk=last.pk).delete()
+
+    complaints = list(examine_charges())
+    assert undisturbed == []
+    assert len(complaints) == 2
+    assert str(first.node_execution_id) in "".join(complaints)
+    assert str(last.node_execution_id) in "".join(complaints)
+
+
+def test_a_fee_that_is_not_paid_is_found(answers: Answers, settings: Settings) -> None:
+    settings.NODE_EXECUTIONS_PER_CREDIT = 3
+
+    (complaint,) = examine_charges()
+
+    assert "paid 0 for" in complaint
 
 
 def test_runs_that_nobody_disturbed_give_no_reason_to_complain(answers: Answers) -> None:
