@@ -51,8 +51,8 @@ def examine_charges() -> Iterator[str]:
         found = [entry.owed - entry.amount for entry in entries]
         if found != expected or any(entry.block_id != block_id for entry in entries):
             yield f"node execution {key} of {block_id}, {status}, was charged {found} instead of {expected}"
-    for key, entries in charged.items():
-        yield f"{len(entries)} charges are for node execution {key}, which is not there"
+    for missing, entries in charged.items():
+        yield f"{len(entries)} charges are for node execution {missing}, which is not there"
     yield from _examine_fees()
 
 

@@ -1,13 +1,9 @@
 """The books under everything that can happen to them: repeats, crashes between any two statements, any order."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection, transaction
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
@@ -18,35 +14,13 @@ from credits.models import LedgerEntry
 from credits.pricing import Usage
 from credits.store import ledger
 from tests.credits.booking import GRAPH, flat_price, set_balance, standing, subject
+from tests.credits.crashes import CrashError, dying_before
 
 FEW = st.integers(min_value=1, max_value=60)
 CRASHES = st.sampled_from([None, None, None, 0, 1, 2])
 """Before which statement of a transaction its process dies, if it does."""
 
 RUN = st.sampled_from([0, 1])
-
-
-class CrashError(Exception):
-    pass
-
-
-@contextmanager
-def dying_before(statement: int | None) -> Iterator[None]:
-    """Run a transaction whose process dies before its n-th statement; at last before its commit."""
-    left = [statement]
-
-    def count(execute: Callable[..., Any], *arguments: Any) -> Any:
-        if left[0] == 0:
-            raise CrashError
-        if left[0] is not None:
-            left[0] -= 1
-        return execute(*arguments)
-
-    with transaction.atomic():
-        with connection.execute_wrapper(count):
-            yield
-        if left[0] is not None:
-            raise CrashError
 
 
 class Books(RuleBasedStateMachine):
