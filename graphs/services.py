@@ -23,7 +23,7 @@ from graphs.exchange.exporting import NumberedGraph, write_document
 from graphs.exchange.importing import ReadGraph, read_document, read_version
 from graphs.exchange.limits import Limits
 from graphs.models import Graph, GraphVersion
-from graphs.store import find_versions, insert_graphs, insert_version, lock_graph, with_parts
+from graphs.store import find_versions, has_parts, insert_graphs, insert_version, lock_graph, with_parts
 from graphs.validation import Problems, describe_node, problems_for_run, refuse_unrunnable, refuse_unsavable
 
 CHECKS_KEPT: Final = 1000
@@ -187,7 +187,7 @@ def find_run_problems(*, version: GraphVersion, masks: Masks = frozenset(), simu
 
 def check_runnable(*, version: GraphVersion, masks: Masks = frozenset(), simulate: bool = False) -> None:
     """Raise `GraphInvalidError` with every problem if the version, or a graph that it runs, can't run."""
-    if not masks and not simulate and _check_for_good(version.pk):
+    if not masks and not simulate and _check_version(version):
         return
     refuse_unrunnable(
         version.document(),
@@ -198,13 +198,29 @@ def check_runnable(*, version: GraphVersion, masks: Masks = frozenset(), simulat
     )
 
 
+# Versions whose nodes and links have just been read, while they are checked.
+_at_hand: dict[UUID, GraphVersion] = {}
+
+
+def _check_version(version: GraphVersion) -> bool:
+    """Do as `_check_for_good`; what was fetched along with the version is not read again."""
+    if not has_parts(version):
+        return _check_for_good(version.pk)
+    _at_hand[version.pk] = version
+    try:
+        return _check_for_good(version.pk)
+    finally:
+        _at_hand.pop(version.pk, None)
+
+
 @lru_cache(maxsize=CHECKS_KEPT)
 def _check_for_good(version_id: UUID) -> bool:
     """Return whether a version can always run: it never changes, and runs no other graphs, which may be deleted.
 
     Raises `GraphInvalidError`.
     """
-    document = with_parts(GraphVersion.objects.filter(pk=version_id)).get().document()
+    version = _at_hand.get(version_id) or with_parts(GraphVersion.objects.filter(pk=version_id)).get()
+    document = version.document()
     if _agents(document.nodes):
         return False
     refuse_unrunnable(document)

@@ -1,41 +1,27 @@
 """Starting what is due: one run for each time, and the policies."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import IntegrityError, connection, transaction
-from django.test.utils import CaptureQueriesContext
-from pytest_django import DjangoAssertNumQueries
+from django.db import IntegrityError, transaction
 
 from execution.models import Execution
 from execution.services import stop_execution
-from execution.store.starting import Order
 from graphs.services import get_graph, replace_graph
 from scheduling import firing
-from scheduling.checking import order_run
 from scheduling.firing import fire_due, start_waiting
 from scheduling.models import Occurrence, Schedule
-from scheduling.services import create_schedule, pause_schedule, resume_schedule
+from scheduling.services import pause_schedule, resume_schedule
 from scheduling.settling import settle_ended
 from scheduling.signals import schedule_paused
 from scheduling.timing import MOST_LISTED
 from tests.execution.drain import Drain
-from tests.scheduling.making import ADDING, FAILING, HOUR, MINUTE, WAITING, make_schedule, runs, states
+from tests.scheduling.making import ADDING, FAILING, HOUR, MINUTE, WAITING, fire, make_schedule, runs, states
 
 pytestmark = pytest.mark.django_db
 transactional = pytest.mark.django_db(transaction=True)
-
-
-def fire(schedule: Schedule, *, late: timedelta = timedelta(seconds=1)) -> datetime:
-    """Let the clock be so much later than the schedule's next time; return that time."""
-    schedule.refresh_from_db()
-    assert schedule.next_start
-    fire_due(limit=10, now=schedule.next_start + late)
-    return schedule.next_start
 
 
 @transactional
@@ -310,62 +296,6 @@ def test_the_pages_of_beat_show_that_it_ran(user: User, drain: Drain) -> None:
     schedule.periodic_task.refresh_from_db()
     assert schedule.periodic_task.total_run_count == 1
     assert schedule.periodic_task.last_run_at == due + timedelta(seconds=1)
-
-
-def test_one_schedule_that_meets_an_error_does_not_keep_others_waiting(
-    user: User, drain: Drain, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    poor, other = make_schedule(user, name="poor"), make_schedule(user, name="other")
-
-    def fail(schedule: Schedule, **options: Any) -> Order:
-        if schedule.name == "poor":
-            raise RuntimeError("It is not its day.")
-        return order_run(schedule, **options)
-
-    monkeypatch.setattr(firing, "order_run", fail)
-    fire(poor)
-
-    assert (states(poor), states(other)) == (["REFUSED"], ["STARTED"])
-    poor.refresh_from_db()
-    assert "not yours" in poor.problem
-
-
-def test_one_run_that_cannot_be_written_does_not_keep_others_from_starting(
-    user: User, drain: Drain, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    poor, other = make_schedule(user, name="poor"), make_schedule(user, name="other")
-
-    def spoil(schedule: Schedule, **options: Any) -> Order:
-        order = order_run(schedule, **options)
-        # What no check knows of.
-        return replace(order, max_cost=-(2**63) - 1) if schedule.name == "poor" else order
-
-    monkeypatch.setattr(firing, "order_run", spoil)
-    fire(poor)
-
-    assert (states(poor), states(other)) == (["REFUSED"], ["STARTED"])
-    assert [run.status for run in Execution.objects.all()] == ["QUEUED"]
-    poor.refresh_from_db()
-    assert "not yours" in poor.problem
-
-
-def test_however_many_are_due_it_takes_as_many_queries(
-    user: User, drain: Drain, django_assert_num_queries: DjangoAssertNumQueries
-) -> None:
-    first = make_schedule(user, overlap="allow")
-    make_schedule(user, overlap="allow")
-    fire(first)
-    with CaptureQueriesContext(connection) as few:
-        fire(first)
-
-    # Some of one graph, some each of its own, of several users.
-    for number in range(4):
-        create_schedule(user=user, graph_id=UUID(str(first.graph_id)), fields={"name": "Sums", "cron": "@hourly"})
-        make_schedule(User.objects.create_user(f"user{number}"), graph_version=number % 2 or None)
-    with django_assert_num_queries(len(few)):
-        fire(first)
-
-    assert Execution.objects.count() == 14
 
 
 def test_the_version_it_asks_for_runs(user: User, drain: Drain) -> None:
