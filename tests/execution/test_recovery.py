@@ -18,7 +18,7 @@ from execution.models import Execution, NodeExecution, PastAttempt, QueueProbe, 
 from execution.places import Running
 from execution.planning import CPU_QUEUE
 from execution.recovery import lead, sweep
-from execution.store.claims import Claimed, claim
+from execution.store.claims import Claimed, claim, renew_leases
 from execution.store.losses import hand_back
 from execution.store.messages import due_probes, note_passed
 from execution.store.ready import Ready
@@ -81,8 +81,10 @@ def test_what_a_lost_worker_ran_is_queued_again_and_sent(user: User, drain: Drai
 
 def test_who_renews_is_not_lost(user: User, drain: Drain) -> None:
     start(user, ECHO)
-    take(drain.waiting.pop())
+    claimed = claim(drain.waiting.pop().id, lease_seconds=-1)
+    assert claimed is not None
 
+    renew_leases([claimed.token], lease_seconds=10)
     sweep(drain.send)
 
     assert NodeExecution.objects.get().status == Status.RUNNING
