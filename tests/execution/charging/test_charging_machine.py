@@ -1,4 +1,4 @@
-"""Paid runs under everything that can happen: claims, waits, losses, top-ups, stops, other prices, crashes."""
+"""Paid runs under everything that can happen: claims, waits, top-ups, stops, other prices, crashes at any time."""
 
 from collections.abc import Iterator
 from uuid import uuid4
