@@ -1,5 +1,6 @@
 """Reading settings from environment variables."""
 
+import math
 import os
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -32,13 +33,16 @@ def read_int(name: str, *, default: int, least: int | None = None) -> int:
     return number
 
 
-def read_float(name: str, *, default: float) -> float:
-    """Return a number."""
+def read_float(name: str, *, default: float, least: float = -math.inf, most: float = math.inf) -> float:
+    """Return a number from `least` to `most`."""
     text = os.environ.get(name)
     try:
-        return default if text is None else float(text)
+        number = default if text is None else float(text)
     except ValueError as error:
         raise ImproperlyConfigured(f"{name} must be a number, not {text!r}.") from error
+    if not least <= number <= most:
+        raise ImproperlyConfigured(f"{name} must be from {least:g} to {most:g}, not {text!r}.")
+    return number
 
 
 def read_list(name: str, *, default: tuple[str, ...] = ()) -> list[str]:

@@ -52,6 +52,7 @@ class ClaimLostError(Exception):
 class Attempt:
     """What a claimed node execution emits. Thread-safe; every record goes through `_record`, one at a time.
 
+    `unsent` is what messages are to be sent for before it begins.
     The outputs that earlier attempts have recorded are skipped: a block emits the same again. While the database is
     away, whoever records waits, for `RECORD_PATIENCE_SECONDS`; after that the claim counts as lost.
     """
@@ -61,6 +62,7 @@ class Attempt:
         self.log_lines: list[str] = []
         self.usage = Usage()
         self.is_lost = False
+        self.unsent: list[Ready] = []
         self._publish = publish
         self._skip = claimed.output_count
         self._position = claimed.output_count
@@ -88,6 +90,14 @@ class Attempt:
         if not is_due:
             keeper.expect(due_at)
         return is_due
+
+    def send_unsent(self) -> None:
+        """Send what has waited for this attempt to have its place. Raises `ClaimLostError` if it is lost by then."""
+        unsent, self.unsent = self.unsent, []
+        if unsent:
+            self._publish(unsent)
+        if self.is_lost:
+            raise ClaimLostError
 
     def skip_recorded(self, *, at_most: int) -> int:
         """Skip up to `at_most` recorded outputs without their being emitted again; return how many that were."""

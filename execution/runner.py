@@ -31,6 +31,7 @@ from execution.places import Running, stoppable
 from execution.preparation import Prepared, check_output, prepare
 from execution.store.charging import InputsAwayError, claim_and_hold, claim_held_back_and_hold
 from execution.store.claims import Claimed
+from execution.store.ready import Ready
 from execution.store.recording import End
 from execution.store.taking import Taker
 from execution.store.window import release
@@ -71,7 +72,23 @@ def begin(node_execution_id: UUID, *, publish: Publish) -> Attempt | None:
 
 
 def begin_next(taker: Taker, *, publish: Publish) -> Attempt | None:
-    """Go on with what was taken when a node execution was recorded; None if that is nothing."""
+    """Go on with what was taken when a node execution was recorded; None if that is nothing.
+
+    Messages for the rest are sent by the attempt once it has its place, or at once if there is none: while the broker
+    can't be reached that takes seconds, in which a claim is to be looked after and can be stopped.
+    """
+    attempt = _begin_taken(taker, publish)
+    if attempt is not None:
+        attempt.unsent += taker.unsent
+        return attempt
+    publish(taker.unsent)
+    if taker.ready is None and taker.run_holds_back:
+        # Nobody has claimed anything, so nobody has seen to the window.
+        publish(_release(taker.tree_id))
+    return None
+
+
+def _begin_taken(taker: Taker, publish: Publish) -> Attempt | None:
     if taker.claimed is not None:
         return _begin(taker.claimed, publish)
     if taker.ready is not None:
@@ -81,7 +98,7 @@ def begin_next(taker: Taker, *, publish: Publish) -> Attempt | None:
     try:
         claimed = claim_held_back_and_hold(taker.tree_id, lease_seconds=settings.LEASE_SECONDS)
     except (*DATABASE_AWAY, InputsAwayError) as error:
-        logger.warning("can't go on with a run; recovery will", error=str(error).strip())
+        logger.warning("can't go on with a run; the sweeper will", error=str(error).strip())
         return None
     return _begin(claimed, publish) if claimed else None
 
@@ -90,9 +107,10 @@ def _begin(claimed: Claimed, publish: Publish) -> Attempt | None:
     attempt = Attempt(claimed, publish)
     keeper.hold(attempt)
     if claimed.may_send_next:
-        _send_next(claimed.tree_id, publish)
+        attempt.unsent += _release(claimed.tree_id)
     if claimed.refusal:
         _refuse(attempt, claimed.refusal)
+        publish(attempt.unsent)
         return None
     return attempt
 
@@ -109,12 +127,13 @@ def _refuse(attempt: Attempt, reason: str) -> None:
         keeper.let_go(attempt)
 
 
-def _send_next(tree_id: UUID, publish: Publish) -> None:
-    """Send what the tree's window has room for."""
+def _release(tree_id: UUID) -> list[Ready]:
+    """Return what the tree's window has room for."""
     try:
-        publish(release([tree_id]))
+        return release([tree_id])
     except DATABASE_AWAY as error:
-        logger.warning("can't send the next of a run; recovery will", error=str(error).strip())
+        logger.warning("can't send the next of a run; the sweeper will", error=str(error).strip())
+        return []
 
 
 def run_plain(attempt: Attempt, *, takes_until: float = 0.0) -> Taker:
@@ -127,6 +146,7 @@ def run_plain(attempt: Attempt, *, takes_until: float = 0.0) -> Taker:
     taker = Taker(attempt.claimed, lease_seconds=settings.LEASE_SECONDS)
     try:
         with stoppable(_running(attempt)):
+            attempt.send_unsent()
             end = _outcome(attempt, times)
         if end is not None:
             _record_end(attempt, end, taker if time.monotonic() < takes_until else None)
@@ -145,6 +165,8 @@ async def run_async(attempt: Attempt, *, executor: Executor) -> None:
     times = _Times()
     try:
         with coroutines.stoppable(_running(attempt)) as leash:
+            if attempt.unsent:
+                await _in_thread(executor, attempt.send_unsent)
             claimed = attempt.claimed
             async with coroutines.one_at_a_time(claimed.token) if claimed.suspicions else nullcontext():
                 end = await _outcome_async(attempt, times, executor, leash)

@@ -16,8 +16,6 @@ from uuid import uuid4
 import structlog
 from celery import Celery, Task
 from celery.events import EventDispatcher
-from kombu.exceptions import KombuError
-from redis.exceptions import RedisError
 
 from execution.planning import load_plan
 from execution.store.claims import Claimed
@@ -43,23 +41,33 @@ class TaskEvents:
     def of(self, claimed: Claimed, *, within: Task[Any, Any]) -> Iterator[None]:
         """Tell that a task was received and started and, after the block of code, that it has ended.
 
-        `within` is the task that came by a message, from which the process goes on.
+        `within` is the task that came by a message, from which the process goes on. Nothing but the block of code
+        raises anything.
         """
-        if within.request.hostname is None or not within.app.conf.worker_send_task_events:
-            yield
-            return
-        if self._process != os.getpid():
-            self._start(within.app, within.request.hostname)
-        spec = load_plan(claimed.graph_version_id).specs[claimed.node_id]
-        # A later attempt is another task.
-        uuid = str(claimed.id) if claimed.attempt == 1 else str(uuid4())
-        began = time.monotonic()
-        self._tell("task-received", uuid=uuid, name=spec.name, args=f"('{claimed.id}',)", kwargs="{}")
-        self._tell("task-started", uuid=uuid)
+        uuid, began = self._tell_beginning(claimed, within), time.monotonic()
         try:
             yield
-        finally:
-            self._tell("task-succeeded", uuid=uuid, result="None", runtime=time.monotonic() - began)
+        except BaseException as error:
+            self._tell(uuid, "task-failed", exception=type(error).__name__)
+            raise
+        self._tell(uuid, "task-succeeded", result="None", runtime=time.monotonic() - began)
+
+    def _tell_beginning(self, claimed: Claimed, within: Task[Any, Any]) -> str | None:
+        """Return what the task is called; None if nobody is told of it."""
+        if within.request.hostname is None or not within.app.conf.worker_send_task_events:
+            return None
+        try:
+            if self._process != os.getpid():
+                self._start(within.app, within.request.hostname)
+            name = load_plan(claimed.graph_version_id).specs[claimed.node_id].name
+        except Exception as error:  # noqa: BLE001 - the attempt runs all the same, and will meet it if it matters
+            logger.debug("nobody is told of a task", error=str(error).strip())
+            return None
+        # A later attempt is another task, and so is one that goes on after a wait.
+        uuid = str(claimed.id) if claimed.attempt == 1 and not claimed.waits else str(uuid4())
+        self._tell(uuid, "task-received", name=name, args=f"('{claimed.id}',)", kwargs="{}")
+        self._tell(uuid, "task-started")
+        return uuid
 
     def _start(self, app: Celery, worker: str) -> None:
         # A forked child inherits this object but not its thread.
@@ -67,9 +75,10 @@ class TaskEvents:
         self._waiting, self._bell = deque(maxlen=MOST_WAITING), threading.Event()
         threading.Thread(target=self._publish_in_time, args=(app, worker), name="task-events", daemon=True).start()
 
-    def _tell(self, kind: str, **fields: Any) -> None:
-        self._waiting.append((kind, {"timestamp": time.time(), **fields}))
-        self._bell.set()
+    def _tell(self, uuid: str | None, kind: str, **fields: Any) -> None:
+        if uuid is not None:
+            self._waiting.append((kind, {"uuid": uuid, "timestamp": time.time(), **fields}))
+            self._bell.set()
 
     def _publish_in_time(self, app: Celery, worker: str) -> None:
         while True:
@@ -79,8 +88,8 @@ class TaskEvents:
             waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
             try:
                 _publish(app, worker, waiting)
-            except (KombuError, RedisError, OSError) as error:
-                logger.debug("events are lost: the broker can't be reached", count=len(waiting), error=str(error))
+            except Exception as error:  # noqa: BLE001 - brokers' libraries raise many kinds; there is no second thread
+                logger.debug("events are lost", count=len(waiting), error=str(error))
 
 
 def _publish(app: Celery, worker: str, events: Sequence[tuple[str, dict[str, Any]]]) -> None:

@@ -58,11 +58,23 @@ def claim_held_back_and_hold(tree_id: UUID, *, lease_seconds: float) -> Claimed 
     Raises `InputsAwayError`.
     """
     claimed = claim_held_back(tree_id, lease_seconds=lease_seconds)
-    if claimed is not None:
+    if claimed is not None or not _holds_back_paid(tree_id):
         return claimed
     with transaction.atomic():
         claimed = claim_held_back(tree_id, lease_seconds=lease_seconds, paid=True)
         return _hold(claimed) if claimed else None
+
+
+_HOLDS_BACK_PAID = """
+SELECT EXISTS(SELECT FROM execution_nodeexecution
+ WHERE tree_id = %s AND queue = 'cpu' AND status = 'QUEUED' AND held_back AND is_paid)
+"""
+
+
+def _holds_back_paid(tree_id: UUID) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(_HOLDS_BACK_PAID, [tree_id])
+        return bool(cursor.fetchone()[0])
 
 
 def _is_paid(node_execution_id: UUID) -> bool:

@@ -95,11 +95,11 @@ WITH claimed AS (
            e.graph_version_id, e.user_id, e.nodes_input_masks, e.simulate, e.mocks, e.depth, e.root_id, e.status,
            n.queue, n.tree_id, n.suspicions, e.max_cost, e.on_insufficient_credits,
            EXISTS(SELECT FROM execution_nodeexecution h WHERE h.tree_id = n.tree_id
-                              AND h.status = 'QUEUED' AND h.held_back) AS holds_back
+                              AND h.status = 'QUEUED' AND h.held_back AND h.id <> n.id) AS holds_back
 )
 SELECT claimed.*,
-       -- Here the claimed one is still among those that were sent.
-       holds_back AND CASE queue WHEN 'io' THEN %(half_io)s ELSE %(half_cpu)s END >= (SELECT count(*) - 1 FROM (
+       -- Here a claimed one that was sent is still among those that were.
+       holds_back AND CASE queue WHEN 'io' THEN %(half_io)s ELSE %(half_cpu)s END >= (SELECT count(*) - {sent} FROM (
            SELECT FROM execution_nodeexecution s
             WHERE s.tree_id = claimed.tree_id AND (s.queue = claimed.queue) IS TRUE
               AND s.status = 'QUEUED' AND NOT s.held_back LIMIT %(half_io)s + %(half_cpu)s + 2) AS sent),
@@ -110,7 +110,7 @@ SELECT claimed.*,
 
 _PARAMETERS = "id uuid, token uuid, lease float8, worker text, half_cpu int, half_io int, paid bool"
 
-_CLAIM = Prepared("claim", _PARAMETERS, _CLAIM_TEXT.format(key="%(id)s"))
+_CLAIM = Prepared("claim", _PARAMETERS, _CLAIM_TEXT.format(key="%(id)s", sent=1))
 
 # `id` is that of a tree of runs.
 _CLAIM_HELD_BACK = Prepared(
@@ -120,7 +120,9 @@ _CLAIM_HELD_BACK = Prepared(
         key="""(
            SELECT id FROM execution_nodeexecution
             WHERE tree_id = %(id)s AND queue = 'cpu' AND status = 'QUEUED' AND held_back AND is_paid = %(paid)s
-            ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)"""
+              AND EXISTS(SELECT FROM execution_execution top WHERE top.id = %(id)s AND top.admitted)
+            ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)""",
+        sent=0,
     ),
 )
 

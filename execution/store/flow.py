@@ -171,7 +171,7 @@ def write_deliveries(run: LockedRun, deliveries: Deliveries, waiting_ids: Mappin
     _fill(run, [firing for firing in left if not firing.is_new], ids, held_back=held_back)
     _remember(run, deliveries.statics)
     if held_back:
-        run.holds_back = True
+        run.holds_back = run.has_held_back = True
         return
     for firing in ready:
         run.announce(ids[firing.node_id, firing.ordinal], firing.node_id)

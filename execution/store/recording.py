@@ -92,7 +92,7 @@ def record(
 
     Nothing is written if another attempt has taken over or the run has ended. Two round trips: what has to be known is
     asked for together with the run's lock, and what follows from it is sent together with the commit.
-    `taker` takes something that becomes ready, for the process to go on with.
+    `taker` takes what becomes ready: one for the process to go on with, the rest to be sent after that has its place.
     """
     if taker:
         taker.start_over()
@@ -121,14 +121,17 @@ def record(
         if sub_runs is not None and sub_runs.rows:
             batch.flush()
             run.ended_below += terminate_trees([key for (key,) in sub_runs.rows], error="What started it has failed.")
-        save(run, failure=failure, will_claim=bool(taker and taker.claimed is None and claimed.run_holds_back))
+        # Who is about to claim what others have held back sees to the window with that claim.
+        will_claim = taker is not None and taker.claimed is None and not run.has_held_back
+        save(run, failure=failure, will_claim=will_claim)
         # Last: an account is locked after all runs and node executions.
         charged = _ask_to_charge(batch, claimed, end)
     tell_news(charged)
     tell_news(run.billed)
     ready = run.all_ready()
     if taker:
-        ready = taker.settle(ready, run_holds_back=run.holds_back and _tree_goes_on(run))
+        taker.settle(ready, run_holds_back=run.holds_back and _tree_goes_on(run))
+        return Recorded(accepted=True)
     return Recorded(accepted=True, ready=ready)
 
 

@@ -25,7 +25,8 @@ from execution.values import dump
 class LockedRun:
     """A run whose row this transaction holds. The counters are changes, written once by `save_run`.
 
-    What changes it goes through `batch`. It `holds_back` if something was seen in it that has no message yet. `taker`
+    What changes it goes through `batch`. It `holds_back` if something was seen in it that has no message yet, and
+    `has_held_back` if this transaction has done so. `taker`
     takes something that becomes ready. `ended_below` are runs below it that this transaction has ended; `save_run`
     settles what they cost.
     """
@@ -49,6 +50,7 @@ class LockedRun:
     batch: Batch
     opened_before: int = 0
     holds_back: bool = False
+    has_held_back: bool = False
     taker: Taker | None = None
     ended: int = 0
     errors: int = 0

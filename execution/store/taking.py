@@ -34,7 +34,8 @@ class Taker:
     """Takes at most one of the things that a record makes ready; who records again after an error uses the same one.
 
     `claimed` was claimed with the record. If there is none, `ready` is still to be claimed. If there is neither,
-    `run_holds_back` says whether the run has more that no message was sent for.
+    `run_holds_back` says whether the run's tree has more that no message was sent for. For those that are `unsent`,
+    messages are to be sent.
     """
 
     def __init__(self, previous: Claimed, *, lease_seconds: float) -> None:
@@ -42,6 +43,7 @@ class Taker:
         self.claimed: Claimed | None = None
         self.ready: Ready | None = None
         self.run_holds_back = False
+        self.unsent: tuple[Ready, ...] = ()
         self._previous = previous
         self._lease_seconds = lease_seconds
 
@@ -54,6 +56,7 @@ class Taker:
         """Forget what was taken: the record was not committed, or its run has ended."""
         self.claimed = self.ready = None
         self.run_holds_back = False
+        self.unsent = ()
 
     def open(self, batch: Batch, firing: Firing, *, key: UUID, inputs: str, mask: Mapping[str, Any]) -> None:
         """Open a firing as claimed. `inputs` is the JSON text for its row."""
@@ -89,11 +92,11 @@ class Taker:
             may_send_next=False,
         )
 
-    def settle(self, ready: Sequence[Ready], *, run_holds_back: bool) -> tuple[Ready, ...]:
-        """Return what to send messages for: all but one that suits this process, if nothing was taken yet."""
+    def settle(self, ready: Sequence[Ready], *, run_holds_back: bool) -> None:
+        """Take one that suits this process, if nothing was taken yet; the others are left to be sent."""
         if self.claimed is not None:
             self.claimed = replace(self.claimed, run_holds_back=run_holds_back)
-            return tuple(ready)
-        self.ready = next((each for each in ready if each.queue == CPU_QUEUE), None)
-        self.run_holds_back = run_holds_back
-        return tuple(each for each in ready if each is not self.ready)
+        else:
+            self.ready = next((each for each in ready if each.queue == CPU_QUEUE), None)
+            self.run_holds_back = run_holds_back
+        self.unsent = tuple(each for each in ready if each is not self.ready)

@@ -1,7 +1,10 @@
 """A process that goes on with what it made ready itself: the same answers and the same promises, without messages."""
 
 import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import User
@@ -14,11 +17,14 @@ from execution import attempts
 from execution.attempts import Attempt
 from execution.engine.statuses import Status
 from execution.models import Execution, NodeExecution, RunOutput
-from execution.planning import load_plan
+from execution.planning import IO_QUEUE, load_plan
 from execution.runner import begin, begin_next, run_plain
 from execution.services import start_execution, stop_execution
+from execution.store.ready import Ready
 from execution.store.recording import End, Recorded, record
 from execution.store.taking import Taker
+from execution.task_events import TaskEvents
+from execution.tasks import execute_node
 from graphs.services import import_graph
 from tests.credits.booking import set_balance
 from tests.execution.drain import Drain
@@ -38,6 +44,11 @@ CHAIN = draw(
     },
     ["in.result -> add 0.a", *(f"add {n}.result -> add {n + 1}.a" for n in range(7)), "add 7.result -> out.value"],
 )
+FORK = draw(
+    {"in": (INPUT, {"name": "in", "value": 1}), **{f"to {n}": (CONVERTER, {"type": "string"}) for n in range(2)}},
+    [f"in.result -> to {n}.value" for n in range(2)],
+)
+AGENT = "e189baac-8c20-45a1-94a7-55177ea42565"
 FAN_OUT = draw(
     {"step": (STEP, {"items": list(range(60))}), "out": (OUTPUT, {"name": "out"})}, ["step.item -> out.value"]
 )
@@ -138,6 +149,7 @@ def test_one_is_taken_and_the_others_are_sent(user: User, drain: Drain) -> None:
     start(user, document)
 
     taker = take_next(begin_first(drain))
+    drain.send(taker.unsent)
 
     assert taker.claimed is not None
     assert NodeExecution.objects.get(status=Status.RUNNING).pk == taker.claimed.id
@@ -195,18 +207,101 @@ def test_nothing_is_taken_by_a_record_that_is_refused(user: User, drain: Drain) 
     assert not NodeExecution.objects.exclude(status=Status.TERMINATED).exists()
 
 
-def test_what_was_taken_can_be_stopped_like_everything_else(user: User, drain: Drain) -> None:
-    run = start(user, CHAIN)
-    taker = take_next(begin_first(drain))
-    stop_execution(execution_id=run.pk)
-
-    attempt = begin_next(taker, publish=drain.send)
+def test_what_was_taken_can_be_stopped_like_everything_else(
+    user: User, drain: Drain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = start(user, FORK)
+    attempt = begin_next(take_next(begin_first(drain)), publish=drain.send)
     assert attempt is not None
+    ran: list[UUID] = []
+    monkeypatch.setattr("execution.runner.prepare", lambda claimed: ran.append(claimed.id))
+
+    def stop_meanwhile(_ready: Sequence[Ready]) -> None:
+        # Whoever renews the lease finds that out; here nobody does.
+        stop_execution(execution_id=run.pk)
+        attempt.is_lost = True
+
+    monkeypatch.setattr(attempt, "_publish", stop_meanwhile)
     assert begin_next(run_plain(attempt, takes_until=float("inf")), publish=drain.send) is None
 
     run.refresh_from_db()
     assert run.status == Status.TERMINATED
-    assert outputs_of(run) == {}
+    assert not ran
+
+
+def test_messages_go_out_when_the_next_attempt_is_looked_after_and_has_its_place(
+    user: User, drain: Drain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    @contextmanager
+    def note_place(_running: Any) -> Iterator[None]:
+        seen.append("place")
+        yield
+
+    monkeypatch.setattr("execution.runner.keeper.hold", lambda _attempt: seen.append("held"))
+    monkeypatch.setattr("execution.runner.stoppable", note_place)
+    start(user, FORK)
+    taker = take_next(begin_first(drain))
+    seen.clear()
+
+    attempt = begin_next(taker, publish=lambda _ready: seen.append("sent"))
+    assert attempt is not None
+    run_plain(attempt)
+
+    assert seen[:3] == ["held", "place", "sent"]
+
+
+def test_nobody_who_is_told_of_a_task_can_keep_it_from_running(
+    user: User, drain: Drain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_version_id: UUID) -> None:
+        raise OperationalError("the database is away")
+
+    start(user, FORK)
+    claimed = take_next(begin_first(drain)).claimed
+    assert claimed is not None
+    monkeypatch.setattr("execution.task_events.load_plan", fail)
+    execute_node.push_request(hostname="cpu-1@here")  # type: ignore[call-arg] # the stubs know no fields
+    try:
+        with TaskEvents().of(claimed, within=execute_node):
+            ran = True
+    finally:
+        execute_node.pop_request()
+    assert ran
+
+
+def test_nothing_in_a_sub_run_waits_for_the_sweeper(user: User, drain: Drain, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An io node ends before its sibling opens another one: nobody but the sibling's process can send that."""
+    set_balance(user.pk, 1000)
+    inner = draw(
+        {
+            "in": (INPUT, {"name": "in", "value": 1}),
+            "a": (CONVERTER, {"type": "number"}),
+            "b": (PAID_ASYNC, {}),
+            "c": (PAID_ASYNC, {}),
+            "out": (OUTPUT, {"name": "out"}),
+        },
+        ["in.result -> a.value", "in.result -> b.value", "a.value -> c.value", "c.value -> out.value"],
+    )
+    below = import_graph(owner=user, document=inner).version
+    agent = {"graph_id": str(below.graph_id), "graph_version": 1, "inputs": {}, "input_schema": {}, "output_schema": {}}
+
+    def run_io_at_once(ready: Sequence[Ready]) -> None:
+        for each in ready:
+            if each.queue == IO_QUEUE:
+                drain.run_one(each)
+            else:
+                drain.waiting.append(each)
+
+    monkeypatch.setattr(drain, "send", run_io_at_once)
+    run = start(user, draw({"agent": (AGENT, agent)}))
+    drain.waiting.sort(key=lambda ready: ready.id)
+    while drain.waiting:
+        drain.run_one(drain.waiting.pop(0))  # no sweep
+
+    run.refresh_from_db()
+    assert run.status == Status.COMPLETED
 
 
 def test_nothing_is_taken_from_a_run_that_ends_with_the_record(user: User, drain: Drain, settings: Settings) -> None:
@@ -230,7 +325,7 @@ def test_what_has_to_be_paid_is_never_opened_as_claimed(user: User, drain: Drain
 
     assert taker.claimed is None
     # One for this kind of worker is claimed, with its credits, by the process itself; the other one is sent.
-    assert (taker.ready is not None, len(drain.waiting)) == ((True, 0) if block == PAID else (False, 1))
+    assert (taker.ready is not None, len(taker.unsent)) == ((True, 0) if block == PAID else (False, 1))
 
 
 def test_paid_ones_are_charged_once_each(user: User, drain: Drain) -> None:
