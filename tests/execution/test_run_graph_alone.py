@@ -57,13 +57,22 @@ def begin(alone: dict[str, str]) -> Iterator[Callable[..., "subprocess.Popen[str
     def start(*arguments: str) -> "subprocess.Popen[str]":
         command = [sys.executable, "manage.py", "run_graph", *arguments]
         pipe = subprocess.PIPE
-        begun.append(subprocess.Popen(command, cwd=ROOT, env=alone, stdout=pipe, stderr=pipe, text=True))
+        begun.append(
+            subprocess.Popen(
+                command, cwd=ROOT, env=alone, stdout=pipe, stderr=pipe, text=True, preexec_fn=heed_interrupts
+            )
+        )
         return begun[-1]
 
     yield start
     for process in begun:
         process.kill()
         process.communicate()
+
+
+def heed_interrupts() -> None:
+    """Have the new process die of SIGINT by default: tests that run in the background ignore it, and hand that on."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def find_workers(command: "subprocess.Popen[str]") -> set[int]:
