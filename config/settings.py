@@ -160,7 +160,7 @@ LARGE_VALUE_BYTES = read_int("LARGE_VALUE_BYTES", default=64 * 1024, least=64 * 
 # How many messages of one run are in a queue at most: some times what the workers of that queue run at once, or they
 # wait for messages. The more, the longer other runs wait behind a large one.
 RUN_WINDOW = {
-    CPU_QUEUE: read_int("RUN_WINDOW_CPU", default=16, least=2),
+    CPU_QUEUE: read_int("RUN_WINDOW_CPU", default=8, least=2),
     IO_QUEUE: read_int("RUN_WINDOW_IO", default=128, least=2),
 }
 # For so long (seconds) after its message a process goes on with what it made ready itself, without messages. The
