@@ -87,7 +87,8 @@ class NodeExecution(models.Model):
             models.Index(fields=["id"], condition=Q(status="RUNNING"), name="node_execution_running"),
             models.Index(
                 fields=["queue", "queued_at"],
-                condition=Q(status="QUEUED", held_back=False),
+                # `queued_at` keeps PostgreSQL from it where the messages of one tree are asked for.
+                condition=Q(status="QUEUED", held_back=False, queued_at__isnull=False),
                 name="node_execution_in_queue",
             ),
         ]

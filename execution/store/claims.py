@@ -73,6 +73,9 @@ class Claimed(Hold):
 
 # Values are never looked into here: PostgreSQL can't take `json` with \u0000 apart.
 #
+# `IS TRUE` keeps it from the small indexes of what is unfinished, which it would rather read from end to end, when it
+# believes them to be empty, than look for an id: the statistics come from moments when nothing went on.
+#
 # Whose message comes late, twice, or after the run has ended gets no row, and does nothing. Who doesn't know whether
 # an earlier try was committed asks again with the same token.
 #
@@ -89,7 +92,7 @@ WITH claimed AS (
            claimed_at = CASE WHEN n.status = 'QUEUED' THEN clock_timestamp() ELSE n.claimed_at END,
            worker = CASE WHEN n.status = 'QUEUED' THEN %(worker)s ELSE n.worker END
       FROM execution_execution e
-     WHERE n.id = {key} AND (n.status = 'QUEUED' OR n.status = 'RUNNING' AND n.token = %(token)s)
+     WHERE n.id = {key} AND (n.status = 'QUEUED' OR n.status = 'RUNNING' AND n.token = %(token)s) IS TRUE
        AND n.is_paid = %(paid)s AND e.id = n.execution_id AND e.status IN ('QUEUED', 'RUNNING')
  RETURNING n.id, n.execution_id, n.node_id, n.ordinal, n.attempt, n.losses, n.output_count, n.waits, n.inputs,
            e.graph_version_id, e.user_id, e.nodes_input_masks, e.simulate, e.mocks, e.depth, e.root_id, e.status,
@@ -110,10 +113,10 @@ SELECT claimed.*,
 
 _PARAMETERS = "id uuid, token uuid, lease float8, worker text, half_cpu int, half_io int, paid bool"
 
-_CLAIM = Prepared("claim", _PARAMETERS, _CLAIM_TEXT.format(key="%(id)s", sent=1))
+CLAIM = Prepared("claim", _PARAMETERS, _CLAIM_TEXT.format(key="%(id)s", sent=1))
 
 # `id` is that of a tree of runs.
-_CLAIM_HELD_BACK = Prepared(
+CLAIM_HELD_BACK = Prepared(
     "claim_held_back",
     _PARAMETERS,
     _CLAIM_TEXT.format(
@@ -147,7 +150,7 @@ def claim(
     After an error that leaves open whether it was taken, call it again with the same `token`. `paid`: take one that
     may cost something, for which credits have to be set aside (see `execution.store.charging`); others aren't taken.
     """
-    return _claim(_CLAIM, node_execution_id, lease_seconds=lease_seconds, token=token or uuid4(), paid=paid)
+    return _claim(CLAIM, node_execution_id, lease_seconds=lease_seconds, token=token or uuid4(), paid=paid)
 
 
 def claim_held_back(tree_id: UUID, *, lease_seconds: float, paid: bool = False) -> Claimed | None:
@@ -155,7 +158,7 @@ def claim_held_back(tree_id: UUID, *, lease_seconds: float, paid: bool = False) 
 
     Don't repeat it after an error: what was taken then is found by its lease.
     """
-    return _claim(_CLAIM_HELD_BACK, tree_id, lease_seconds=lease_seconds, token=uuid4(), paid=paid)
+    return _claim(CLAIM_HELD_BACK, tree_id, lease_seconds=lease_seconds, token=uuid4(), paid=paid)
 
 
 def _claim(statement: Prepared, key: UUID, *, lease_seconds: float, token: UUID, paid: bool) -> Claimed | None:

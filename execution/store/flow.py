@@ -83,7 +83,7 @@ _QUEUE = Prepared(
     "ids uuid[], held_back bool",
     """
 UPDATE execution_nodeexecution SET status = 'QUEUED', queued_at = clock_timestamp(), held_back = %(held_back)s
- WHERE id = ANY(%(ids)s) AND status = 'INCOMPLETE'
+ WHERE id = ANY(%(ids)s) AND (status = 'INCOMPLETE') IS TRUE
 """,
 )
 

@@ -71,7 +71,7 @@ REFUSED = Recorded(accepted=False)
 
 
 # The fence that keeps late attempts out: it moves the node execution on only if the claim still holds.
-_MARK = Prepared(
+MARK = Prepared(
     "mark",
     "id uuid, token uuid, position int, status text, count int, ended bool, walltime float8, cputime float8, log text",
     """
@@ -79,7 +79,7 @@ UPDATE execution_nodeexecution
    SET status = %(status)s, output_count = output_count + %(count)s,
        ended_at = CASE WHEN %(ended)s THEN clock_timestamp() END,
        walltime = walltime + %(walltime)s, cputime = cputime + %(cputime)s, log = log || %(log)s
- WHERE id = %(id)s AND token = %(token)s AND status = 'RUNNING' AND output_count = %(position)s
+ WHERE id = %(id)s AND token = %(token)s AND (status = 'RUNNING') IS TRUE AND output_count = %(position)s
 RETURNING id
 """,
 )
@@ -144,7 +144,7 @@ def _ask_to_charge(batch: Batch, claimed: Hold, end: End | None) -> Answer | Non
 def _ask_to_mark(batch: Batch, claimed: Hold, *, position: int, count: int, end: End | None) -> Answer:
     spent = end or NOTHING_SPENT
     return batch.ask(
-        _MARK,
+        MARK,
         {
             "status": end.status if end else Status.RUNNING,
             "count": count,
