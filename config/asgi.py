@@ -4,10 +4,10 @@ import os
 
 from django.core.asgi import get_asgi_application
 
-from config.startup import require_broker, require_database
+from config.startup import look_for_broker, require_database
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 require_database()
-require_broker()
+look_for_broker()
 application = get_asgi_application()

@@ -4,6 +4,7 @@ import os
 
 import django
 import psycopg
+import structlog
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
@@ -15,6 +16,8 @@ from config import embedded
 from config.local import LocalFolderError
 
 _CONNECT_SECONDS = 5
+
+logger = structlog.get_logger(__name__)
 
 
 class ServerUnavailableError(Exception):
@@ -57,6 +60,16 @@ def require_tables() -> None:
     loader = MigrationExecutor(connection).loader
     if any(node not in loader.applied_migrations for node in loader.graph.leaf_nodes()):
         call_command("migrate", verbosity=0, interactive=False)
+
+
+def look_for_broker() -> None:
+    """Start the embedded broker; warn of one of somebody else's that is away: runs are accepted and kept without it."""
+    try:
+        require_broker()
+    except ServerUnavailableError as error:
+        if embedded.VALKEY in settings.EMBEDDED_SERVERS:
+            raise
+        logger.warning("runs are accepted, but don't begin before the broker is back", error=str(error))
 
 
 def require_broker() -> None:

@@ -58,7 +58,7 @@ class ExecuteBlockView(APIView):
             user=cast(AbstractBaseUser, request.user),
             block_id=str(block_id),
             inputs=request.data,
-            simulate=request.query_params.get("dry_run") in BooleanField.TRUE_VALUES,
+            simulate=_read_dry_run(request.query_params.get("dry_run", "false")),
         )
         run = get_run(execution_id=started.pk)
         return Response(ExecutionSerializer(run).data, status=status.HTTP_202_ACCEPTED)
@@ -74,6 +74,12 @@ class ExecuteBlockView(APIView):
         outputs = find_block_outputs(run=get_run(execution_id=execution_id))
         shown = {pin: [show_value(value, url=None) for value in values] for pin, values in outputs.items()}
         return JsonResponse(shown, headers={"Execution-Id": str(execution_id)})
+
+
+def _read_dry_run(text: str) -> bool:
+    if text not in BooleanField.TRUE_VALUES | BooleanField.FALSE_VALUES:
+        raise ValidationError({"dry_run": ["This is neither true nor false."]})
+    return text in BooleanField.TRUE_VALUES
 
 
 def _read_wait(text: str | None) -> float:

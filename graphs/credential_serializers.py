@@ -14,7 +14,11 @@ class CredentialsReferenceSerializer(serializers.Serializer[Any]):
 
     id = serializers.CharField(max_length=255, help_text="Their id, where they are kept.")
     provider = serializers.CharField(max_length=100, help_text="Whose service they open.")
-    type = serializers.ChoiceField(choices=TYPES, help_text="What they are.")
+    type = serializers.ChoiceField(
+        choices=TYPES,
+        help_text="What they are.",
+        error_messages={"invalid_choice": f"Must be one of {', '.join(TYPES)}."},
+    )
     title = serializers.CharField(
         max_length=255, required=False, allow_null=True, allow_blank=True, help_text="What their owner calls them."
     )

@@ -7,7 +7,8 @@ due.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import accumulate, islice
 from typing import Final
 from uuid import UUID
 
@@ -31,7 +32,7 @@ from scheduling.store import (
     note_runs,
     read_clock,
 )
-from scheduling.timing import Due
+from scheduling.timing import Due, Timing
 
 # Schedules that one transaction decides about: their rows are locked meanwhile.
 AT_ONCE: Final = 100
@@ -110,7 +111,7 @@ def _fire_schedule(schedule: Schedule, current: Round) -> None:
         return
     due = timing.list_due(first, now=current.now)
     times = [each for each in due.times if (schedule.pk, each) not in current.decided]
-    pending = [Pending(due=each, late=current.now - timing.start_of(each)) for each in times]
+    pending = [Pending(due=each, late=current.now - started) for each, started in _find_starts(schedule, timing, times)]
     fired = set(choose_fired(pending, _rule(schedule)))
     _note_missed(schedule, due, [each for each in times if each not in fired], current)
     for each in times:
@@ -119,6 +120,13 @@ def _fire_schedule(schedule: Schedule, current: Round) -> None:
     schedule.last_due = due.times[-1]
     schedule.next_due = timing.next_due(due.times[-1])
     schedule.next_start = timing.start_of(schedule.next_due) if schedule.next_due else None
+
+
+def _find_starts(schedule: Schedule, timing: Timing, times: Sequence[datetime]) -> list[tuple[datetime, datetime]]:
+    """Return when each due time could be decided about: who stands behind one with more jitter is not late for that."""
+    earliest = timing.start_of(schedule.last_due) if schedule.last_due else datetime.min.replace(tzinfo=UTC)
+    starts = accumulate(map(timing.start_of, times), max, initial=earliest)
+    return list(zip(times, islice(starts, 1, None), strict=True))
 
 
 def _rule(schedule: Schedule) -> MisfireRule:

@@ -99,7 +99,7 @@ def test_own_credentials_make_it_free_and_the_platforms_make_it_cost(
         ({"github_credentials": MINE}, "takes no credentials “github_credentials”"),
         ({FIELD: {**MINE, "provider": "github"}}, "must be forge"),
         ({FIELD: {**MINE, "type": "user_password"}}, "must be api_key or oauth2"),
-        ({FIELD: {**MINE, "type": "secret-77"}}, "is not a valid choice"),
+        ({FIELD: {**MINE, "type": "secret-77"}}, "Must be one of"),
         ({FIELD: {**MINE, "api_key": "secret-77"}}, "never sent along"),
         ({FIELD: {"id": "c-1"}}, "required"),
         ({FIELD: "secret-77"}, "Invalid data"),
@@ -114,7 +114,7 @@ def test_what_is_no_reference_for_the_graph_is_refused(
     assert not Execution.objects.exists()
 
 
-@pytest.mark.parametrize("reference", [{**MINE, "api_key": "secret-77"}, "secret-77"])
+@pytest.mark.parametrize("reference", [{**MINE, "api_key": "secret-77"}, {**MINE, "type": "secret-77"}, "secret-77"])
 def test_a_secret_is_not_repeated(client: APIClient, address: str, reference: Any) -> None:
     for place in ("execute", "schedules"):
         answer = client.post(

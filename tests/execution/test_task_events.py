@@ -55,12 +55,15 @@ def test_every_node_execution_is_a_task_with_its_blocks_name(user: User, heard: 
     def ended() -> dict[str, dict[str, Any]]:
         return {event["uuid"]: event for event in list(heard) if event["type"] == "task-succeeded"}
 
-    assert wait_until(lambda: len(ended()) == LENGTH + 1)
+    def keys() -> set[str]:
+        return {str(key) for key in NodeExecution.objects.filter(execution=run).values_list("pk", flat=True)}
 
-    keys = {str(key) for key in NodeExecution.objects.filter(execution=run).values_list("pk", flat=True)}
+    # What the workers had to do for others before may be heard, too.
+    assert wait_until(lambda: len(keys()) == LENGTH + 1 and keys() <= ended().keys(), seconds=60)
+
     received = {event["uuid"]: event for event in heard if event["type"] == "task-received"}
-    assert set(ended()) == set(received) == keys
-    assert {event["name"] for event in received.values()} == {"AgentInputBlock", "CalculatorBlock"}
-    assert all(event["hostname"].startswith("cpu-") for event in ended().values())
+    assert keys() <= received.keys()
+    assert {received[key]["name"] for key in keys()} == {"AgentInputBlock", "CalculatorBlock"}
+    assert all(event["hostname"].startswith("cpu-") for key, event in ended().items() if key in keys())
     assert all(0 < event["runtime"] < 60 for event in ended().values())
-    assert all(received[uuid]["timestamp"] <= event["timestamp"] <= time.time() for uuid, event in ended().items())
+    assert all(received[key]["timestamp"] <= ended()[key]["timestamp"] <= time.time() for key in keys())

@@ -145,6 +145,18 @@ def test_what_was_missed_is_known_and_treated_as_asked(
     assert schedule.next_due == due + 3 * HOUR
 
 
+def test_nothing_is_missed_behind_a_time_with_more_jitter(user: User, drain: Drain) -> None:
+    schedule = make_schedule(user, cron="* * * * *", jitter=600, misfire="skip", overlap="allow")
+    begin = schedule.next_due
+    assert begin
+
+    for step in range(60):
+        fire_due(limit=10, now=begin + step * timedelta(seconds=30))
+
+    assert set(states(schedule)) == {"STARTED"}
+    assert len(states(schedule)) > 10
+
+
 def test_a_long_outage_of_a_busy_schedule_is_told_in_short(user: User, drain: Drain) -> None:
     schedule = make_schedule(user, cron="* * * * *")
 
