@@ -175,6 +175,10 @@ class Attempt:
         if recorded.ready:
             self._publish(recorded.ready)
 
+    def log_lost(self) -> None:
+        """Say in the log that others have this node execution now, or nobody any more."""
+        logger.info("claim lost", node_execution=str(self.claimed.id), execution=str(self.claimed.execution_id))
+
     def _was_committed(self) -> bool:
         """Find out what became of a record whose connection broke; return whether the attempt's end was recorded.
 
@@ -282,7 +286,7 @@ def _flush_quietly(attempt: Attempt) -> bool:
         # Without patience: other attempts wait for this thread, too.
         attempt.flush_now()
     except ClaimLostError:
-        logger.info("claim lost", node_execution=str(attempt.claimed.id))
+        attempt.log_lost()
     except DATABASE_AWAY as error:
         logger.warning("keeper can't record", error=str(error).strip())
         close_old_connections()

@@ -1,6 +1,5 @@
 """How an attempt ends that did not succeed: its node execution fails, or waits to be tried again."""
 
-import structlog
 from django.conf import settings
 
 from execution.attempts import Attempt, ClaimLostError, Publish
@@ -17,8 +16,6 @@ from execution.store.runs import LockedRun
 from execution.store.suspending import Suspension, suspend
 from execution.store.waits import let_await_retry
 from execution.time_limits import TimeLimitError
-
-logger = structlog.get_logger(__name__)
 
 
 def end_or_retry(attempt: Attempt, end: End, error: Exception) -> End | None:
@@ -65,4 +62,4 @@ def end_overdue(running: Running, *, publish: Publish) -> None:
         if end is not None:
             attempt.end(end)
     except ClaimLostError:
-        logger.info("claim lost", node_execution=str(claimed.id))
+        attempt.log_lost()

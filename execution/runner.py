@@ -1,4 +1,4 @@
-"""What a worker does with a node execution: claim, run the block, record. It never sends: it is told how to.
+"""What a worker does with a claimed node execution: run the block, record. It never sends: it is told how to.
 
 A block is a generator of emissions and waits. A plain one is pulled in the calling thread, an async one on the event
 loop with the database work in threads; what an item means is the same for both.
@@ -10,7 +10,6 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import Executor
 from contextlib import nullcontext
 from typing import Any, Final, TypeVar, cast
-from uuid import UUID, uuid4
 
 import psycopg
 import structlog
@@ -19,22 +18,18 @@ from django.core.exceptions import SuspiciousOperation
 from django.db import Error as DatabaseError
 from django.db import connection
 
-from execution.attempts import Attempt, ClaimLostError, Publish, keeper
+from execution.attempts import Attempt, ClaimLostError, keeper
 from execution.context import build_context
 from execution.coroutines import Leash, coroutines
-from execution.database_patience import DATABASE_AWAY, DatabaseAwayError, patiently
+from execution.database_patience import DatabaseAwayError, patiently
 from execution.endings import end_or_retry
 from execution.engine.outputs import ERROR_PIN
 from execution.engine.statuses import Status
 from execution.interruptions import AttemptStoppedError, run_open
 from execution.places import Running, stoppable
 from execution.preparation import Prepared, check_output, prepare
-from execution.store.charging import InputsAwayError, claim_and_hold, claim_held_back_and_hold
-from execution.store.claims import Claimed
-from execution.store.ready import Ready
 from execution.store.recording import End
 from execution.store.taking import Taker
-from execution.store.window import release
 from execution.time_limits import OVERDUE_SECONDS, TimeLimitError, alarm_after
 from execution.values import to_text
 from execution.waiting import SubRunUnpaidError, SuspendedError, Waits
@@ -53,89 +48,6 @@ MAX_ERROR_TEXT: Final = 4_000
 INTERNAL_ERRORS = (OSError, DatabaseError, psycopg.Error, SuspiciousOperation)
 
 
-def begin(node_execution_id: UUID, *, publish: Publish) -> Attempt | None:
-    """Claim a node execution; None if there is nothing to do: it was claimed before, or its run has ended."""
-    token = uuid4()
-    try:
-        claimed = patiently(
-            lambda: claim_and_hold(node_execution_id, lease_seconds=settings.LEASE_SECONDS, token=token),
-            seconds=settings.RECORD_PATIENCE_SECONDS,
-            away=(*DATABASE_AWAY, InputsAwayError),
-        )
-    except DatabaseAwayError:
-        logger.warning("gave up claiming; recovery will send it again", node_execution=str(node_execution_id))
-        return None
-    if claimed is None:
-        logger.debug("nothing to claim", node_execution=str(node_execution_id))
-        return None
-    return _begin(claimed, publish)
-
-
-def begin_next(taker: Taker, *, publish: Publish) -> Attempt | None:
-    """Go on with what was taken when a node execution was recorded; None if that is nothing.
-
-    Messages for the rest are sent by the attempt once it has its place, or at once if there is none: while the broker
-    can't be reached that takes seconds, in which a claim is to be looked after and can be stopped.
-    """
-    attempt = _begin_taken(taker, publish)
-    if attempt is not None:
-        attempt.unsent += taker.unsent
-        return attempt
-    publish(taker.unsent)
-    if taker.ready is None and taker.run_holds_back:
-        # Nobody has claimed anything, so nobody has seen to the window.
-        publish(_release(taker.tree_id))
-    return None
-
-
-def _begin_taken(taker: Taker, publish: Publish) -> Attempt | None:
-    if taker.claimed is not None:
-        return _begin(taker.claimed, publish)
-    if taker.ready is not None:
-        return begin(taker.ready.id, publish=publish)
-    if not taker.run_holds_back:
-        return None
-    try:
-        claimed = claim_held_back_and_hold(taker.tree_id, lease_seconds=settings.LEASE_SECONDS)
-    except (*DATABASE_AWAY, InputsAwayError) as error:
-        logger.warning("can't go on with a run; the sweeper will", error=str(error).strip())
-        return None
-    return _begin(claimed, publish) if claimed else None
-
-
-def _begin(claimed: Claimed, publish: Publish) -> Attempt | None:
-    attempt = Attempt(claimed, publish)
-    keeper.hold(attempt)
-    if claimed.may_send_next:
-        attempt.unsent += _release(claimed.tree_id)
-    if claimed.refusal:
-        _refuse(attempt, claimed.refusal)
-        publish(attempt.unsent)
-        return None
-    return attempt
-
-
-def _refuse(attempt: Attempt, reason: str) -> None:
-    """End an attempt that is not to run. One that can't be paid fails its run."""
-    try:
-        attempt.stop_skipping()
-        attempt.emit(ERROR_PIN, reason)
-        attempt.end(End(status=Status.FAILED, error=reason, is_unpaid=attempt.claimed.is_unpaid))
-    except ClaimLostError:
-        _log_lost(attempt)
-    finally:
-        keeper.let_go(attempt)
-
-
-def _release(tree_id: UUID) -> list[Ready]:
-    """Return what the tree's window has room for."""
-    try:
-        return release([tree_id])
-    except DATABASE_AWAY as error:
-        logger.warning("can't send the next of a run; the sweeper will", error=str(error).strip())
-        return []
-
-
 def run_plain(attempt: Attempt, *, takes_until: float = 0.0) -> Taker:
     """Run a claimed node execution to its end, or to where it waits. Blocks the thread.
 
@@ -152,7 +64,7 @@ def run_plain(attempt: Attempt, *, takes_until: float = 0.0) -> Taker:
             _record_end(attempt, end, taker if time.monotonic() < takes_until else None)
     except ClaimLostError:
         taker.start_over()
-        _log_lost(attempt)
+        attempt.log_lost()
     except AttemptStoppedError:
         _clear_up(attempt)
     finally:
@@ -173,10 +85,10 @@ async def run_async(attempt: Attempt, *, executor: Executor) -> None:
         if end is not None:
             await _in_thread(executor, lambda: _record_end(attempt, end))
     except ClaimLostError:
-        _log_lost(attempt)
+        attempt.log_lost()
     except asyncio.CancelledError:
         attempt.is_lost = True
-        _log_lost(attempt)
+        attempt.log_lost()
     finally:
         keeper.let_go(attempt)
 
@@ -305,7 +217,7 @@ def _clear_up(attempt: Attempt) -> None:
     attempt.is_lost = True
     connection.close()
     start_over()
-    _log_lost(attempt)
+    attempt.log_lost()
 
 
 def _block(prepared: Prepared) -> Block[Any]:
@@ -370,10 +282,6 @@ def _explain(error: Exception) -> str:
 
 def _log_text(attempt: Attempt) -> str:
     return to_text("".join(f"{line}\n" for line in attempt.log_lines))
-
-
-def _log_lost(attempt: Attempt) -> None:
-    logger.info("claim lost", node_execution=str(attempt.claimed.id), execution=str(attempt.claimed.execution_id))
 
 
 class _Times:

@@ -15,8 +15,9 @@ from kombu.exceptions import BatchPublishError, KombuError  # type: ignore[attr-
 from redis.exceptions import RedisError
 
 from execution.async_loop import run_in_background
+from execution.beginning import begin, begin_next
 from execution.planning import IO_QUEUE
-from execution.runner import begin, begin_next, run_async, run_plain
+from execution.runner import run_async, run_plain
 from execution.store.messages import note_passed
 from execution.store.ready import Ready
 from execution.task_events import task_events

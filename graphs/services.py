@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
@@ -23,7 +22,7 @@ from graphs.exchange.exporting import NumberedGraph, write_document
 from graphs.exchange.importing import ReadGraph, read_document, read_version
 from graphs.exchange.limits import Limits
 from graphs.models import Graph, GraphVersion
-from graphs.store import find_versions, has_parts, insert_graphs, insert_version, lock_graph, with_parts
+from graphs.store import find_versions, insert_graphs, insert_version, lock_graph, with_parts
 from graphs.validation import Problems, describe_node, problems_for_run, refuse_unrunnable, refuse_unsavable
 
 CHECKS_KEPT: Final = 1000
@@ -187,44 +186,25 @@ def find_run_problems(*, version: GraphVersion, masks: Masks = frozenset(), simu
 
 def check_runnable(*, version: GraphVersion, masks: Masks = frozenset(), simulate: bool = False) -> None:
     """Raise `GraphInvalidError` with every problem if the version, or a graph that it runs, can't run."""
-    if not masks and not simulate and _check_version(version):
+    is_plain = not masks and not simulate
+    if is_plain and version.pk in _sound:
         return
+    document = version.document()
     refuse_unrunnable(
-        version.document(),
+        document,
         masks=masks,
         simulate=simulate,
         find_graph=_SubGraphs(version),
         max_nesting=settings.MAX_SUB_RUN_DEPTH,
     )
+    if is_plain and not _agents(document.nodes):
+        if len(_sound) >= CHECKS_KEPT:
+            _sound.clear()
+        _sound.add(version.pk)
 
 
-# Versions whose nodes and links have just been read, while they are checked.
-_at_hand: dict[UUID, GraphVersion] = {}
-
-
-def _check_version(version: GraphVersion) -> bool:
-    """Do as `_check_for_good`; what was fetched along with the version is not read again."""
-    if not has_parts(version):
-        return _check_for_good(version.pk)
-    _at_hand[version.pk] = version
-    try:
-        return _check_for_good(version.pk)
-    finally:
-        _at_hand.pop(version.pk, None)
-
-
-@lru_cache(maxsize=CHECKS_KEPT)
-def _check_for_good(version_id: UUID) -> bool:
-    """Return whether a version can always run: it never changes, and runs no other graphs, which may be deleted.
-
-    Raises `GraphInvalidError`.
-    """
-    version = _at_hand.get(version_id) or with_parts(GraphVersion.objects.filter(pk=version_id)).get()
-    document = version.document()
-    if _agents(document.nodes):
-        return False
-    refuse_unrunnable(document)
-    return True
+# Versions that can always run: they never change, and run no other graphs, which may be deleted.
+_sound: set[UUID] = set()
 
 
 def add_references(

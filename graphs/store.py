@@ -89,11 +89,6 @@ def with_parts(versions: QuerySet[GraphVersion]) -> QuerySet[GraphVersion]:
     return versions.prefetch_related("nodes", "links")
 
 
-def has_parts(version: GraphVersion) -> bool:
-    """Whether nodes and links were fetched along."""
-    return {"nodes", "links"} <= getattr(version, "_prefetched_objects_cache", {}).keys()
-
-
 def _build_version(*, graph: Graph, number: int, document: GraphDocument) -> GraphVersion:
     return GraphVersion(
         graph=graph,

@@ -13,6 +13,7 @@ from pytest_django import DjangoDbBlocker
 
 from config.startup import require_broker, require_database
 from execution.workers import WorkerProcesses
+from tests.execution.drain import Drain, KeeperWithoutThread
 from tests.settings import TEST_DATABASE_PREFIX, USES_EMBEDDED_DATABASE
 
 
@@ -36,6 +37,16 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
 def user(db: None) -> User:
     """A user who owns things."""
     return User.objects.create_user(username="ada", password="analytical-engine")
+
+
+@pytest.fixture
+def drain(monkeypatch: pytest.MonkeyPatch) -> Drain:
+    """What services send goes here instead of to the broker, and what runs here is recorded by this thread alone."""
+    queue, keeper = Drain(), KeeperWithoutThread()
+    monkeypatch.setattr("execution.services.send", queue.send)
+    for module in ("attempts", "beginning", "runner"):
+        monkeypatch.setattr(f"execution.{module}.keeper", keeper)
+    return queue
 
 
 @pytest.fixture(scope="session")

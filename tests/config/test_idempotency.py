@@ -18,20 +18,12 @@ from execution import services
 from execution.models import Execution
 from graphs.models import GraphVersion
 from graphs.services import import_graph
-from tests.execution.drain import Drain, KeeperWithoutThread
+from tests.execution.drain import Drain
 from tests.execution.small_graphs import INPUT, OUTPUT, draw
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 ECHO = draw({"in": (INPUT, {"name": "Text"}), "out": (OUTPUT, {"name": "Same"})}, ["in.result -> out.value"])
-
-
-@pytest.fixture
-def drain(monkeypatch: pytest.MonkeyPatch) -> Drain:
-    queue = Drain()
-    monkeypatch.setattr("execution.services.send", queue.send)
-    monkeypatch.setattr("execution.runner.keeper", KeeperWithoutThread())
-    return queue
 
 
 @pytest.fixture

@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from django.db import connections
 
 from execution.attempts import Attempt, Keeper
+from execution.beginning import begin, begin_next
 from execution.planning import IO_QUEUE
 from execution.recovery import sweep
-from execution.runner import begin, begin_next, run_async, run_plain
+from execution.runner import run_async, run_plain
 from execution.store.ready import Ready
 from execution.store.waits import seconds_to_next_wake
 

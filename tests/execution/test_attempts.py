@@ -12,10 +12,10 @@ from pytest_django import Settings
 
 from execution import attempts
 from execution.attempts import Attempt, ClaimLostError, Keeper
+from execution.beginning import begin
 from execution.engine.statuses import Status
 from execution.models import Execution, NodeExecution, Output, RunOutput
 from execution.places import Running
-from execution.runner import begin
 from execution.services import start_execution
 from execution.store import charging
 from execution.store.claims import claim
@@ -164,7 +164,7 @@ def test_a_claim_of_which_nobody_heard_is_ours_and_counts_once(
     user: User, drain: Drain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lose_answer(*arguments: Any, **options: Any) -> Any:
-        monkeypatch.setattr("execution.runner.claim_and_hold", charging.claim_and_hold)
+        monkeypatch.setattr("execution.beginning.claim_and_hold", charging.claim_and_hold)
         charging.claim_and_hold(*arguments, **options)
         connection.close()
         raise OperationalError("server closed the connection unexpectedly")
@@ -172,7 +172,7 @@ def test_a_claim_of_which_nobody_heard_is_ours_and_counts_once(
     document = draw({"in": (INPUT, {"name": "in"}), "out": (OUTPUT, {"name": "out"})}, ["in.result -> out.value"])
     version = import_graph(owner=user, document=document).version
     start_execution(user=user, version=version, input_data={"in": 1})
-    monkeypatch.setattr("execution.runner.claim_and_hold", lose_answer)
+    monkeypatch.setattr("execution.beginning.claim_and_hold", lose_answer)
 
     begun = begin(drain.waiting.pop().id, publish=lambda _ready: None)
 

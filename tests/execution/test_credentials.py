@@ -13,7 +13,7 @@ from graphs.services import import_graph
 from scheduling.firing import fire_due
 from scheduling.models import Schedule
 from tests.execution.credential_blocks import FIELD, MODULES, POSTING
-from tests.execution.drain import Drain, KeeperWithoutThread
+from tests.execution.drain import Drain
 from tests.execution.small_graphs import OUTPUT, draw
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -26,15 +26,6 @@ GRAPH = draw({"post": (POSTING, {}), "out": (OUTPUT, {"name": "Used"})}, ["post.
 def posting_block(settings: Settings) -> None:
     settings.BLOCK_MODULES = MODULES
     settings.NODE_EXECUTIONS_PER_CREDIT = 0
-
-
-@pytest.fixture
-def drain(monkeypatch: pytest.MonkeyPatch) -> Drain:
-    queue, keeper = Drain(), KeeperWithoutThread()
-    monkeypatch.setattr("execution.services.send", queue.send)
-    monkeypatch.setattr("execution.runner.keeper", keeper)
-    monkeypatch.setattr("execution.attempts.keeper", keeper)
-    return queue
 
 
 @pytest.fixture

@@ -11,14 +11,14 @@ from django.contrib.auth.models import User
 from django.db import OperationalError, connection
 from pytest_django import Settings
 
-from credits.models import Hold, LedgerEntry
 from credits.price_list import forget_prices
 from execution import attempts
 from execution.attempts import Attempt
+from execution.beginning import begin, begin_next
 from execution.engine.statuses import Status
-from execution.models import Execution, NodeExecution, RunOutput
+from execution.models import NodeExecution
 from execution.planning import IO_QUEUE, load_plan
-from execution.runner import begin, begin_next, run_plain
+from execution.runner import run_plain
 from execution.services import start_execution, stop_execution
 from execution.store.ready import Ready
 from execution.store.recording import End, Recorded, record
@@ -32,6 +32,7 @@ from tests.execution.paid_blocks import MODULES, PAID, PAID_ASYNC
 from tests.execution.random_graphs import make_document
 from tests.execution.reference import outputs_by_name, run_in_memory
 from tests.execution.small_graphs import CALCULATOR, CONVERTER, INPUT, OUTPUT, STEP, draw
+from tests.execution.small_runs import outputs_of, start
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -65,15 +66,6 @@ def blocks_of_the_tests(settings: Settings) -> None:
 def drain(drain: Drain) -> Drain:
     drain.goes_on = True
     return drain
-
-
-def start(user: User, document: dict[str, Any], **options: Any) -> Execution:
-    version = import_graph(owner=user, document=document).version
-    return start_execution(user=user, version=version, input_data={}, **options)
-
-
-def outputs_of(run: Execution) -> dict[str, list[Any]]:
-    return outputs_by_name(RunOutput.objects.filter(execution=run).order_by("position").values_list("name", "value"))
 
 
 def begin_first(drain: Drain) -> Attempt:
@@ -239,7 +231,7 @@ def test_messages_go_out_when_the_next_attempt_is_looked_after_and_has_its_place
         seen.append("place")
         yield
 
-    monkeypatch.setattr("execution.runner.keeper.hold", lambda _attempt: seen.append("held"))
+    monkeypatch.setattr("execution.beginning.keeper.hold", lambda _attempt: seen.append("held"))
     monkeypatch.setattr("execution.runner.stoppable", note_place)
     start(user, FORK)
     taker = take_next(begin_first(drain))
@@ -326,40 +318,3 @@ def test_what_has_to_be_paid_is_never_opened_as_claimed(user: User, drain: Drain
     assert taker.claimed is None
     # One for this kind of worker is claimed, with its credits, by the process itself; the other one is sent.
     assert (taker.ready is not None, len(taker.unsent)) == ((True, 0) if block == PAID else (False, 1))
-
-
-def test_paid_ones_are_charged_once_each(user: User, drain: Drain) -> None:
-    set_balance(user.pk, 100)
-    nodes: dict[str, Any] = {f"paid {number}": (PAID, {}) for number in range(5)}
-    arrows = [f"paid {number}.value -> paid {number + 1}.value" for number in range(4)]
-    run = start(
-        user, draw({"in": (INPUT, {"name": "in", "value": 1}), **nodes}, ["in.result -> paid 0.value", *arrows])
-    )
-
-    assert drain.run() == 1
-
-    entries = LedgerEntry.objects.filter(account__user=user, type="USAGE")
-    assert [entry.owed - entry.amount for entry in entries] == [7] * 5
-    assert not Hold.objects.exists()
-    run.refresh_from_db()
-    assert run.cost == 5 * 7
-
-
-@pytest.mark.parametrize("block", [PAID, PAID_ASYNC])
-def test_what_a_process_may_not_claim_itself_is_sent(user: User, drain: Drain, settings: Settings, block: str) -> None:
-    set_balance(user.pk, 1000)
-    settings.RUN_WINDOW = {"cpu": 4, "io": 4}
-    items: dict[str, Any] = {
-        "step": (STEP, {"items": list(range(30))}),
-        "each": (block, {}),
-        "out": (OUTPUT, {"name": "out"}),
-    }
-    run = start(user, draw(items, ["step.item -> each.value", "each.value -> out.value"]))
-
-    while drain.waiting:
-        # No sweep: nothing may be left lying for it.
-        drain.run_one(drain.waiting.pop(0))
-
-    run.refresh_from_db()
-    assert run.status == Status.COMPLETED
-    assert sorted(outputs_of(run)["out"]) == list(range(30))

@@ -13,7 +13,7 @@ from pytest_django import DjangoAssertNumQueries
 from execution.models import Execution
 from execution.planning import load_plan
 from execution.store.starting import Order
-from graphs.services import _check_for_good
+from graphs.services import _sound
 from scheduling import firing
 from scheduling.checking import order_run
 from scheduling.models import Schedule
@@ -76,7 +76,7 @@ def test_however_many_are_due_it_takes_as_many_queries(
         make_schedule(User.objects.create_user(f"user{number}"), graph_version=number % 2 or None)
     # Workers don't know yet what was found out when these were made.
     load_plan.cache_clear()
-    _check_for_good.cache_clear()
+    _sound.clear()
     with django_assert_num_queries(len(few)):
         fire(first)
 

@@ -23,7 +23,7 @@ from scheduling.models import Schedule
 from scheduling.services import run_now
 from scheduling.settling import settle_ended
 from tests.credits.booking import flat_price, subject
-from tests.execution.drain import Drain, KeeperWithoutThread
+from tests.execution.drain import Drain
 from tests.scheduling.making import FAILING, make_schedule
 
 pytestmark = pytest.mark.django_db
@@ -34,15 +34,6 @@ def client(user: User) -> APIClient:
     client = APIClient()
     client.force_authenticate(user)
     return client
-
-
-@pytest.fixture
-def drain(monkeypatch: pytest.MonkeyPatch) -> Drain:
-    queue, keeper = Drain(), KeeperWithoutThread()
-    monkeypatch.setattr("execution.services.send", queue.send)
-    monkeypatch.setattr("execution.runner.keeper", keeper)
-    monkeypatch.setattr("execution.attempts.keeper", keeper)
-    return queue
 
 
 def tell(user: User, text: str = "Your balance is low.") -> Notice:
