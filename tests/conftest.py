@@ -9,10 +9,12 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connection
 from kombu import Connection
-from pytest_django import DjangoDbBlocker
+from pytest_django import DjangoDbBlocker, Settings
+from rest_framework.test import APIClient
 
 from config.startup import require_broker, require_database
 from execution.workers import WorkerProcesses
+from tests.credits.stripe_double import WEBHOOK_SECRET, StripeDouble
 from tests.execution.drain import Drain, KeeperWithoutThread
 from tests.settings import TEST_DATABASE_PREFIX, USES_EMBEDDED_DATABASE
 
@@ -47,6 +49,25 @@ def drain(monkeypatch: pytest.MonkeyPatch) -> Drain:
     for module in ("attempts", "beginning", "runner"):
         monkeypatch.setattr(f"execution.{module}.keeper", keeper)
     return queue
+
+
+@pytest.fixture
+def client(user: User) -> APIClient:
+    """The user's client of the API, who needs no key."""
+    client = APIClient()
+    client.force_authenticate(user)
+    return client
+
+
+@pytest.fixture
+def stripe_double(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[StripeDouble]:
+    """A Stripe of our own, to which payments go."""
+    monkeypatch.setattr("credits.payments.stripe_provider.RETRIES", 0)
+    with StripeDouble() as double:
+        settings.STRIPE_SECRET_KEY = f"sk_test_{double.address}"
+        settings.STRIPE_WEBHOOK_SECRET = WEBHOOK_SECRET
+        settings.STRIPE_API_BASE = double.address
+        yield double
 
 
 @pytest.fixture(scope="session")

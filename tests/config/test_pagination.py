@@ -15,13 +15,6 @@ KEY = "0190f3f4-0000-7000-8000-000000000000"
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def client(user: User) -> APIClient:
-    client = APIClient()
-    client.force_authenticate(user)
-    return client
-
-
 def write_cursor(text: str) -> str:
     return b64encode(text.encode()).decode()
 

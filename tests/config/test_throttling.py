@@ -27,13 +27,6 @@ def one_stretch_of_time(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> 
     monkeypatch.setattr(throttling, "counter", Counter(now=lambda: moment))
 
 
-@pytest.fixture
-def client(user: User) -> APIClient:
-    client = APIClient()
-    client.force_authenticate(user)
-    return client
-
-
 def test_every_answer_says_how_many_requests_are_left(client: APIClient, settings: Settings) -> None:
     settings.API_RATES = {**settings.API_RATES, "read": 3}
 

@@ -39,7 +39,8 @@ transactional = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def client(client: Client) -> Client:
+def client() -> Client:
+    client = Client()
     client.force_login(User.objects.create_superuser("root"))
     return client
 

@@ -1,7 +1,6 @@
 """Running one block over the API."""
 
 import pytest
-from django.contrib.auth.models import User
 from rest_framework.test import APIClient
 
 from execution.models import Execution
@@ -14,13 +13,6 @@ AGENT = "e189baac-8c20-45a1-94a7-55177ea42565"
 GMAIL_SEND = "6c27abc2-e51d-499e-a85f-5a0041ba94f0"
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def client(user: User) -> APIClient:
-    client = APIClient()
-    client.force_authenticate(user)
-    return client
 
 
 def test_a_block_runs_on_a_worker_and_its_outputs_are_the_answer(client: APIClient, workers: WorkerProcesses) -> None:

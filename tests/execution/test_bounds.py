@@ -34,13 +34,6 @@ def run(user: User, drain: Drain) -> Execution:
 
 
 @pytest.fixture
-def client(user: User) -> APIClient:
-    client = APIClient()
-    client.force_authenticate(user)
-    return client
-
-
-@pytest.fixture
 def first(run: Execution) -> NodeExecution:
     return NodeExecution.objects.filter(execution=run).order_by("id")[0]
 

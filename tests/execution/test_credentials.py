@@ -29,13 +29,6 @@ def posting_block(settings: Settings) -> None:
 
 
 @pytest.fixture
-def client(user: User) -> APIClient:
-    client = APIClient()
-    client.force_authenticate(user)
-    return client
-
-
-@pytest.fixture
 def address(user: User) -> str:
     return f"/v1/graphs/{import_graph(owner=user, document=GRAPH).version.graph_id}"
 

@@ -25,13 +25,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def client(user: User) -> APIClient:
-    client = APIClient()
-    client.force_authenticate(user)
-    return client
-
-
-@pytest.fixture
 def run(user: User, drain: Drain) -> Execution:
     """A run that has ended, with a sub-run."""
     below = import_graph(owner=user, document=STEPPING).version

@@ -21,13 +21,6 @@ STEPPING = draw({"step": (STEP, {"items": [1, 2]}), "out": (OUTPUT, {"name": "It
 
 
 @pytest.fixture
-def client(user: User) -> APIClient:
-    client = APIClient()
-    client.force_authenticate(user)
-    return client
-
-
-@pytest.fixture
 def runs(user: User, drain: Drain) -> dict[str, Execution]:
     """One run in each status, by its status."""
 

@@ -26,13 +26,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def client(user: User) -> APIClient:
-    client = APIClient()
-    client.force_authenticate(user)
-    return client
-
-
-@pytest.fixture
 def version(user: User) -> GraphVersion:
     return import_graph(owner=user, document=ADDING).version
 

@@ -79,7 +79,8 @@ def test_nobody_stops_the_runs_of_somebody_else(run: Execution) -> None:
     assert status_of(run) == Status.RUNNING
 
 
-def test_the_admin_stops_runs(client: Client, run: Execution) -> None:
+def test_the_admin_stops_runs(run: Execution) -> None:
+    client = Client()
     client.force_login(User.objects.create_superuser("root"))
 
     page = client.post(
@@ -90,7 +91,8 @@ def test_the_admin_stops_runs(client: Client, run: Execution) -> None:
     assert status_of(run) == Status.TERMINATED
 
 
-def test_who_may_only_look_at_runs_may_not_stop_them(client: Client, run: Execution) -> None:
+def test_who_may_only_look_at_runs_may_not_stop_them(run: Execution) -> None:
+    client = Client()
     looker = User.objects.create_user("looker", is_staff=True)
     looker.user_permissions.set(Permission.objects.filter(codename="view_execution"))
     client.force_login(looker)

@@ -23,7 +23,8 @@ DOCUMENT = GraphDocument(
 
 
 @pytest.fixture
-def client(client: Client) -> Client:
+def client() -> Client:
+    client = Client()
     client.force_login(User.objects.create_superuser("root"))
     return client
 

@@ -19,7 +19,8 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def client(client: Client) -> Client:
+def client() -> Client:
+    client = Client()
     client.force_login(User.objects.create_superuser("root"))
     return client
 

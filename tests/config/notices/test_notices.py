@@ -29,13 +29,6 @@ from tests.scheduling.making import FAILING, make_schedule
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def client(user: User) -> APIClient:
-    client = APIClient()
-    client.force_authenticate(user)
-    return client
-
-
 def tell(user: User, text: str = "Your balance is low.") -> Notice:
     tell_user(user_id=user.pk, kind=Notice.Kind.LOW_BALANCE, text=text)
     return Notice.objects.latest("id")
