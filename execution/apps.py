@@ -12,6 +12,6 @@ class ExecutionConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Connect what listens to the app of graphs; tell the app of credits what has a price."""
+        """Connect what listens to the app of graphs; tell the apps of credits and graphs of prices."""
         import_module("execution.deletion")
         import_module("execution.prices").offer_blocks()

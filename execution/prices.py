@@ -12,13 +12,15 @@ from execution.engine.exceptions import InputsInvalidError
 from execution.engine.inputs import resolve_inputs
 from execution.planning import NodeSpec
 from execution.values import dump
+from graphs import costs
 from graphs.blocks.contract import Block, Tokens, Usage
 from graphs.blocks.registry import all_blocks
 
 
 def offer_blocks() -> None:
-    """Let an admin set prices for the blocks that can run here."""
+    """Let an admin set prices for the blocks that can run here, and have these shown with the blocks."""
     find_block_names.append(lambda: {block.id: block.name for block in all_blocks()})
+    costs.find_prices.append(lambda block: pricing.write_costs(find_prices_of(block).costs))
 
 
 def may_cost(spec: NodeSpec) -> bool:

@@ -4,29 +4,21 @@ from typing import Any, cast
 from uuid import UUID
 
 from django.contrib.auth.models import AbstractBaseUser
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from credits.price_list import PriceList
 from credits.pricing import write_costs
 from execution.parsers import StorableJSONParser
 from execution.prices import find_prices_of
 from execution.quotes import quote
-from graphs.blocks.registry import get_block
-from graphs.serializers import COST_TYPE_NAMES
+from graphs.blocks.registry import find_block, find_interface
+from graphs.exceptions import UnknownBlockError
+from graphs.serializers import CostSerializer
 from graphs.services import get_version
-
-
-class PriceSerializer(serializers.Serializer[Any]):
-    """One line of a price list."""
-
-    amount = serializers.FloatField(help_text="Credits.")
-    type = serializers.ChoiceField(choices=COST_TYPE_NAMES)
-    divisor = serializers.FloatField(help_text="For SECOND and ITEMS: the amount is for so many.")
-    filter = serializers.DictField(help_text="It holds for inputs that contain this.")
-    rates = serializers.DictField(help_text="For TOKENS, by model and kind of token, per million.")
 
 
 class BlockCostsSerializer(serializers.Serializer[Any]):
@@ -35,7 +27,7 @@ class BlockCostsSerializer(serializers.Serializer[Any]):
     block_id = serializers.CharField()
     version = serializers.IntegerField(help_text="0 for the price in the code; an entry in the ledger names it.")
     charge_on_failure = serializers.BooleanField(help_text="Whether failed executions cost as well.")
-    costs = PriceSerializer(many=True)
+    costs = CostSerializer(many=True)
 
 
 class QuoteRequestSerializer(serializers.Serializer[Any]):
@@ -80,12 +72,15 @@ class BlockCostsView(APIView):
 
     @extend_schema(operation_id="get_block_costs", tags=["blocks"], responses=BlockCostsSerializer)
     def get(self, request: Request, block_id: UUID) -> Response:
-        """Return the price list of a block."""
+        """Return the price list of a block; one that can't run here has none."""
         del request
-        block = get_block(str(block_id))
-        prices = find_prices_of(block)
+        interface = find_interface(str(block_id))
+        if interface is None:
+            raise UnknownBlockError(f"There is no block {block_id}.")
+        block = find_block(interface.id)
+        prices = find_prices_of(block) if block else PriceList(costs=())
         shown = {
-            "block_id": block.id,
+            "block_id": interface.id,
             "version": prices.version,
             "charge_on_failure": prices.charge_on_failure,
             "costs": write_costs(prices.costs),
@@ -100,7 +95,11 @@ class QuoteView(APIView):
     required_scopes = {"POST": "read"}
 
     @extend_schema(
-        operation_id="quote_graph", tags=["graphs"], request=QuoteRequestSerializer, responses=QuoteSerializer
+        operation_id="quote_graph",
+        tags=["graphs"],
+        request=QuoteRequestSerializer,
+        responses=QuoteSerializer,
+        examples=[OpenApiExample("As it is", value={"nodes_input_masks": {}}, request_only=True)],
     )
     def post(self, request: Request, graph_id: UUID, version: int) -> Response:
         """Return the expected and the highest cost of a run, by node, from history and prices. Nothing is started."""

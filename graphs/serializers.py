@@ -1,6 +1,5 @@
 """Graphs and blocks as the API shows them. Names are those of AutoGPT's API."""
 
-from dataclasses import asdict
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
@@ -8,7 +7,7 @@ from rest_framework import serializers
 
 from graphs.blocks.contract import CostType, Kind
 from graphs.blocks.interfaces import NO_DEFAULT, InputPin, Interface
-from graphs.blocks.registry import find_block
+from graphs.costs import list_costs
 from graphs.credentials import describe_fields
 from graphs.models import MAX_NAME_LENGTH, Graph, GraphVersion, Link, Node
 from graphs.services import ImportedGraph
@@ -255,12 +254,12 @@ class ActiveVersionSerializer(serializers.Serializer[Any]):
 
 
 class CostSerializer(serializers.Serializer[Any]):
-    """A price of a block in credits."""
+    """One line of a price list."""
 
     amount = serializers.FloatField(help_text="Credits (1 credit is 1 US cent).")
     type = serializers.ChoiceField(choices=COST_TYPE_NAMES, help_text="What it is paid for: a run, a second, a byte, …")
-    divisor = serializers.FloatField(help_text="So many of them cost the amount.")
-    filter = serializers.DictField(help_text="Holds where the inputs have these values.")
+    divisor = serializers.FloatField(help_text="For SECOND and ITEMS: the amount is for so many.")
+    filter = serializers.DictField(help_text="It holds for inputs that contain this.")
     rates = serializers.DictField(help_text="For TOKENS, by model and kind of token, per million.")
 
 
@@ -278,7 +277,9 @@ class BlockSerializer(serializers.Serializer[Interface]):
     staticOutput = serializers.BooleanField(  # noqa: N815
         source="static_output", help_text="Whether links from it are static."
     )
-    costs = serializers.SerializerMethodField(help_text="What a run of it costs; the first that holds counts.")
+    costs = serializers.SerializerMethodField(
+        help_text="What it costs now: the first line that fits its inputs; where none does it is free."
+    )
     available = serializers.BooleanField(help_text="Whether it can run here; if not, only its pins are known.")
 
     @extend_schema_field(_JSON_SCHEMA)
@@ -299,8 +300,7 @@ class BlockSerializer(serializers.Serializer[Interface]):
     @extend_schema_field(CostSerializer(many=True))
     def get_costs(self, interface: Interface) -> list[dict[str, Any]]:
         """List what a run of the block costs."""
-        block = find_block(interface.id)
-        return [asdict(cost) for cost in block.costs] if block else []
+        return list_costs(interface.id)
 
 
 def _describe_pin(pin: InputPin) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
-from pytest_django import Settings
+from pytest_django import DjangoAssertNumQueries, Settings
 from rest_framework.test import APIClient
 
 from credits.history import forget_history
@@ -14,8 +14,9 @@ from execution.services import start_execution
 from graphs.models import GraphVersion
 from graphs.services import import_graph
 from tests.execution.drain import Drain
-from tests.execution.paid_blocks import COUNTING, MODULES, PAID
+from tests.execution.paid_blocks import COUNTING, MODULES, PAID, TALKING
 from tests.execution.small_graphs import CALCULATOR, INPUT, STEP, draw
+from tests.graphs.building import GMAIL_SEND
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -30,13 +31,6 @@ def paid_blocks(settings: Settings) -> None:
     settings.NODE_EXECUTIONS_PER_CREDIT = 0
     forget_prices()
     forget_history()
-
-
-@pytest.fixture
-def client(user: User) -> APIClient:
-    client = APIClient()
-    client.force_authenticate(user)
-    return client
 
 
 def save(user: User, nodes: dict[str, Any], arrows: list[str] | None = None) -> GraphVersion:
@@ -130,6 +124,23 @@ def test_a_block_tells_what_it_costs(client: APIClient) -> None:
     assert (changed["version"], changed["costs"][0]["type"], changed["costs"][0]["divisor"]) == (1, "SECOND", 10)
     assert client.get(f"/v1/blocks/{CALCULATOR}/costs").json()["costs"] == []
     assert client.get(f"/v1/blocks/{uuid4()}/costs").status_code == 404
+
+
+def test_blocks_are_listed_with_the_prices_that_hold_now(
+    client: APIClient, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    set_price(block_id=PAID, costs=[{"amount": 9, "type": "SECOND", "divisor": 10}], reason="Dearer.")
+    set_price(block_id=CALCULATOR, costs=[{"amount": 1}], reason="It was free.")
+
+    with django_assert_max_num_queries(1):
+        listed = {block["id"]: block["costs"] for block in client.get("/v1/blocks").json()}
+
+    (changed,), (new,) = listed[PAID], listed[CALCULATOR]
+    assert (changed["amount"], changed["type"], changed["divisor"], new["amount"]) == (9, "SECOND", 10, 1)
+    assert len(listed[COUNTING]) == 1
+    for block_id in (PAID, CALCULATOR, COUNTING, TALKING, GMAIL_SEND):
+        assert client.get(f"/v1/blocks/{block_id}").json()["costs"] == listed[block_id]
+        assert client.get(f"/v1/blocks/{block_id}/costs").json()["costs"] == listed[block_id]
 
 
 def test_who_has_nothing_is_told_so(client: APIClient, user: User) -> None:
