@@ -94,7 +94,9 @@ def _finish(finish: Callable[..., HttpResponse], request: HttpRequest, answer: H
         if problem is None:
             raise
         return HttpResponse(
-            json.dumps(problem.data, cls=JSONEncoder), status=problem.status_code, content_type=problem.content_type
+            json.dumps(problem.data, cls=JSONEncoder),
+            status=problem.status_code,
+            headers={**problem.headers, "Content-Type": problem.content_type},
         )
 
 

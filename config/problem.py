@@ -53,6 +53,8 @@ from graphs.exceptions import DocumentTooLargeError, GraphNotFoundError, GraphsE
 from scheduling.exceptions import ScheduleNotFoundError, SchedulingError
 
 CONTENT_TYPE = "application/problem+json"
+WAIT_SECONDS = 5
+"""After how long who found something away had better come again."""
 
 
 class DatabaseAwayError(APIException):
@@ -60,7 +62,7 @@ class DatabaseAwayError(APIException):
 
     status_code = HTTPStatus.SERVICE_UNAVAILABLE
     default_detail = "The database can't be reached at the moment; nothing was changed. Please try again."
-    wait = 5
+    wait = WAIT_SECONDS
 
 
 # What our own exceptions mean to a client. The first that fits counts, so a family stands after its exceptions.
@@ -108,7 +110,10 @@ def handle_exception(error: Exception, context: dict[str, Any]) -> Response | No
     if status is not None:
         set_rollback()
         extensions = {name: getattr(error, name) for name in _EXTENSIONS if hasattr(error, name)}
-        return _describe(status=status, detail=str(error), extensions=extensions)
+        refusal = _describe(status=status, detail=str(error), extensions=extensions)
+        if isinstance(error, PaymentUnavailableError):
+            refusal["Retry-After"] = str(WAIT_SECONDS)
+        return refusal
     response = exception_handler(error, context)
     if response is None:
         return None

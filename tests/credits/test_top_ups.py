@@ -201,7 +201,11 @@ def test_who_could_not_be_given_a_page_gets_it_with_the_same_key(
 
     answer = client.post("/v1/credits/top-up", **sending)
 
-    assert (unlucky.status_code, unlucky.headers["Content-Type"]) == (503, "application/problem+json")
+    assert (unlucky.status_code, unlucky["Content-Type"], unlucky["Retry-After"]) == (
+        503,
+        "application/problem+json",
+        "5",
+    )
     assert answer.status_code == 201
     assert answer.json()["checkout_url"].startswith(stripe_double.address)
     assert TopUp.objects.count() == 1
