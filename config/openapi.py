@@ -51,7 +51,7 @@ _WHY: Final = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large.",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body is not JSON.",
     HTTPStatus.UNPROCESSABLE_ENTITY: f"The `{HEADER}` was sent before, with another request.",
-    HTTPStatus.SERVICE_UNAVAILABLE: "The payment service can't be used at the moment.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "The database, or who takes payments, can't be reached: wait for `Retry-After`.",
     HTTPStatus.TOO_MANY_REQUESTS: "Too many requests: wait for as many seconds as `Retry-After` says.",
 }
 
@@ -111,7 +111,7 @@ class Schema(AutoSchema):
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "requestBody" in operation,
             HTTPStatus.UNPROCESSABLE_ENTITY: any(parameter["name"] == HEADER for parameter in parameters),
             HTTPStatus.TOO_MANY_REQUESTS: True,
-            HTTPStatus.SERVICE_UNAVAILABLE: "credits" in self.path.split("/"),
+            HTTPStatus.SERVICE_UNAVAILABLE: True,
         }
         return [status for status, is_wanted in wanted.items() if is_wanted]
 
@@ -155,7 +155,7 @@ def _split_summary(operation: dict[str, Any]) -> None:
 
 def _describe_problem(status: HTTPStatus) -> dict[str, Any]:
     problem: dict[str, Any] = {"description": _WHY[status], "content": {CONTENT_TYPE: {"schema": _PROBLEM}}}
-    if status is HTTPStatus.TOO_MANY_REQUESTS:
+    if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
         told = "Seconds to wait."
         problem["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": told}}
     return problem

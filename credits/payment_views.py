@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import generics, status
 from rest_framework.exceptions import NotFound
 from rest_framework.permissions import AllowAny
@@ -55,6 +55,7 @@ class StartTopUpView(APIView):
         tags=["credits"],
         request=StartTopUpSerializer,
         responses={201: StartedTopUpSerializer},
+        examples=[OpenApiExample("Ten dollars", value={"amount": 1_000}, request_only=True)],
     )
     def post(self, request: Request) -> Response:
         """Ask for credits. They are paid at `checkout_url`, and are there when they have been paid."""
@@ -122,7 +123,13 @@ class AutoTopUpView(APIView):
         return Response(AutoTopUpStandingSerializer(standing).data)
 
     @extend_schema(
-        operation_id="set_auto_top_up", tags=["credits"], request=AutoTopUpSerializer, responses=AccountSerializer
+        operation_id="set_auto_top_up",
+        tags=["credits"],
+        request=AutoTopUpSerializer,
+        responses=AccountSerializer,
+        examples=[
+            OpenApiExample("Twenty dollars below five", value={"threshold": 500, "amount": 2_000}, request_only=True)
+        ],
     )
     def put(self, request: Request) -> Response:
         """Buy credits with the card that paid last whenever the balance falls below a threshold.
@@ -161,6 +168,13 @@ class RefundRequestsView(generics.ListAPIView[RefundRequest]):
         tags=["credits"],
         request=RefundRequestSerializer,
         responses={201: RefundRequestSerializer},
+        examples=[
+            OpenApiExample(
+                "A mistake",
+                value={"top_up_id": "0190f3f4-0000-7000-8000-000000000000", "reason": "I bought twice."},
+                request_only=True,
+            )
+        ],
     )
     def post(self, request: Request) -> Response:
         """Ask for the money of a top-up: once per ISO week in which top-ups were made.

@@ -5,7 +5,7 @@ from typing import Any, cast
 from django.contrib.auth.models import User
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework.exceptions import NotFound, PermissionDenied, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -50,7 +50,11 @@ class AccountView(APIView):
         return Response(AccountSerializer(account_of(request)).data)
 
     @extend_schema(
-        operation_id="update_credits", tags=["credits"], request=AccountSerializer, responses=AccountSerializer
+        operation_id="update_credits",
+        tags=["credits"],
+        request=AccountSerializer,
+        responses=AccountSerializer,
+        examples=[OpenApiExample("Five dollars", value={"low_balance_threshold": 500}, request_only=True)],
     )
     def patch(self, request: Request) -> Response:
         """Set the balance below which you are told."""

@@ -20,6 +20,12 @@ from execution.serializers import ExecutionSerializer
 from execution.start_serializers import CostWishesSerializer, take_other_names
 from graphs.credential_serializers import CredentialsField
 
+KEPT = OpenApiExample(
+    "A number",
+    value={"graph_id": "0190f3f4-0000-7000-8000-000000000000", "name": "Eight", "input_data": {"Number": 8}},
+    request_only=True,
+)
+
 
 class PresetSerializer(CostWishesSerializer, serializers.ModelSerializer[Preset]):
     """Inputs for a graph, kept under a name."""
@@ -112,7 +118,13 @@ class PresetsView(generics.ListAPIView[Preset]):
         """List your presets, newest first."""
         return self.list(request)
 
-    @extend_schema(operation_id="create_preset", tags=["presets"], responses={201: PresetSerializer})
+    @extend_schema(
+        operation_id="create_preset",
+        tags=["presets"],
+        request=PresetSerializer,
+        responses={201: PresetSerializer},
+        examples=[KEPT],
+    )
     def post(self, request: Request) -> Response:
         """Keep inputs for a graph under a name. Whether they fit is said when it is run."""
         wanted = PresetSerializer(data=request.data)

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework import serializers, status
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
@@ -54,7 +54,11 @@ class ShareView(APIView):
         return Response(ShareStateSerializer(link).data)
 
     @extend_schema(
-        operation_id="share_execution", tags=["sharing"], request=ShareSerializer, responses={201: ShareLinkSerializer}
+        operation_id="share_execution",
+        tags=["sharing"],
+        request=ShareSerializer,
+        responses={201: ShareLinkSerializer},
+        examples=[OpenApiExample("For good", value={"expires_at": None}, request_only=True)],
     )
     def post(self, request: Request, graph_id: UUID, execution_id: UUID) -> Response:
         """Make a link by which anybody sees the run's outputs. An earlier one ends."""

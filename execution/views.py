@@ -241,6 +241,13 @@ class ReplayView(APIView):
         tags=["executions"],
         request=ReplaySerializer,
         responses={202: ExecutionSerializer},
+        examples=[
+            OpenApiExample(
+                "From one node on",
+                value={"node_execution_id": "0190f3f4-0000-7000-8000-000000000000"},
+                request_only=True,
+            )
+        ],
     )
     def post(self, request: Request, graph_id: UUID, execution_id: UUID) -> Response:
         """Repeat a run that has ended from one of its node executions on, as a new run."""

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema, extend_schema_view
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_view
 from rest_framework import generics, status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -23,6 +23,18 @@ from scheduling.serializers import (
     PreviewSerializer,
     ScheduleSerializer,
     ScheduleWriteSerializer,
+)
+
+DAILY = OpenApiExample(
+    "Each working day",
+    value={"name": "Mornings", "cron": "0 9 * * mon-fri", "timezone": "Europe/Berlin", "input_data": {"Number": 8}},
+    request_only=True,
+)
+LATER = OpenApiExample("An hour later", value={"cron": "0 10 * * mon-fri"}, request_only=True)
+TIMING = OpenApiExample(
+    "Each working day",
+    value={"cron": "0 9 * * mon-fri", "timezone": "Europe/Berlin", "count": 3},
+    request_only=True,
 )
 
 
@@ -41,6 +53,7 @@ def _show(request: Request, schedule_id: UUID, *, code: int = status.HTTP_200_OK
     return Response(ScheduleSerializer(schedule).data, status=code)
 
 
+@extend_schema_view(get=extend_schema(operation_id="list_schedules"))
 class SchedulesView(generics.ListAPIView[Schedule]):
     """The user's schedules, newest first."""
 
@@ -51,7 +64,7 @@ class SchedulesView(generics.ListAPIView[Schedule]):
         return services.find_schedules(user_id=_pk(self.request))
 
 
-@extend_schema_view(get=extend_schema(operation_id="graphs_schedules_list"))
+@extend_schema_view(get=extend_schema(operation_id="list_graph_schedules"))
 class GraphSchedulesView(generics.ListAPIView[Schedule]):
     """The schedules of a graph, newest first."""
 
@@ -66,7 +79,12 @@ class GraphSchedulesView(generics.ListAPIView[Schedule]):
         graph = get_graph(user=_user(self.request), graph_id=self.kwargs["graph_id"])
         return services.find_schedules(user_id=_pk(self.request), graph_id=graph.pk)
 
-    @extend_schema(request=ScheduleWriteSerializer, responses={201: ScheduleSerializer})
+    @extend_schema(
+        operation_id="create_schedule",
+        request=ScheduleWriteSerializer,
+        responses={201: ScheduleSerializer},
+        examples=[DAILY],
+    )
     def post(self, request: Request, graph_id: UUID) -> Response:
         """Have runs of the graph start by themselves. What would keep them from running is told by node and field."""
         wanted = ScheduleWriteSerializer(data=request.data)
@@ -80,12 +98,17 @@ class ScheduleView(APIView):
 
     required_scopes = {"PATCH": "execute"}
 
-    @extend_schema(responses=ScheduleSerializer)
+    @extend_schema(operation_id="get_schedule", responses=ScheduleSerializer)
     def get(self, request: Request, schedule_id: UUID) -> Response:
         """Return a schedule."""
         return _show(request, schedule_id)
 
-    @extend_schema(request=ScheduleWriteSerializer(partial=True), responses=ScheduleSerializer)
+    @extend_schema(
+        operation_id="change_schedule",
+        request=ScheduleWriteSerializer(partial=True),
+        responses=ScheduleSerializer,
+        examples=[LATER],
+    )
     def patch(self, request: Request, schedule_id: UUID) -> Response:
         """Change what is given. New times count from now: what was due before is not made up for."""
         schedule = services.get_schedule(user_id=_pk(request), schedule_id=schedule_id)
@@ -94,7 +117,7 @@ class ScheduleView(APIView):
         services.change_schedule(schedule=schedule, fields=wanted.validated_data)
         return _show(request, schedule_id)
 
-    @extend_schema(responses={204: None})
+    @extend_schema(operation_id="delete_schedule", responses={204: None})
     def delete(self, request: Request, schedule_id: UUID) -> Response:
         """Delete a schedule with its history; its runs stay."""
         services.delete_schedule(schedule=services.get_schedule(user_id=_pk(request), schedule_id=schedule_id))
@@ -104,7 +127,7 @@ class ScheduleView(APIView):
 class PauseView(APIView):
     """Pausing a schedule."""
 
-    @extend_schema(request=None, responses=ScheduleSerializer)
+    @extend_schema(operation_id="pause_schedule", request=None, responses=ScheduleSerializer)
     def post(self, request: Request, schedule_id: UUID) -> Response:
         """Let a schedule rest. What is due meanwhile is left out; runs that go on do so."""
         services.pause_schedule(schedule=services.get_schedule(user_id=_pk(request), schedule_id=schedule_id))
@@ -116,7 +139,7 @@ class ResumeView(APIView):
 
     required_scopes = {"POST": "execute"}
 
-    @extend_schema(request=None, responses=ScheduleSerializer)
+    @extend_schema(operation_id="resume_schedule", request=None, responses=ScheduleSerializer)
     def post(self, request: Request, schedule_id: UUID) -> Response:
         """Let a schedule go on with its next time; its failures are forgotten."""
         services.resume_schedule(schedule=services.get_schedule(user_id=_pk(request), schedule_id=schedule_id))
@@ -129,7 +152,7 @@ class RunNowView(APIView):
     required_scopes = {"POST": "execute"}
     idempotent_methods = ("POST",)
 
-    @extend_schema(request=None, responses={202: OccurrenceSerializer})
+    @extend_schema(operation_id="run_schedule", request=None, responses={202: OccurrenceSerializer})
     def post(self, request: Request, schedule_id: UUID) -> Response:
         """Start a run now, whether the schedule is paused or not; its times stay as they are."""
         schedule = services.get_schedule(user_id=_pk(request), schedule_id=schedule_id)
@@ -137,6 +160,7 @@ class RunNowView(APIView):
         return Response(OccurrenceSerializer(occurrence).data, status=status.HTTP_202_ACCEPTED)
 
 
+@extend_schema_view(get=extend_schema(operation_id="list_occurrences"))
 class OccurrencesView(generics.ListAPIView[Occurrence]):
     """What became of a schedule's times, newest first, with the runs."""
 
@@ -157,7 +181,9 @@ class PreviewView(APIView):
 
     required_scopes = {"POST": "read"}
 
-    @extend_schema(request=PreviewSerializer, responses=PreviewedSerializer)
+    @extend_schema(
+        operation_id="preview_schedule", request=PreviewSerializer, responses=PreviewedSerializer, examples=[TIMING]
+    )
     def post(self, request: Request) -> Response:
         """Return the next times of a timing, as instants and in words. Nothing is saved."""
         wanted = PreviewSerializer(data=request.data)

@@ -111,7 +111,11 @@ class ApiKeyView(APIView):
         return Response(ApiKeySerializer(self._find(request, key_id)).data)
 
     @extend_schema(
-        operation_id="rename_api_key", tags=["accounts"], request=RenameKeySerializer, responses=ApiKeySerializer
+        operation_id="rename_api_key",
+        tags=["accounts"],
+        request=RenameKeySerializer,
+        responses=ApiKeySerializer,
+        examples=[OpenApiExample("For reports", value={"name": "reports"}, request_only=True)],
     )
     def patch(self, request: Request, key_id: UUID) -> Response:
         """Give a key another name."""
@@ -139,7 +143,14 @@ class LoginView(APIView):
         del request
         return "Session"
 
-    @extend_schema(operation_id="log_in", tags=["accounts"], auth=[], request=LoginSerializer, responses=MeSerializer)
+    @extend_schema(
+        operation_id="log_in",
+        tags=["accounts"],
+        auth=[],
+        request=LoginSerializer,
+        responses=MeSerializer,
+        examples=[OpenApiExample("Ada", value={"username": "ada", "password": "analytical-engine"}, request_only=True)],
+    )
     def post(self, request: Request) -> Response:
         """Log in: sets a session cookie, and a CSRF cookie to send back as `X-CSRFToken` with every change.
 

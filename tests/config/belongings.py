@@ -38,8 +38,8 @@ def give_everything(user: User) -> dict[str, str]:
         kind=TopUpKind.CHECKOUT,
         status=TopUpStatus.PAID,
         amount=500,
-        session_id=f"cs_{user.pk}",
-        payment_id=f"pi_{user.pk}",
+        session_id=f"cs_of_{user.pk}",
+        payment_id=f"pi_of_{user.pk}",
     )
     make_key(user=user, name="laptop", scopes=["read"])
     return {

@@ -18,8 +18,6 @@ SHARED = {"block_id", "token"}
 BODIES: dict[str, Any] = {
     "replay_execution": {"node_execution_id": "{node_execution_id}"},
     "request_refund": {"top_up_id": "{top_up_id}", "reason": "I was somebody else."},
-    "rename_api_key": {"name": "mine"},
-    "graphs_schedules_create": {"name": "mine", "cron": "@daily", "input_data": {"Number": 1}},
     "create_preset": {"graph_id": "{graph_id}", "name": "mine"},
     "change_preset": {"graph_id": "{graph_id}", "name": "mine"},
 }
