@@ -64,5 +64,9 @@ class PaymentUnavailableError(CreditsError):
     """The payment provider can't be reached, or doesn't know at the moment: it can be tried again."""
 
 
+class RefundNotMadeError(PaymentUnavailableError):
+    """The provider has certainly not made a refund, and never will by the same order: it has to be ordered anew."""
+
+
 class EventNotAuthenticError(CreditsError):
     """A webhook's signature is missing, wrong or too old."""

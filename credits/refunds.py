@@ -18,6 +18,7 @@ from django.db.models.functions import Now
 from credits.exceptions import (
     PaymentFailedError,
     PaymentUnavailableError,
+    RefundNotMadeError,
     RefundRefusedError,
     RefundRequestNotFoundError,
 )
@@ -127,9 +128,13 @@ def send_refund(request_id: UUID) -> RefundRequest:
         attempt=request.attempt,
         payment_id=str(request.top_up.payment_id),
         amount=request.amount,
+        failed_orders=request.failed_orders,
     )
     try:
         refund = get_provider().refund(order)
+    except RefundNotMadeError:
+        sending.filter(failed_orders=order.failed_orders).update(failed_orders=F("failed_orders") + 1)
+        raise
     except PaymentFailedError as error:
         _reopen(request, sending, str(error))
         raise

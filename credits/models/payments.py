@@ -122,7 +122,8 @@ class RefundStatus(models.TextChoices):
 class RefundRequest(models.Model):
     """A user wants the money of a top-up back. One per user and ISO week (that of the top-up).
 
-    `attempt` counts approvals: each is an order of its own at the provider. `tried_at` is when it was last sent.
+    `attempt` counts approvals. Each is sent once; `failed_orders` is how often that is known to have come to nothing,
+    so that it is ordered anew. `tried_at` is when it was last sent.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -136,6 +137,7 @@ class RefundRequest(models.Model):
     refund_id = models.CharField(max_length=MAX_PROVIDER_ID_LENGTH, null=True, blank=True, unique=True)
     decided_by_id = models.BigIntegerField(null=True, blank=True)
     attempt = models.IntegerField(default=0, db_default=0)
+    failed_orders = models.IntegerField(default=0, db_default=0)
     tried_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     decided_at = models.DateTimeField(null=True, blank=True)

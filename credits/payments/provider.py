@@ -45,12 +45,16 @@ class Payment:
 
 @dataclass(frozen=True, kw_only=True)
 class RefundOrder:
-    """Money to send back for a request. `attempt` counts from 1: what was refused may be asked for anew."""
+    """Money to send back for a request. `attempt` counts from 1: what was refused may be asked for anew.
+
+    `failed_orders` is how often ordering it has come to nothing (`RefundNotMadeError`) before.
+    """
 
     request_id: UUID
     attempt: int
     payment_id: str
     amount: int
+    failed_orders: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +129,7 @@ class PaymentProvider(Protocol):
         ...
 
     def refund(self, order: RefundOrder) -> Refund:
-        """Send money back, unless that has been done for this order."""
+        """Send money back, unless that has been done for this request and attempt. Raises `RefundNotMadeError`, too."""
         ...
 
     def find_dispute(self, dispute_id: str) -> Dispute:

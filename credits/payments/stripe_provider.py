@@ -3,6 +3,10 @@
 Stripe forgets an idempotency key after a day, answers a repeated request as it did the first (an error, too), and
 refuses a key that comes with other parameters. So nothing here relies on a key alone: a payment intent succeeds once,
 however often it is confirmed, and a refund is looked for before it is made.
+
+An error of Stripe's own leaves open what has happened, and so does no answer at all: the same key is used again. If
+that is answered with the error that was kept, the request has ended; if there is no refund then, nothing has happened,
+nor will it under this key. Another key is safe from then on; and Stripe sends no more back than was paid.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,7 +17,12 @@ import stripe
 import structlog
 from django.conf import settings
 
-from credits.exceptions import EventNotAuthenticError, PaymentFailedError, PaymentUnavailableError
+from credits.exceptions import (
+    EventNotAuthenticError,
+    PaymentFailedError,
+    PaymentUnavailableError,
+    RefundNotMadeError,
+)
 from credits.payments.provider import (
     Checkout,
     Dispute,
@@ -38,6 +47,7 @@ TIMEOUT_SECONDS: Final = 20
 RETRIES: Final = 2
 MOST_REFUNDS: Final = 100
 SIGNATURE_HEADER: Final = "Stripe-Signature"
+REPLAYED_HEADER: Final = "idempotent-replayed"
 UNEXPECTED_STATE: Final = "payment_intent_unexpected_state"
 
 logger = structlog.get_logger(__name__)
@@ -155,18 +165,32 @@ class StripeProvider:
     def refund(self, order: RefundOrder) -> Refund:
         """Send money back, unless the payment has a refund that was made for this order."""
         with _explaining():
-            made = self._client.v1.refunds.list({"payment_intent": order.payment_id, "limit": MOST_REFUNDS})
-            for each in made.auto_paging_iter():
-                known = read_refund(each.to_dict())
-                if (known.request_id, known.attempt) == (order.request_id, order.attempt):
-                    return known
-            params: dict[str, Any] = {
-                "payment_intent": order.payment_id,
-                "amount": order.amount,
-                "metadata": label_refund(order),
-            }
-            key = _once(f"refund:{order.request_id}:{order.attempt}")
-            return read_refund(self._client.v1.refunds.create(params, key).to_dict())  # type: ignore[arg-type]
+            return self._find_refund(order) or self._make_refund(order)
+
+    def _find_refund(self, order: RefundOrder) -> Refund | None:
+        made = self._client.v1.refunds.list({"payment_intent": order.payment_id, "limit": MOST_REFUNDS})
+        for each in made.auto_paging_iter():
+            known = read_refund(each.to_dict())
+            if (known.request_id, known.attempt) == (order.request_id, order.attempt):
+                return known
+        return None
+
+    def _make_refund(self, order: RefundOrder) -> Refund:
+        params: dict[str, Any] = {
+            "payment_intent": order.payment_id,
+            "amount": order.amount,
+            "metadata": label_refund(order),
+        }
+        key = f"refund:{order.request_id}:{order.attempt}:{order.failed_orders}"
+        try:
+            return read_refund(self._client.v1.refunds.create(params, _once(key)).to_dict())  # type: ignore[arg-type]
+        except stripe.APIError as error:
+            if not _is_last_word(error):
+                raise
+            found = self._find_refund(order)
+            if found is None:
+                raise RefundNotMadeError("The payment provider could not make the refund.") from error
+            return found
 
     def find_dispute(self, dispute_id: str) -> Dispute:
         """Return how a dispute stands."""
@@ -194,6 +218,12 @@ class StripeProvider:
         except (stripe.SignatureVerificationError, ValueError, IndexError, KeyError, TypeError) as error:
             raise EventNotAuthenticError("The webhook's signature doesn't fit.") from error
         return read_event(event.type, event.data.object.to_dict())
+
+
+def _is_last_word(error: stripe.APIError) -> bool:
+    """Whether this is the error that a request ended with, told again: it is not under way any more."""
+    headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+    return headers.get(REPLAYED_HEADER) == "true"
 
 
 def _once(key: str) -> Any:

@@ -1,8 +1,8 @@
 """A small Stripe: an HTTP server that is as hard to deal with as the real one.
 
 It keeps what it is told and signs what it tells. The answer to an idempotency key is kept until `forget_keys`, even an
-error; a key that comes with other parameters is refused. A payment intent is charged once. Nobody may keep a
-transaction open while it is asked: `waiting_transactions` counts those who did.
+error, and is marked as told again; a key that comes with other parameters is refused. A payment intent is charged once.
+Nobody may keep a transaction open while it is asked: `waiting_transactions` counts those who did.
 """
 
 import json
@@ -19,6 +19,7 @@ from django.db import connection
 from tests.credits.stripe_faults import Answer, Fault
 
 WEBHOOK_SECRET = "whsec_of_tests"
+AGAIN = "is told again"
 
 _WAITING = (
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%'"
@@ -148,10 +149,10 @@ class StripeDouble:
         return None
 
     def _repeat(self, key: str, form: dict[str, str]) -> Answer:
-        first, given = self.answers[key]
+        first, (status, content) = self.answers[key]
         if form != first:
             return 400, {"error": {"type": "idempotency_error", "message": "Keys are for the same parameters only."}}
-        return given
+        return status, {**content, AGAIN: True}
 
     def _do(  # noqa: C901, PLR0911 - one for each address
         self, method: str, parts: list[str], form: dict[str, str]
@@ -269,8 +270,11 @@ class StripeDouble:
                 address = urlsplit(self.path)
                 form = dict(parse_qsl(body or address.query))
                 status, content = double.answer(method, address.path, form, self.headers.get("Idempotency-Key"))
+                is_told_again = content.pop(AGAIN, False)
                 encoded = json.dumps(content).encode()
                 self.send_response(status)
+                if is_told_again:
+                    self.send_header("Idempotent-Replayed", "true")
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(encoded)))
                 self.send_header("Connection", "close")

@@ -13,7 +13,7 @@ from credits.refunds import approve_refund, reject_refund, send_overdue_refunds
 from tests.credits.booking import set_balance, standing
 from tests.credits.paying import buy, by_webhook, entries_of, start, tell
 from tests.credits.stripe_double import StripeDouble
-from tests.credits.stripe_faults import PASSING
+from tests.credits.stripe_faults import BROKEN, BROKEN_AFTERWARDS, KEY_IN_USE, PASSING, TOO_MANY, Fault
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -173,17 +173,47 @@ def test_an_approved_refund_that_could_not_be_sent_is_sent_once(
     asked = ask(client, top_up)
     send_overdue_refunds(patience_seconds=600)
     tried = len(PASSING) - len(stripe_double.faults)
-    for _ in PASSING[1:]:
+    for _ in range(len(PASSING) + 1):
         send_overdue_refunds(patience_seconds=0)
-        stripe_double.forget_keys()
-
-    send_overdue_refunds(patience_seconds=0)
 
     assert (asked.status_code, asked.json()["status"], tried) == (201, "APPROVED", 1)
     assert stripe_double.faults == []
     assert RefundRequest.objects.get().refund_id == refund_of(stripe_double)["id"]
     assert RefundRequest.objects.get().status == "REFUNDED"
     assert taken(payer) == [(-1_000, 0)]
+
+
+def test_a_refund_that_broke_down_at_stripe_is_ordered_anew_as_soon_as_that_is_sure(
+    client: APIClient, payer: int, stripe_double: StripeDouble
+) -> None:
+    top_up = buy(client, stripe_double)
+    stripe_double.fail("POST refunds", BROKEN)
+    asked = ask(client, top_up)
+
+    send_overdue_refunds(patience_seconds=0)
+    between = (RefundRequest.objects.get().status, stripe_double.all_of("refund"))
+    send_overdue_refunds(patience_seconds=0)
+
+    assert (asked.status_code, asked.json()["status"], between) == (201, "APPROVED", ("APPROVED", []))
+    assert (RefundRequest.objects.get().status, taken(payer)) == ("REFUNDED", [(-1_000, 0)])
+    assert refund_of(stripe_double)["id"] == RefundRequest.objects.get().refund_id
+
+
+@pytest.mark.parametrize("fault", [BROKEN_AFTERWARDS, KEY_IN_USE, TOO_MANY])
+def test_a_refund_is_not_ordered_anew_while_it_may_have_been_made(
+    client: APIClient, payer: int, stripe_double: StripeDouble, fault: Fault
+) -> None:
+    top_up = buy(client, stripe_double)
+    stripe_double.fail("POST refunds", fault)
+    ask(client, top_up)
+    stripe_double.outage = True
+    send_overdue_refunds(patience_seconds=0)
+    stripe_double.outage = False
+
+    send_overdue_refunds(patience_seconds=0)
+
+    assert (RefundRequest.objects.get().failed_orders, RefundRequest.objects.get().status) == (0, "REFUNDED")
+    assert refund_of(stripe_double)["id"] == RefundRequest.objects.get().refund_id
 
 
 def test_an_admin_may_send_it_again_too(client: APIClient, payer: int, stripe_double: StripeDouble) -> None:

@@ -1,0 +1,98 @@
+"""What the books have to say of what Stripe knows of somebody, at any time and when all has been told."""
+
+from collections import Counter
+from typing import Any
+from uuid import uuid4
+
+from django.contrib.auth.models import User
+from django.db.models import Sum
+from hypothesis.stateful import RuleBasedStateMachine, invariant
+
+from credits.auditing import find_faults
+from credits.models import Account, LedgerEntry, RefundRequest, Reversal, TopUp
+from tests.credits.booking import account_of, set_balance, standing
+from tests.credits.stripe_double import StripeDouble
+
+
+class PaidBooks(RuleBasedStateMachine):
+    """A user, and Stripe. `moved` is what was booked without it."""
+
+    double: StripeDouble
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.user_id: int = User.objects.create_user(f"user-{uuid4()}").pk
+        set_balance(self.user_id, 0)
+        self.moved = 0
+        self.known = set(self.double.things)
+
+    @property
+    def account(self) -> Account:
+        return account_of(self.user_id)
+
+    def mine(self, kind: str) -> list[dict[str, Any]]:
+        """What Stripe has of this user's."""
+        return [each for key, each in self.double.things.items() if key not in self.known and each["object"] == kind]
+
+    def pick(self, things: list[Any], which: int) -> Any:
+        return things[which % len(things)]
+
+    def payments(self) -> list[dict[str, Any]]:
+        return [each for each in self.mine("payment_intent") if each["status"] == "succeeded"]
+
+    def undisputed(self) -> list[dict[str, Any]]:
+        """Payments that nobody wants back yet."""
+        touched = {each["payment_intent"] for kind in ("refund", "dispute") for each in self.mine(kind)}
+        return [each for each in self.payments() if each["id"] not in touched]
+
+    @invariant()
+    def nothing_is_charged_twice(self) -> None:
+        charged = Counter(each["metadata"]["top_up_id"] for each in self.payments())
+        assert not charged or max(charged.values()) == 1
+
+    @invariant()
+    def nothing_is_sent_back_twice(self) -> None:
+        sent = Counter(tuple(each["metadata"].items()) for each in self.mine("refund"))
+        assert not sent or max(sent.values()) == 1
+
+    @invariant()
+    def no_credits_without_a_payment(self) -> None:
+        assert self.entered("TOP_UP") <= sum(each["amount"] for each in self.payments())
+
+    @invariant()
+    def only_a_declined_card_switches_anything_off(self) -> None:
+        failed = TopUp.objects.filter(account=self.account, kind="AUTO", status="FAILED")
+        assert set(failed.values_list("error", flat=True)) <= {
+            "Declined.",
+            "There is no saved card. Top up once at the checkout page.",
+        }
+
+    def entered(self, *types: str) -> int:
+        found = LedgerEntry.objects.filter(account=self.account, type__in=types).aggregate(
+            amount=Sum("amount"), owed=Sum("owed")
+        )
+        return int((found["amount"] or 0) - (found["owed"] or 0))
+
+    def the_requests_stand_as_their_refunds(self) -> None:
+        for refund in self.mine("refund"):
+            asked = RefundRequest.objects.get(pk=refund["metadata"]["refund_request_id"])
+            if asked.attempt == int(refund["metadata"]["attempt"]):
+                expected = {"succeeded": "REFUNDED", "pending": "APPROVED", "failed": "PENDING"}
+                assert asked.status == expected[refund["status"]]
+            else:
+                assert refund["status"] == "failed"
+        assert not RefundRequest.objects.filter(account=self.account, status="APPROVED", refund_id=None).exists()
+
+    def the_books_say_what_stripe_says(self) -> None:
+        stages = {"pending": 0, "succeeded": 1, "failed": 2}
+        expected = {each["id"]: stages[each["status"]] for each in self.mine("refund")}
+        expected |= {each["id"]: len(each["balance_transactions"]) for each in self.mine("dispute")}
+        reversals = Reversal.objects.filter(top_up__account=self.account)
+        assert dict(reversals.values_list("id", "stage")) == expected
+        paid = sum(each["amount"] for each in self.payments())
+        refunded = sum(each["amount"] for each in self.mine("refund") if each["status"] == "succeeded")
+        disputed = -sum(move["amount"] for each in self.mine("dispute") for move in each["balance_transactions"])
+        balance, held, owed = standing(self.user_id)
+        assert self.entered("TOP_UP") == paid
+        assert (balance - owed, held) == (paid - refunded - disputed + self.moved, 0)
+        assert find_faults() == ()
