@@ -37,6 +37,12 @@ CAPTURE: Final = "credits_capture(%(user)s, %(key)s, %(amount)s, %(facts)s, %(ma
 CHARGE_FEE: Final = "credits_charge_fee(due.user_id, due.count, %(per)s, due.facts, due.max_cost)"
 """For a larger statement with rows of `due`: `charged`, `owed` and `has_news`."""
 
+RELEASE: Final = "SELECT credits_release(%s::uuid[], '{}')"
+"""Lets go of what is set aside for the node executions with these ids."""
+
+RELEASE_RUNS: Final = "SELECT credits_release('{}', %s::uuid[])"
+"""Lets go of everything that is set aside for the runs with these ids."""
+
 NOTHING_CHARGED: Final = Charged(charged=0, owed=0, is_new=False)
 
 
@@ -176,12 +182,6 @@ def release(node_execution_ids: Collection[UUID]) -> None:
     """Let go of what is set aside for attempts that were lost, handed back or stopped."""
     if node_execution_ids:
         ledger.release(keys=node_execution_ids)
-
-
-def release_runs(execution_ids: Collection[UUID]) -> None:
-    """Let go of everything that is set aside for runs that have ended."""
-    if execution_ids:
-        ledger.release(execution_ids=execution_ids)
 
 
 def charge_fee(

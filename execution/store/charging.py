@@ -148,8 +148,6 @@ UPDATE execution_execution e SET cost = e.cost + captured.charged + captured.owe
   FROM captured WHERE e.id = %(run)s AND captured.is_new RETURNING e.user_id, captured.has_news
 """  # noqa: S608 - made of constants
 
-_RELEASE = "SELECT credits_release(%s::uuid[], '{}')"
-
 
 def ask_to_charge(batch: Batch, claimed: Claimed, *, usage: Usage, status: Status) -> Answer | None:
     """Charge a node execution that has ended for what it used, and let go of the rest. The run is locked."""
@@ -164,7 +162,7 @@ def ask_to_charge(batch: Batch, claimed: Claimed, *, usage: Usage, status: Statu
         max_cost=claimed.max_cost,
     )
     if captured is None:
-        batch.ask(_RELEASE, [[claimed.id]])
+        batch.ask(metering.RELEASE, [[claimed.id]])
         return None
     return batch.ask(_CAPTURE, {**captured, "run": claimed.execution_id})
 
@@ -172,7 +170,7 @@ def ask_to_charge(batch: Batch, claimed: Claimed, *, usage: Usage, status: Statu
 def ask_to_release(batch: Batch, claimed: Claimed) -> None:
     """Let go of what is set aside for an attempt that has failed and will be repeated."""
     if claimed.price is not None:
-        batch.ask(_RELEASE, [[claimed.id]])
+        batch.ask(metering.RELEASE, [[claimed.id]])
 
 
 # The fee for node executions. Those that were counted before, and those that a replay did not run, don't count.
@@ -190,8 +188,6 @@ UPDATE execution_execution e SET billed_executions = e.node_count, cost = e.cost
   FROM billed WHERE e.id = billed.id RETURNING e.user_id, billed.has_news
 """  # noqa: S608 - made of constants
 
-
-_RELEASE_RUNS = "SELECT credits_release('{}', %s::uuid[])"
 
 _LOCK_ACCOUNTS = """
 SELECT FROM credits_account WHERE user_id IN (SELECT user_id FROM execution_execution WHERE id = ANY(%s))
@@ -211,7 +207,7 @@ def ask_to_settle(batch: Batch, execution_ids: Collection[UUID], *, have_complet
     if len(keys) > 1:  # may be of several users
         batch.ask(_LOCK_ACCOUNTS, [keys])
     if not have_completed:
-        batch.ask(_RELEASE_RUNS, [keys])
+        batch.ask(metering.RELEASE_RUNS, [keys])
     return batch.ask(_BILL, {"runs": keys, "per": per}) if per > 0 else None
 
 

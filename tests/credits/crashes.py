@@ -12,22 +12,29 @@ class CrashError(BaseException):
 
 
 @contextmanager
+def _counting_down(statement: int | None) -> Iterator[None]:
+    """Raise `CrashError` before the n-th statement (from 0 on), if one is named."""
+    left = statement
+
+    def count(execute: Callable[..., Any], *arguments: Any) -> Any:
+        nonlocal left
+        if left == 0:
+            raise CrashError
+        left = None if left is None else left - 1
+        return execute(*arguments)
+
+    with connection.execute_wrapper(count):
+        yield
+
+
+@contextmanager
 def dying_at(statement: int | None) -> Iterator[None]:
     """Let the process die before its n-th statement (from 0 on), and another one go on in its place.
 
     Whatever it had open is rolled back, because its session ends.
     """
-    left = [statement]
-
-    def count(execute: Callable[..., Any], *arguments: Any) -> Any:
-        if left[0] == 0:
-            raise CrashError
-        if left[0] is not None:
-            left[0] -= 1
-        return execute(*arguments)
-
     try:
-        with connection.execute_wrapper(count):
+        with _counting_down(statement):
             yield
     except CrashError:
         connection.close()
@@ -36,17 +43,8 @@ def dying_at(statement: int | None) -> Iterator[None]:
 @contextmanager
 def dying_before(statement: int | None) -> Iterator[None]:
     """Run one transaction whose process dies before its n-th statement; at last before its commit."""
-    left = [statement]
-
-    def count(execute: Callable[..., Any], *arguments: Any) -> Any:
-        if left[0] == 0:
-            raise CrashError
-        if left[0] is not None:
-            left[0] -= 1
-        return execute(*arguments)
-
     with transaction.atomic():
-        with connection.execute_wrapper(count):
+        with _counting_down(statement):
             yield
-        if left[0] is not None:
+        if statement is not None:
             raise CrashError

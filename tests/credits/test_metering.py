@@ -10,9 +10,10 @@ from django.test.utils import CaptureQueriesContext
 
 from credits.auditing import find_faults
 from credits.exceptions import FundsLackingError
-from credits.metering import NOTHING_CHARGED, capture, charge_fee, hold, release, release_runs, require_funds
+from credits.metering import NOTHING_CHARGED, capture, charge_fee, hold, release, require_funds
 from credits.models import Hold, LedgerEntry, RunCost
 from credits.pricing import Usage
+from credits.store import ledger
 from tests.credits.booking import GRAPH, ROOT, account_of, flat_price, give, set_balance, standing, subject
 
 
@@ -138,7 +139,7 @@ def test_a_run_that_ends_lets_go_of_everything(payer: int) -> None:
     for root in (ROOT, ROOT, UUID(int=9)):
         hold(user_id=payer, subject=subject(root=root), price=flat_price(10))
 
-    release_runs([ROOT])
+    ledger.release(execution_ids=[ROOT])
 
     assert standing(payer) == (100, 10, 0)
     assert [each.execution_id for each in Hold.objects.all()] == [UUID(int=9)]
@@ -277,7 +278,6 @@ def test_charging_and_letting_go_at_once_never_wait_for_each_other_for_ever(user
 def test_letting_go_of_nothing_asks_nothing() -> None:
     with CaptureQueriesContext(connection) as queries:
         release([])
-        release_runs([])
 
     assert len(queries) == 0
     assert not Hold.objects.filter(key=uuid4()).exists()

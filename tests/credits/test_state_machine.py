@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
 
 from credits.auditing import find_faults
-from credits.metering import NOTHING_CHARGED, capture, charge_fee, hold, release, release_runs
+from credits.metering import NOTHING_CHARGED, capture, charge_fee, hold, release
 from credits.models import LedgerEntry
 from credits.pricing import Usage
 from credits.store import ledger
@@ -145,7 +145,7 @@ class Books(RuleBasedStateMachine):
     def end_run(self, run: int, crash: int | None) -> None:
         try:
             with dying_before(crash):
-                release_runs([self.two_runs[run]])
+                ledger.release(execution_ids=[self.two_runs[run]])
         except CrashError:
             return
         self.held = {key: amount for key, amount in self.held.items() if self.runs[key] != self.two_runs[run]}

@@ -1,6 +1,11 @@
-"""Paid runs under everything that can happen: claims, waits, top-ups, stops, other prices, crashes at any time."""
+"""Paid runs under everything that can happen: claims, waits, top-ups, stops, other prices, crashes at any time.
 
+Workers are slow, too: their leases run out, others take over, and then they come with what they have done.
+"""
+
+from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -16,10 +21,12 @@ from credits.exceptions import FundsLackingError
 from credits.models import Account, Hold, LedgerEntry
 from credits.price_list import set_price
 from credits.pricing import Tokens, Usage, price_after, read_costs
+from execution.attempts import Attempt
 from execution.engine.statuses import ENDED, Status
 from execution.exceptions import ExecutionError
-from execution.models import Execution, NodeExecution, OnInsufficientCredits
+from execution.models import Execution, NodeExecution, OnInsufficientCredits, Output
 from execution.recovery import sweep
+from execution.runner import begin, run_plain
 from execution.services import resume_execution, start_execution, stop_execution
 from execution.store.ready import Ready, describe_ready
 from graphs.models import GraphVersion
@@ -35,9 +42,13 @@ CRASHES = st.sampled_from([*[None] * 12, *range(12)])
 
 
 class PaidRuns(RuleBasedStateMachine):
-    """A user, their runs, and workers that die."""
+    """A user, their runs, and workers that die or are slow.
+
+    `refused` counts how what late ones worked on stood when their results were refused.
+    """
 
     drain: Drain
+    refused: Counter[str]
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,6 +56,7 @@ class PaidRuns(RuleBasedStateMachine):
         self.drain.waiting.clear()
         self.versions: list[GraphVersion] = []
         self.sent: list[Ready] = []
+        self.slow: list[Attempt] = []
 
     @initialize()
     def begin(self) -> None:
@@ -108,6 +120,58 @@ class PaidRuns(RuleBasedStateMachine):
         if self.sent:
             self.drain.run_one(self.sent[which % len(self.sent)])
 
+    @rule(which=WHICH)
+    def begin_and_be_slow(self, which: int) -> None:
+        """Claim something, and work on it for longer than the lease lasts."""
+        if self.drain.waiting:
+            message = self.drain.waiting.pop(which % len(self.drain.waiting))
+            self.sent.append(message)
+            attempt = begin(message.id, publish=self.drain.send)
+            self.slow += [attempt] if attempt else []
+
+    @rule(which=WHICH, is_slow_too=st.booleans(), comes_at_once=st.booleans())
+    def lose_an_attempt(self, which: int, is_slow_too: bool, comes_at_once: bool) -> None:
+        """Let another take over what a slow one works on, which comes with its result then or later."""
+        if not self.slow:
+            self.begin_and_be_slow(which)
+        sweep(self.drain.send)
+        late = {attempt.claimed.id: attempt for attempt in self.slow}
+        again = [number for number, message in enumerate(self.drain.waiting) if message.id in late]
+        if again:
+            number = again[which % len(again)]
+            attempt = late[self.drain.waiting[number].id]
+            self.begin_and_be_slow(number) if is_slow_too else self.work(number, None)
+            if comes_at_once:
+                self.slow.remove(attempt)
+                self.come_with(attempt, None)
+
+    @rule(which=WHICH, crash=CRASHES)
+    def end_late(self, which: int, crash: int | None) -> None:
+        if self.slow:
+            self.come_with(self.slow.pop(which % len(self.slow)), crash)
+
+    def come_with(self, attempt: Attempt, crash: int | None) -> None:
+        """Record a result: it counts if nobody has taken over, and leaves no trace otherwise."""
+        node = NodeExecution.objects.get(pk=attempt.claimed.id)
+        is_lost = (node.status, node.token) != (Status.RUNNING, attempt.claimed.token)
+        before = self.traces_of(node)
+        with dying_at(crash):
+            run_plain(attempt)
+        if is_lost:
+            self.refused[node.status] += 1
+            assert self.traces_of(node) == before
+
+    def traces_of(self, node: NodeExecution) -> Any:
+        """What a result changes: the row, its outputs, the run, what is charged and held."""
+        return (
+            NodeExecution.objects.filter(pk=node.pk).values().get(),
+            list(Output.objects.filter(node_execution=node).values()),
+            Execution.objects.filter(pk=node.execution_id).values().get(),
+            list(LedgerEntry.objects.filter(account__user=self.user).values_list("key", "amount", "owed")),
+            list(Hold.objects.filter(account__user=self.user).order_by("key").values()),
+            Account.objects.filter(user=self.user).values().get(),
+        )
+
     @rule()
     def send_what_was_lost(self) -> None:
         queued = NodeExecution.objects.filter(execution__user=self.user, status="QUEUED")
@@ -165,6 +229,8 @@ class PaidRuns(RuleBasedStateMachine):
     def teardown(self) -> None:
         """With enough credits and nobody dying everything ends, and is paid once."""
         give(self.user.pk, 10_000)
+        start_execution(user=self.user, version=self.versions[1], input_data={})
+        self.lose_an_attempt(0, is_slow_too=True, comes_at_once=True)
         for _ in range(12):
             sweep(self.drain.send)
             self.send_what_was_lost()
@@ -172,6 +238,8 @@ class PaidRuns(RuleBasedStateMachine):
             if all(run.status in ENDED for run in self.runs):
                 break
         assert {run.status for run in self.runs} <= set(ENDED)
+        while self.slow:
+            self.end_late(0, None)
         assert not Hold.objects.filter(account__user=self.user).exists()
         for run in self.runs:
             entries = LedgerEntry.objects.filter(execution_id=run.pk)
@@ -198,7 +266,7 @@ def no_leases(settings: Settings) -> Iterator[None]:
 
 @pytest.mark.django_db(transaction=True)
 def test_paid_runs_are_paid_for_whatever_happens(drain: Drain, no_leases: None) -> None:
-    PaidRuns.drain = drain
+    PaidRuns.drain, PaidRuns.refused = drain, Counter()
     run_state_machine_as_test(
         PaidRuns,
         settings=hypothesis_settings(
@@ -210,3 +278,4 @@ def test_paid_runs_are_paid_for_whatever_happens(drain: Drain, no_leases: None) 
             suppress_health_check=list(HealthCheck),
         ),
     )
+    assert Status.RUNNING in PaidRuns.refused, "Nobody came late."
