@@ -5,6 +5,7 @@ sent back twice.
 """
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -61,6 +62,7 @@ class Payments(PaidBooks):
         super().__init__()
         self.told: list[dict[str, Any]] = []
         self.heard: list[dict[str, Any]] = []
+        self.weeks = 0
         self.end: list[Callable[[], None]] = []
 
     def attempt(self, work: Any, *, crash: int | None, fault: Trouble | None = None) -> None:
@@ -170,20 +172,24 @@ class Payments(PaidBooks):
     @rule(is_kept=BOOLEANS, a_day_passes=BOOLEANS)
     def break_down_over_a_refund(self, is_kept: bool, a_day_passes: bool) -> None:
         """Stripe has made it or not, and says neither; nobody has heard of it when it is sent again."""
-        request = RefundRequest.objects.filter(
-            account=self.account, status__in=["PENDING", "APPROVED"], refund_id=None
-        ).first()
-        untouched = [each["id"] for each in self.undisputed()]
-        top_up = TopUp.objects.filter(account=self.account, status="PAID", payment_id__in=untouched).first()
-        if request is None and top_up and not RefundRequest.objects.filter(account=self.account).exists():
-            request = request_refund(user_id=self.user_id, top_up_id=top_up.pk, reason="Why not?")
-        if request is None:
-            return
+        request = self.ask_for_another_week()
         trouble = ("POST refunds", BROKEN if is_kept else BROKEN_AFTERWARDS)
         self.attempt(lambda: approve_refund(request=request, reason="Yes.", actor_id=None), crash=None, fault=trouble)
         if a_day_passes:
             self.double.forget_keys()
-        self.recover(None, None)
+        for _ in range(3):  # it is looked at, and ordered anew
+            self.recover(None, None)
+        assert RefundRequest.objects.get(pk=request.pk).refund_id
+
+    def ask_for_another_week(self) -> RefundRequest:
+        """There is one request per week."""
+        self.weeks += 1
+        session = open_checkout(order_top_up(user_id=self.user_id, amount=500).pk).session_id
+        self.double.pay(session)
+        complete_session(session)
+        made = TopUp.objects.get(session_id=session)
+        TopUp.objects.filter(pk=made.pk).update(created_at=made.created_at - timedelta(weeks=self.weeks))
+        return request_refund(user_id=self.user_id, top_up_id=made.pk, reason="Why not?")
 
     @rule(slow=BOOLEANS)
     def take_time(self, slow: bool) -> None:

@@ -216,6 +216,19 @@ def test_a_refund_is_not_ordered_anew_while_it_may_have_been_made(
     assert refund_of(stripe_double)["id"] == RefundRequest.objects.get().refund_id
 
 
+def test_a_refund_of_which_nobody_heard_for_a_day_is_found(
+    client: APIClient, payer: int, stripe_double: StripeDouble
+) -> None:
+    top_up = buy(client, stripe_double)
+    stripe_double.fail("POST refunds", BROKEN_AFTERWARDS)
+    ask(client, top_up)
+    stripe_double.forget_keys()
+
+    send_overdue_refunds(patience_seconds=0)
+
+    assert (RefundRequest.objects.get().status, taken(payer)) == ("REFUNDED", [(-1_000, 0)])
+
+
 def test_an_admin_may_send_it_again_too(client: APIClient, payer: int, stripe_double: StripeDouble) -> None:
     top_up = buy(client, stripe_double)
     stripe_double.outage = True
