@@ -22,11 +22,12 @@ from credits.models import Account, Hold, LedgerEntry
 from credits.price_list import set_price
 from credits.pricing import Tokens, Usage, price_after, read_costs
 from execution.attempts import Attempt
+from execution.beginning import begin
 from execution.engine.statuses import ENDED, Status
 from execution.exceptions import ExecutionError
 from execution.models import Execution, NodeExecution, OnInsufficientCredits, Output
 from execution.recovery import sweep
-from execution.runner import begin, run_plain
+from execution.runner import run_plain
 from execution.services import resume_execution, start_execution, stop_execution
 from execution.store.ready import Ready, describe_ready
 from graphs.models import GraphVersion
