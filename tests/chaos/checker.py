@@ -11,6 +11,7 @@ from credits.auditing import find_faults
 from execution.engine.statuses import Status
 from execution.models import Execution, NodeExecution, Output, RunOutput
 from tests.chaos.prices import examine_charges
+from tests.chaos.schedules import examine_occurrences
 from tests.chaos.tasks import Answer, Emitted
 from tests.chaos.workload import Trace, trace
 from tests.execution.reference import outputs_by_name
@@ -74,6 +75,7 @@ def examine(
     complaints = list(_examine_laws())
     complaints += examine_charges()
     complaints += [f"the books: {fault.check}: {fault.subject}: {fault.detail}" for fault in find_faults()]
+    complaints += examine_occurrences()
     for run in Execution.objects.filter(parent=None).order_by("pk"):
         if run.status == Status.COMPLETED:
             complaints += [f"run {run.pk}: {text}" for text in _compare(run, answers[run.graph_version_id])]

@@ -30,6 +30,7 @@ LONG_SECONDS: Final = 150.0
 MOST_LOST: Final = 6
 BUSY_SECONDS: Final = 1.5
 POLL_SECONDS: Final = 0.05
+REQUEST_SECONDS: Final = 0.05
 
 
 class FaultImpossibleError(Exception):
@@ -44,13 +45,24 @@ class Faults:
     """
 
     def __init__(
-        self, *, crew: Crew, database: OwnServer, broker: OwnServer, chance: random.Random, seconds: float
+        self,
+        *,
+        crew: Crew,
+        database: OwnServer,
+        broker: OwnServer,
+        is_asked: Callable[[], bool],
+        chance: random.Random,
+        seconds: float,
     ) -> None:
-        """`seconds`: how long there are faults. If that is long, one may take a minute, once."""
+        """`seconds`: how long there are faults. If that is long, one may take a minute, once.
+
+        `is_asked` says whether the web server has a request that it has not answered.
+        """
         self.deaths: dict[int, float] = {}
         self._crew = crew
         self._database = database
         self._broker = broker
+        self._is_asked = is_asked
         self._chance = chance
         # Until when that may begin.
         self._a_minute_until = time.monotonic() + seconds - A_MINUTE if seconds >= LONG_SECONDS else 0.0
@@ -61,6 +73,8 @@ class Faults:
             FREEZE_WORKER: self._freeze_worker,
             "freeze a pool's child": self._freeze_child,
             "deploy: stop a worker": self._stop_worker,
+            "kill the web server": self._kill_web,
+            "kill beat": self._kill_beat,
             "kill the broker": self._kill_broker,
             "kill the broker, lose its data": self._kill_broker_for_good,
             "broker away for seconds": self._take_broker_away,
@@ -73,7 +87,7 @@ class Faults:
             "crash the database": self._crash_database,
             "end database sessions": self._end_sessions,
             "the database's clock jumps, and back": self._shift_clock,
-            "crash database and broker, kill all workers": self._crash_everything,
+            "crash database and broker, kill all workers, web and beat": self._crash_everything,
         }
 
     def _kill_child(self, _later: Later) -> str:
@@ -116,6 +130,21 @@ class Faults:
         post = self._choose_post()
         post.dismiss()
         return f"{post.name}, process {post.pid}"
+
+    def _kill_web(self, _later: Later) -> str:
+        """Kill the web server in the midst of a request, if somebody asks anything for a while."""
+        self._require(self._crew.web)
+        deadline = time.monotonic() + BUSY_SECONDS
+        while not self._is_asked() and time.monotonic() < deadline:
+            time.sleep(REQUEST_SECONDS / 50)
+        time.sleep(self._chance.uniform(0, REQUEST_SECONDS))
+        self._crew.web.kill()
+        return f"process {self._crew.web.pid}"
+
+    def _kill_beat(self, _later: Later) -> str:
+        self._require(self._crew.beat)
+        self._crew.beat.kill()
+        return f"process {self._crew.beat.pid}"
 
     def _kill_broker(self, later: Later) -> str:
         return self._end_broker(later, self._chance.uniform(0, 1), loses_data=False)
@@ -197,6 +226,10 @@ class Faults:
         later(lasts, lambda: self._jump_back(seconds))
         return f"by {seconds:.0f} s for {lasts:.1f} s"
 
+    def set_clock_right(self) -> None:
+        """Let the database's clock show the time again, if it could not be set back before."""
+        self._ask_database("UPDATE shifted.clock SET seconds = 0 RETURNING seconds")
+
     def _jump(self, seconds: float) -> None:
         self._ask_database("UPDATE shifted.clock SET seconds = seconds + %s RETURNING seconds", seconds)
 
@@ -208,6 +241,8 @@ class Faults:
     def _crash_everything(self, later: Later) -> str:
         if not self._broker.is_running or not any(post.is_running for post in self._crew.posts):
             raise FaultImpossibleError
+        self._crew.web.kill()
+        self._crew.beat.kill()
         return "; ".join(
             [self._crash_database(later), self._kill_broker_for_good(later), self._kill_all_workers(later)]
         )
@@ -252,7 +287,7 @@ class Faults:
         for pid in pids:
             self.deaths.setdefault(pid, time.time())
 
-    def _require(self, server: OwnServer) -> None:
+    def _require(self, server: OwnServer | Post) -> None:
         if not server.is_running:
             raise FaultImpossibleError
 

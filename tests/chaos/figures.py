@@ -9,6 +9,7 @@ from typing import Any, Final
 from django.db.models import Count, F, Max, Sum
 
 from execution.models import Execution, NodeExecution, Output, PastAttempt
+from scheduling.models import Occurrence
 from tests.chaos.nemesis import Committed
 
 DIGITS: Final = 2
@@ -39,6 +40,7 @@ def measure(committed: Sequence[Committed], deaths: Mapping[int, float]) -> dict
         "runs": runs.count(),
         "sub_runs": Execution.objects.exclude(parent=None).count(),
         "runs_by_status": _count(Execution, "status"),
+        "due_times_by_state": _count(Occurrence, "state"),
         "node_executions": NodeExecution.objects.count(),
         "outputs": Output.objects.count(),
         "past_attempts_by_outcome": _count(PastAttempt, "outcome"),
@@ -58,7 +60,7 @@ def measure(committed: Sequence[Committed], deaths: Mapping[int, float]) -> dict
     }
 
 
-def _count(model: type[Execution] | type[PastAttempt], field: str) -> dict[str, int]:
+def _count(model: type[Execution] | type[Occurrence] | type[PastAttempt], field: str) -> dict[str, int]:
     rows = model._default_manager.order_by(field).values_list(field).annotate(count=Count("pk"))
     return {str(value): count for value, count in rows}
 

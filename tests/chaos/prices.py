@@ -30,9 +30,14 @@ def list_prices() -> dict[str, tuple[int, str]]:
     }
 
 
+def grant_riches(user: User) -> None:
+    """Give the user a lot."""
+    grant(user_id=user.pk, amount=RICH, reason="Chaos is expensive.", key=uuid4())
+
+
 def make_blocks_cost(user: User) -> None:
     """Give the user a lot, and half of the blocks a price."""
-    grant(user_id=user.pk, amount=RICH, reason="Chaos is expensive.", key=uuid4())
+    grant_riches(user)
     for block_id, (amount, kind) in list_prices().items():
         set_price(block_id=block_id, costs=[{"amount": amount, "type": kind}], reason="Chaos.")
 

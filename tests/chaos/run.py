@@ -24,11 +24,13 @@ from config.local import LOCAL_DIR  # noqa: E402
 from config.supervisor import print_line  # noqa: E402
 from credits.models import LedgerEntry  # noqa: E402
 from tests.chaos.checker import examine  # noqa: E402
+from tests.chaos.clients import Client, examine_requests, make_clients  # noqa: E402
 from tests.chaos.crew import Crew  # noqa: E402
 from tests.chaos.faults import QUEUES, Faults  # noqa: E402
 from tests.chaos.figures import measure  # noqa: E402
 from tests.chaos.nemesis import Nemesis  # noqa: E402
-from tests.chaos.prices import make_blocks_cost  # noqa: E402
+from tests.chaos.prices import grant_riches, make_blocks_cost  # noqa: E402
+from tests.chaos.schedules import count_undecided, make_schedules  # noqa: E402
 from tests.chaos.servers import OwnServer, make_broker, make_database  # noqa: E402
 from tests.chaos.tasks import Task, make_tasks  # noqa: E402
 from tests.chaos.workload import Users, count_unended  # noqa: E402
@@ -65,14 +67,10 @@ class ChaosRun:
             tasks = make_tasks(user, self._draw("tasks"))
             self._crew.await_ready()
             users = Users(user, tasks, self._draw("users"))
+            clients = make_clients(user, tasks, self._draw("clients"), port=self._crew.web_port)
+            scheduled = self._make_schedules(seconds)
             with (self._folder / "faults.log").open("w", encoding="utf-8") as log:
-                faults = Faults(
-                    crew=self._crew,
-                    database=self._database,
-                    broker=self._broker,
-                    chance=self._draw("faults"),
-                    seconds=seconds,
-                )
+                faults = self._make_faults(clients, seconds)
                 nemesis = Nemesis(
                     faults=faults,
                     crew=self._crew,
@@ -82,10 +80,12 @@ class ChaosRun:
                     log=log,
                 )
                 users.start()
+                for client in clients:
+                    client.start()
                 nemesis.rage(seconds)
                 nemesis.make_up()
-            self._settle(users)
-            self._check(tasks, users)
+            self._settle(users, clients, faults)
+            self._check([*tasks, *scheduled], users, clients)
             self.figures |= measure(nemesis.committed, faults.deaths)
         finally:
             self._crew.kill()
@@ -99,23 +99,49 @@ class ChaosRun:
         """Return a source of chance of its own for each purpose: none disturbs the others."""
         return random.Random(f"{self._seed} {purpose}")
 
-    def _settle(self, users: Users) -> None:
-        """Wait until everything has ended by itself, and tell the workers to stop."""
+    def _make_schedules(self, seconds: float) -> list[Task]:
+        """Have runs start by themselves; return the graphs that they are of."""
+        owner = User.objects.create_user(username="mary")
+        grant_riches(owner)
+        tasks = make_tasks(owner, self._draw("scheduled tasks"))
+        make_schedules(owner, tasks, self._draw("schedules"), seconds=seconds)
+        return tasks
+
+    def _make_faults(self, clients: list[Client], seconds: float) -> Faults:
+        return Faults(
+            crew=self._crew,
+            database=self._database,
+            broker=self._broker,
+            is_asked=lambda: any(client.is_asking for client in clients),
+            chance=self._draw("faults"),
+            seconds=seconds,
+        )
+
+    def _settle(self, users: Users, clients: list[Client], faults: Faults) -> None:
+        """Wait until everything has ended by itself, and tell the processes to stop."""
         began = time.monotonic()
         self._database.await_ready()
         self._broker.await_ready()
+        faults.set_clock_right()
+        self._crew.await_ready()
         users.leave()
-        if not self._await(lambda: count_unended() == 0, END_SECONDS):
-            self.complaints.append(f"{count_unended()} runs have not ended {END_SECONDS:.0f} s after the last fault")
+        for client in clients:
+            client.leave()
+        if not self._await(lambda: count_unended() + count_undecided() == 0, END_SECONDS):
+            self.complaints.append(
+                f"{count_unended()} runs have not ended, and {count_undecided()} due times are not decided,"
+                f" {END_SECONDS:.0f} s after the last fault"
+            )
         self.figures["seconds_until_all_ended"] = round(time.monotonic() - began, 1)
         if not self._await(lambda: _count_messages() == 0, EMPTY_SECONDS):
             self.complaints.append(f"{_count_messages()} messages are left in the queues")
-        self._await(lambda: all(post.ready_file.exists() for post in self._crew.posts), EMPTY_SECONDS)
+        self._await(lambda: all(post.is_up() for post in self._crew.all_posts), EMPTY_SECONDS)
         self.complaints += [f"{name} did not stop when it was told to" for name in self._crew.leave()]
 
-    def _check(self, tasks: list[Task], users: Users) -> None:
+    def _check(self, tasks: list[Task], users: Users, clients: list[Client]) -> None:
         answers = {task.version_id: task.answer for task in tasks}
         self.complaints += examine(answers, asked_to_stop=users.asked_to_stop, stopped=users.stopped)
+        self.complaints += examine_requests(clients)
         self.complaints += [f"doctor: {line}" for line in _ask_doctor()]
         self.figures["charges"] = LedgerEntry.objects.filter(node_execution_id__isnull=False).count()
         if not self.figures["charges"]:
@@ -123,10 +149,15 @@ class ChaosRun:
         self.figures |= {
             "runs_stopped_by_users": len(users.stopped),
             "requests_that_met_an_outage": users.refused,
-            "workers_that_ended_by_themselves": [
+            "http_requests": {
+                "accepted": sum(len(client.accepted) for client in clients),
+                "sent_again_for_want_of_an_answer": sum(client.unheard for client in clients),
+                "answered_again": sum(client.answered_again for client in clients),
+            },
+            "processes_that_ended_by_themselves": [
                 f"{exit_.post}: {exit_.code}: {exit_.last_words[-200:]}" for exit_ in self._crew.exits
             ],
-            "workers_killed_because_they_did_not_leave": self._crew.killed_late,
+            "processes_killed_because_they_did_not_leave": self._crew.killed_late,
         }
 
     def _await(self, condition: Callable[[], bool], seconds: float) -> bool:
