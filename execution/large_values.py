@@ -1,12 +1,13 @@
 """Values as rows keep them: a large one lies in the storage, with the files of its run, and its row refers to it.
 
-In a row, `{"$stored": {"path": …, "bytes": …}}` stands for a value of more than `LARGE_VALUE_BYTES` of JSON. A value
-that looks like that itself is wrapped as `{"$plain": value}`, so nobody can make up a reference.
+In a row, `{"$stored": {"path": …, "bytes": …, "sha256": …}}` stands for a value of more than `LARGE_VALUE_BYTES` of
+JSON. A value that looks like that itself is wrapped as `{"$plain": value}`, so nobody can make up a reference.
 """
 
+import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -33,10 +34,11 @@ class Kept:
 
 @dataclass(frozen=True)
 class Reference:
-    """Where a large value lies in the storage, and how many bytes of JSON it is."""
+    """Where a large value lies in the storage, how many bytes of JSON it is, and their digest (in hex)."""
 
     path: str
     bytes: int
+    sha256: str = ""
 
 
 class ValueWriter:
@@ -63,14 +65,33 @@ class ValueWriter:
 
     def _write(self, value: Any) -> str:
         text = dump(value)
-        size = len(text)  # it is ASCII
-        if size > settings.LARGE_VALUE_BYTES:
-            name = default_storage.save(f"{self._folder}/{uuid4()}.json", ContentFile(text.encode("ascii")))
+        content = text.encode("ascii")
+        if len(content) > settings.LARGE_VALUE_BYTES:
+            name = default_storage.save(f"{self._folder}/{uuid4()}.json", ContentFile(content))
             _bring_to_disk(name)
-            return dump({STORED: {"path": name, "bytes": size}})
-        if isinstance(value, dict) and len(value) == 1 and (STORED in value or PLAIN in value):
-            return f'{{"{PLAIN}":{text}}}'
-        return text
+            return dump({STORED: {"path": name, "bytes": len(content), "sha256": _digest(content)}})
+        return _in_row(value, text)
+
+
+def share(paths: Iterable[str], files: FilesOfRun) -> None:
+    """Have values that lie with the files of one run lie with those of another, too, under the same names.
+
+    Either run's can be removed by themselves. Nothing is read where the storage is a disk of this machine.
+    """
+    names = {path: f"{files.folder}/{VALUES_FOLDER}/{path.rpartition('/')[2]}" for path in paths}
+    for path, name in names.items():
+        if not _link(path, name):
+            with default_storage.open(path) as file:
+                default_storage.save(name, file)
+    if isinstance(default_storage, FileSystemStorage):
+        for folder in {Path(default_storage.path(name)).parent for name in names.values()}:
+            _bring_entry_to_disk(folder)
+
+
+def digest_of(value: Any) -> str:
+    """Return the digest of a value's JSON as rows keep it, or as the storage does if it is large."""
+    text = dump(value)
+    return _digest((text if len(text) > settings.LARGE_VALUE_BYTES else _in_row(value, text)).encode("ascii"))
 
 
 def find_reference(form: Any) -> Reference | None:
@@ -96,14 +117,43 @@ def read_all(forms: Mapping[str, Any]) -> dict[str, Any]:
     return {pin: read(form) for pin, form in forms.items()}
 
 
+def _in_row(value: Any, text: str) -> str:
+    if isinstance(value, dict) and len(value) == 1 and (STORED in value or PLAIN in value):
+        return f'{{"{PLAIN}":{text}}}'
+    return text
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
 def _bring_to_disk(name: str) -> None:
     """Have a file survive a power cut as its row does, where the storage is a disk of this machine."""
     if not isinstance(default_storage, FileSystemStorage):
         return
     path = Path(default_storage.path(name))
     for each in (path, path.parent):
-        descriptor = os.open(each, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        _bring_entry_to_disk(each)
+
+
+def _bring_entry_to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _link(path: str, name: str) -> bool:
+    """Give a file a second name; False if the storage can't. A file is never changed, so nobody notices."""
+    if not isinstance(default_storage, FileSystemStorage):
+        return False
+    target = Path(default_storage.path(name))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.hardlink_to(default_storage.path(path))
+    except FileNotFoundError:
+        raise
+    except OSError:
+        return False
+    return True

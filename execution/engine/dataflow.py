@@ -4,7 +4,7 @@
 numbered in `docs/semantics.md`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -13,6 +13,8 @@ from execution.engine.pins import NOTHING, base_pin, select
 from execution.engine.plan import Plan, PlanLink, PlanNode
 
 Masks = Mapping[UUID, frozenset[str]]
+Select = Callable[..., Any]
+"""What a link delivers of a value: `pins.select`, or what does the same where values are not at hand."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,14 @@ def start(plan: Plan, *, inputs_of: Mapping[UUID, Mapping[str, Any]], masks: Mas
     return Deliveries(firings=tuple(firings), statics={})
 
 
-def deliver(plan: Plan, *, sinks: Mapping[UUID, Sink], emissions: Iterable[Emission], masks: Masks) -> Deliveries:
+def deliver(
+    plan: Plan,
+    *,
+    sinks: Mapping[UUID, Sink],
+    emissions: Iterable[Emission],
+    masks: Masks,
+    select: Select = select,
+) -> Deliveries:
     """Carry `emissions` over their links, in order. `sinks` must hold every node that they can reach; it is changed."""
     delivery = _Delivery(sinks=sinks, masks=masks)
     for emission in emissions:

@@ -50,14 +50,20 @@ def select(*, emitted_pin: str, value: Any, source_name: str, sink_id: str, sink
         return value if emitted_pin == f"{TOOL_PREFIX}{sink_id}_~_{sink_name}" else NOTHING
     if source_name == emitted_pin:
         return value
-    if not source_name.startswith(emitted_pin):
-        return NOTHING
-    rest, steps = split_pin(source_name[len(emitted_pin) :])
-    if rest or not steps:
+    steps = find_steps(source_name, emitted_pin=emitted_pin)
+    if not steps:
         return NOTHING
     for step in steps:
         value = _step_into(value, step)
     return NOTHING if value is None else value
+
+
+def find_steps(source_name: str, *, emitted_pin: str) -> tuple[Step, ...]:
+    """Return the steps by which `source_name` selects inside what is emitted on a pin; none if it selects no part."""
+    if source_name.startswith(TOOL_PREFIX) or not source_name.startswith(emitted_pin):
+        return ()
+    rest, steps = split_pin(source_name[len(emitted_pin) :])
+    return () if rest else steps
 
 
 def _step_into(value: Any, step: Step) -> Any:

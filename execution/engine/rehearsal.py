@@ -6,19 +6,38 @@ does not come to pass.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from heapq import heappop, heappush
 from typing import Any
 from uuid import UUID
 
-from execution.engine.dataflow import Deliveries, Emission, Firing, Masks, Sink, deliver, start
+from execution.engine.dataflow import Deliveries, Emission, Firing, Masks, Select, Sink, deliver, start
 from execution.engine.ordering import Held, released, travels_at_once
 from execution.engine.outputs import run_outputs
+from execution.engine.pins import select
 from execution.engine.plan import Plan, PlanNode
 
 Key = tuple[UUID, int]
+
+
+def _itself(value: Any) -> Any:
+    return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Values:
+    """What a rehearsal does with values, and all that it does: it compares them and takes parts of them.
+
+    So something else may stand for them. `identify` returns JSON data that only equal values have.
+    """
+
+    identify: Callable[[Any], Any] = _itself
+    select: Select = select
+
+
+PLAIN_VALUES = Values()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,17 +83,24 @@ class Rehearsal:
     """
 
     def __init__(
-        self, plan: Plan, *, past: Iterable[PastFiring], inputs_of: Mapping[UUID, Mapping[str, Any]], masks: Masks
+        self,
+        plan: Plan,
+        *,
+        past: Iterable[PastFiring],
+        inputs_of: Mapping[UUID, Mapping[str, Any]],
+        masks: Masks,
+        values: Values = PLAIN_VALUES,
     ) -> None:
         self.played: dict[Key, Played] = {}
         self.outputs: list[tuple[str, Any]] = []
         self._plan = plan
         self._masks = masks
+        self._values = values
         self.sinks = {node_id: Sink() for node_id in plan.nodes}
         # Of each node: its executions by ordinal, and a heap of the ordinals of those that are ready and unfinished.
         self._lines: dict[UUID, list[Played]] = {node_id: [] for node_id in plan.nodes}
         self._unfinished: dict[UUID, list[int]] = {node_id: [] for node_id in plan.nodes}
-        self._past = _file_by_inputs(past)
+        self._past = _file_by_inputs(past, values)
         # What happens next: the moment at which it happened, and who it is.
         self._agenda: list[tuple[float, int, Key]] = []
         self._happened = self._planned = 0
@@ -105,7 +131,8 @@ class Rehearsal:
         travelling = self._travelling(node, played, emitted)
         self.outputs += run_outputs(node, travelling)
         emissions = [Emission(node.id, pin, value) for pin, value in travelling]
-        self._take(deliver(self._plan, sinks=self.sinks, emissions=emissions, masks=self._masks))
+        select = self._values.select
+        self._take(deliver(self._plan, sinks=self.sinks, emissions=emissions, masks=self._masks, select=select))
 
     def _travelling(self, node: PlanNode, played: Played, emitted: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
         line, unfinished = self._lines[node.id], self._unfinished[node.id]
@@ -137,7 +164,7 @@ class Rehearsal:
     def _make_ready(self, played: Played) -> None:
         played.is_ready = True
         heappush(self._unfinished[played.node_id], played.ordinal)
-        same = self._past.get(_fingerprint(played.node_id, played.inputs), {})
+        same = self._past.get(_fingerprint(played.node_id, played.inputs, self._values), {})
         # What had the same inputs is the same, whatever its number; but the one with the same number is likelier meant.
         past = same.pop(played.ordinal if played.ordinal in same else next(iter(same))) if same else None
         if past is not None and past.is_reusable:
@@ -163,15 +190,15 @@ def _differs(old: PlanNode, new: PlanNode) -> bool:
     return _fingerprint(old.id, old.input_default) != _fingerprint(old.id, new.input_default)
 
 
-def _file_by_inputs(past: Iterable[PastFiring]) -> dict[bytes, dict[int, PastFiring]]:
+def _file_by_inputs(past: Iterable[PastFiring], values: Values) -> dict[bytes, dict[int, PastFiring]]:
     """File the firings by their nodes and inputs; those with the same by their ordinals, the oldest first."""
     filed: dict[bytes, dict[int, PastFiring]] = {}
     for firing in sorted(past, key=lambda firing: firing.ordinal):
-        filed.setdefault(_fingerprint(firing.node_id, firing.inputs), {})[firing.ordinal] = firing
+        filed.setdefault(_fingerprint(firing.node_id, firing.inputs, values), {})[firing.ordinal] = firing
     return filed
 
 
-def _fingerprint(node_id: UUID, inputs: Mapping[str, Any]) -> bytes:
+def _fingerprint(node_id: UUID, inputs: Mapping[str, Any], values: Values = PLAIN_VALUES) -> bytes:
     """Return what only the same inputs of the same node have: 1, 1.0 and true differ, and so do the orders of keys."""
-    text = json.dumps([str(node_id), sorted(inputs.items())])
+    text = json.dumps([str(node_id), sorted((pin, values.identify(value)) for pin, value in inputs.items())])
     return sha256(text.encode()).digest()

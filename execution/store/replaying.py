@@ -1,10 +1,11 @@
 """Replaying a run that has ended, from one of its node executions on, as a new run.
 
 The engine plays the origin's outputs through the graph (`engine.rehearsal`); what comes of it is written as the state
-in which the new run begins.
+in which the new run begins. Values don't come along: the database copies them, the storage gives files a second name.
+All that takes time happens before anybody has to wait for it: what is locked at the end is looked at again there.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -12,18 +13,25 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from execution.engine.dataflow import Deliveries, Firing
-from execution.engine.rehearsal import PastFiring, Played, Rehearsal, find_changed
-from execution.engine.statuses import ENDED, Status
-from execution.exceptions import ExecutionNotFoundError, ExecutionNotReplayableError, ReplayInvalidError
-from execution.large_values import read, read_all
+from execution.engine.rehearsal import Played, Rehearsal, find_changed
+from execution.engine.statuses import ENDED
+from execution.exceptions import (
+    ExecutionError,
+    ExecutionNotFoundError,
+    ExecutionNotReplayableError,
+    ReplayInvalidError,
+)
+from execution.large_values import share
 from execution.planning import GraphPlan
+from execution.run_files import FilesOfRun
 from execution.store.admission import lock_admission
 from execution.store.batches import Batch
+from execution.store.copying import Copied, copy_reused, copy_values
 from execution.store.flow import leave, write_deliveries
+from execution.store.past import DISTANT, CopyingWriter, find_files, know, load_past
 from execution.store.runs import LockedRun
-from execution.store.starting import InputsOf, Order, Started, start_run
+from execution.store.starting import Order, Started, place_inputs, start_run
 from execution.values import dump
-from graphs.models import new_id
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,44 +43,29 @@ class Origin:
     graph: GraphPlan
 
 
-# The end of a node execution is written before the outputs that came with it.
-_LOAD_FIRINGS: Final = """
-SELECT n.id, n.node_id, n.ordinal, n.status, n.inputs,
-       (SELECT json_object_agg(pin, value) FROM execution_nodeinput i WHERE i.node_execution_id = n.id),
-       EXTRACT(EPOCH FROM n.ended_at)::float8
-  FROM execution_nodeexecution n WHERE n.execution_id = %s AND n.status IN ('COMPLETED', 'FAILED')
-"""
+@dataclass(frozen=True, kw_only=True)
+class _Beginning:
+    """What a replay begins with: what has left it, what is opened, who writes that, and what was copied before."""
 
-_LOAD_OUTPUTS: Final = """
-SELECT o.node_execution_id, o.pin, o.value, EXTRACT(EPOCH FROM o.recorded_at)::float8
-  FROM execution_nodeexecution n JOIN execution_output o ON o.node_execution_id = n.id
- WHERE n.execution_id = %s AND n.status = 'COMPLETED' ORDER BY o.node_execution_id, o.position
-"""
+    outputs: Sequence[tuple[str, Any]]
+    rest: Deliveries
+    writer: CopyingWriter
+    copied: Copied
 
-# What was reused happened a moment ago, one thing after the other: the replay may be replayed itself.
-_WRITE_REUSED: Final = """
-INSERT INTO execution_nodeexecution
-       (id, execution_id, tree_id, node_id, ordinal, queue, status, inputs, output_count, reused_from,
-        opened_at, queued_at, started_at, ended_at)
-SELECT r.id, %(run)s, %(run)s, r.node_id, r.ordinal, r.queue, 'COMPLETED', r.inputs::json, r.outputs, r.reused_from,
-       t, t, t, t
-  FROM unnest(%(ids)s::uuid[], %(nodes)s::uuid[], %(ordinals)s::int[], %(queues)s::text[], %(inputs)s::text[],
-              %(counts)s::int[], %(origins)s::uuid[], %(moments)s::int[])
-       AS r(id, node_id, ordinal, queue, inputs, outputs, reused_from, moment),
-       LATERAL (SELECT %(now)s::timestamptz + r.moment * interval '1 microsecond' AS t) AS at
-"""
 
-_WRITE_OUTPUTS: Final = """
-INSERT INTO execution_output (node_execution_id, position, pin, value, recorded_at)
-SELECT o.id, o.position, o.pin, o.value::json, %(now)s::timestamptz + o.moment * interval '1 microsecond'
-  FROM unnest(%(ids)s::uuid[], %(positions)s::int[], %(pins)s::text[], %(values)s::text[], %(moments)s::int[])
-       AS o(id, position, pin, value, moment)
+_LOOK: Final = """
+SELECT e.status, e.resumptions, e.event_number, n.node_id, n.queued_at IS NOT NULL
+  FROM execution_execution e LEFT JOIN execution_nodeexecution n ON n.execution_id = e.id AND n.id = %(node)s
+ WHERE e.id = %(run)s
 """
 
 _DONT_BILL: Final = "UPDATE execution_execution SET billed_executions = billed_executions + %s WHERE id = %s"
 
+# It was made when its first rows were.
 _NAME_ORIGIN: Final = """
-UPDATE execution_execution SET origin_id = %(origin)s, origin_node_execution_id = %(node)s WHERE id = %(run)s
+UPDATE execution_execution
+   SET origin_id = %(origin)s, origin_node_execution_id = %(node)s, created_at = LEAST(created_at, %(began)s)
+ WHERE id = %(run)s
 """
 
 # What a simulated run remembers stays with the run at the top of its tree.
@@ -89,50 +82,89 @@ def start_replay(order: Order, origin: Origin) -> Started:
 
     Raises `ExecutionNotFoundError`, `ExecutionNotReplayableError`, `ReplayInvalidError`, `InputsUnknownError`.
     """
-    with transaction.atomic():
-        # Before any run, as whoever starts one does.
-        lock_admission(Batch(sends_at_once=True), user_id=order.user_id)
-        _lock(origin, order.graph)
-        return start_run(order, begin=lambda run, inputs_of: _begin(run, inputs_of, origin))
+    seen = _look(origin, order.graph)
+    played = _rehearse(order, origin)
+    files = FilesOfRun(user_id=str(order.user_id), execution_id=order.id)
+    share((path for each in played.played.values() for path in find_files(each)), files)
+    writer = CopyingWriter(files)
+    rest = _list_rest(played)
+    for value in (value for firing in rest.firings for value in firing.added.values()):
+        writer.write(value)  # what goes to the storage takes its time
+    try:
+        with transaction.atomic():
+            reused = [(each, each.reused) for each in played.played.values() if each.reused is not None]
+            copied = copy_reused(order, origin.execution_id, reused)
+            # Before any run, as whoever starts one does.
+            lock_admission(Batch(sends_at_once=True), user_id=order.user_id)
+            if _look(origin, order.graph, lock=True) != seen:
+                raise ExecutionNotReplayableError("The run has gone on meanwhile: replay it again as it is now.")
+            beginning = _Beginning(outputs=played.outputs, rest=rest, writer=writer, copied=copied)
+            return start_run(order, begin=lambda run, _: _begin(run, origin, beginning))
+    except ExecutionError:
+        files.remove()
+        raise
 
 
-def _lock(origin: Origin, graph: GraphPlan) -> None:
-    """Keep the origin from being resumed or pruned meanwhile, and refuse what can't be replayed."""
+def _look(origin: Origin, graph: GraphPlan, *, lock: bool = False) -> Sequence[Any]:
+    """Refuse what can't be replayed; return what changes with the origin. `lock` keeps it from changing."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT status FROM execution_execution WHERE id = %s FOR SHARE", [origin.execution_id])
-        run = cursor.fetchone()
         cursor.execute(
-            "SELECT node_id, queued_at IS NOT NULL FROM execution_nodeexecution WHERE id = %s AND execution_id = %s",
-            [origin.node_execution_id, origin.execution_id],
+            _LOOK + (" FOR SHARE OF e" if lock else ""), {"run": origin.execution_id, "node": origin.node_execution_id}
         )
-        chosen = cursor.fetchone()
-    if run is None:
+        found: Sequence[Any] | None = cursor.fetchone()
+    if found is None:
         raise ExecutionNotFoundError(f"There is no execution {origin.execution_id}.")
-    if chosen is None:
+    status, _resumptions, _events, node_id, was_ready = found
+    if node_id is None:
         raise ExecutionNotFoundError(
             f"The execution {origin.execution_id} has no node execution {origin.node_execution_id}."
         )
-    if run[0] not in ENDED:
+    if status not in ENDED:
         raise ExecutionNotReplayableError("The run has not ended yet: stop it, or wait until it has.")
-    node_id, was_ready = chosen
     if not was_ready:
         raise ExecutionNotReplayableError("The node execution never got all its inputs: it has not run.")
     if node_id not in graph.plan.nodes:
         raise ReplayInvalidError(f"Version {graph.version} of the graph doesn't have the node {node_id}.")
+    return found
 
 
-def _begin(run: LockedRun, inputs_of: InputsOf, origin: Origin) -> None:
-    past = _load_past(run.batch, origin, changed=_find_changed(origin.graph, run.graph))
-    rehearsal = Rehearsal(run.graph.plan, past=past, inputs_of=inputs_of, masks=run.masks)
-    names = {"run": run.id, "origin": origin.execution_id, "node": origin.node_execution_id}
+def _rehearse(order: Order, origin: Origin) -> Rehearsal:
+    return Rehearsal(
+        order.graph.plan,
+        past=load_past(
+            origin.execution_id, from_id=origin.node_execution_id, changed=_find_changed(origin.graph, order.graph)
+        ),
+        inputs_of={
+            node_id: {pin: know(value) for pin, value in inputs.items()}
+            for node_id, inputs in place_inputs(order).items()
+        },
+        masks=order.graph.mask_pins(order.masks, simulate=order.simulate),
+        values=DISTANT,
+    )
+
+
+def _list_rest(rehearsal: Rehearsal) -> Deliveries:
+    """Return what is not reused: it is opened, and waits or is ready."""
+    return Deliveries(
+        firings=tuple(_reopen(played) for played in rehearsal.played.values() if played.reused is None),
+        statics={(node_id, pin): value for node_id, s in rehearsal.sinks.items() for pin, value in s.statics.items()},
+    )
+
+
+def _begin(run: LockedRun, origin: Origin, beginning: _Beginning) -> None:
+    writer, copied = beginning.writer, beginning.copied
+    names = {"run": run.id, "origin": origin.execution_id, "node": origin.node_execution_id, "began": copied.began}
+    run.writer = writer
     run.batch.ask(_NAME_ORIGIN, names)
     if run.simulate:
         run.batch.ask(_REMEMBER, names)
-    _write_reused(run, [(each, each.reused) for each in rehearsal.played.values() if each.reused is not None])
-    leave(run, rehearsal.outputs)
-    opened = [_reopen(played) for played in rehearsal.played.values() if played.reused is None]
-    statics = {(node_id, pin): value for node_id, s in rehearsal.sinks.items() for pin, value in s.statics.items()}
-    write_deliveries(run, Deliveries(firings=tuple(opened), statics=statics), {})
+    # Nobody pays again for what is reused.
+    run.batch.ask(_DONT_BILL, [copied.count, run.id])
+    run.opened += copied.count
+    run.ended += copied.count
+    leave(run, beginning.outputs)
+    write_deliveries(run, beginning.rest, {})
+    copy_values(run, origin.execution_id, writer.mark)
 
 
 def _find_changed(old: GraphPlan, new: GraphPlan) -> frozenset[UUID]:
@@ -143,69 +175,6 @@ def _find_changed(old: GraphPlan, new: GraphPlan) -> frozenset[UUID]:
         if node_id in old.specs and dump(spec.constants) != dump(old.specs[node_id].constants)
     }
     return find_changed(old.plan, new.plan) | agents
-
-
-def _load_past(batch: Batch, origin: Origin, *, changed: Collection[UUID]) -> list[PastFiring]:
-    firings = batch.ask(_LOAD_FIRINGS, [origin.execution_id])
-    outputs: dict[UUID, list[tuple[str, Any, float]]] = {}
-    for key, pin, value, moment in batch.fetch(_LOAD_OUTPUTS, [origin.execution_id]):
-        outputs.setdefault(key, []).append((pin, read(value), moment))
-    past = []
-    for key, node_id, ordinal, status, inputs, later, ended_at in firings.rows:
-        emitted = outputs.get(key, [])
-        moments = [moment for _, _, moment in emitted]
-        past.append(
-            PastFiring(
-                id=key,
-                node_id=node_id,
-                ordinal=ordinal,
-                inputs=read_all({**inputs, **(later or {})}),
-                outputs=tuple((pin, value) for pin, value, _ in emitted),
-                moments=(*moments, max(ended_at, *moments[-1:])) if moments else (ended_at,),
-                is_reusable=(status == Status.COMPLETED and key != origin.node_execution_id and node_id not in changed),
-            )
-        )
-    return past
-
-
-def _write_reused(run: LockedRun, reused: Sequence[tuple[Played, PastFiring]]) -> None:
-    if not reused:
-        return
-    ids = [new_id() for _ in reused]
-    last = max(played.moments[-1] for played, _ in reused)
-    ((now,),) = run.batch.fetch("SELECT clock_timestamp() - %s * interval '1 microsecond'", [last])
-    run.batch.ask(
-        _WRITE_REUSED,
-        {
-            "run": run.id,
-            "now": now,
-            "ids": ids,
-            "nodes": [played.node_id for played, _ in reused],
-            "ordinals": [played.ordinal for played, _ in reused],
-            "queues": [run.graph.specs[played.node_id].queue for played, _ in reused],
-            "inputs": [run.writer.write_all(played.inputs) for played, _ in reused],
-            "counts": [len(past.outputs) for _, past in reused],
-            "origins": [past.id for _, past in reused],
-            "moments": [played.moments[-1] for played, _ in reused],
-        },
-    )
-    run.batch.ask(_WRITE_OUTPUTS, {"now": now, **_columns_of_outputs(run, ids, [played for played, _ in reused])})
-    # Nobody pays again for what is reused.
-    run.batch.ask(_DONT_BILL, [len(reused), run.id])
-    run.opened += len(reused)
-    run.ended += len(reused)
-
-
-def _columns_of_outputs(run: LockedRun, ids: Sequence[UUID], reused: Iterable[Played]) -> Mapping[str, list[Any]]:
-    columns: dict[str, list[Any]] = {"ids": [], "positions": [], "pins": [], "values": [], "moments": []}
-    for key, played in zip(ids, reused, strict=True):
-        for position, (pin, value) in enumerate(played.emitted):
-            columns["ids"].append(key)
-            columns["positions"].append(position)
-            columns["pins"].append(pin)
-            columns["values"].append(run.writer.write(value))
-            columns["moments"].append(played.moments[position])
-    return columns
 
 
 def _reopen(played: Played) -> Firing:

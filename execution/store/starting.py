@@ -25,12 +25,14 @@ from graphs.models import new_id
 class Order:
     """What somebody wants to be run. `masks` maps node ids to {pin: value}; see `Execution` for the rest.
 
+    `id` is what the run will be called: its files may be there before it.
     `max_duration` (seconds) and `on_error` are for this run instead of what its graph asks.
     """
 
     user_id: int
     graph: GraphPlan
     input_data: Mapping[str, Any]
+    id: UUID = field(default_factory=new_id)
     masks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     simulate: bool = False
     mocks: Mapping[str, Any] = field(default_factory=dict)
@@ -75,7 +77,7 @@ def start_runs(orders: Sequence[Order], *, begin: Begin = open_starting_nodes) -
 
     However many they are, it takes two round trips, unless one of them ends at once.
     """
-    inputs = [_place_inputs(order) for order in orders]
+    inputs = [place_inputs(order) for order in orders]
     with one_transaction() as batch:
         runs = []
         for order, inputs_of, admitted in zip(orders, inputs, _admit(batch, orders), strict=True):
@@ -109,7 +111,7 @@ def check_inputs(graph: GraphPlan, input_data: Mapping[str, Any]) -> None:
         raise InputsUnknownError(unknown=unknown, known=named)
 
 
-def _place_inputs(order: Order) -> dict[UUID, dict[str, Any]]:
+def place_inputs(order: Order) -> dict[UUID, dict[str, Any]]:
     """Return what the INPUT nodes get: the run's inputs by name become their `value`. Raises `InputsUnknownError`."""
     check_inputs(order.graph, order.input_data)
     named = order.graph.input_nodes()
@@ -139,11 +141,10 @@ def _insert(batch: Batch, order: Order, *, admitted: bool) -> LockedRun:
     asked = order.graph.settings
     limit = asked.get("max_node_executions") or settings.MAX_NODE_EXECUTIONS_PER_RUN
     on_error = order.on_error or asked.get("on_error") or OnError.CONTINUE
-    execution_id = new_id()
     batch.ask(
         _INSERT,
         {
-            "id": execution_id,
+            "id": order.id,
             "user": order.user_id,
             "version": order.graph.version_id,
             "admitted": admitted,
@@ -165,7 +166,7 @@ def _insert(batch: Batch, order: Order, *, admitted: bool) -> LockedRun:
     )
     # Nobody else knows of it: it needs no lock until the transaction ends.
     return LockedRun(
-        id=execution_id,
+        id=order.id,
         user_id=order.user_id,
         status=Status.QUEUED,
         admitted=admitted,
@@ -175,7 +176,7 @@ def _insert(batch: Batch, order: Order, *, admitted: bool) -> LockedRun:
         max_node_executions=limit,
         on_error=on_error,
         parent_id=order.parent_id,
-        tree_id=order.root_id or execution_id,
+        tree_id=order.root_id or order.id,
         unfinished=0,
         opened=0,
         output_count=0,

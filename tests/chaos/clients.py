@@ -5,7 +5,7 @@ import itertools
 import json
 import random
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -21,7 +21,7 @@ from tests.chaos.tasks import Task
 
 HOST: Final = "127.0.0.1"
 COUNT: Final = 2
-MOST_AT_ONCE: Final = 4
+MOST_AT_ONCE: Final = 8
 LABEL: Final = "request "
 ANSWER_SECONDS: Final = 15.0
 LAST_ANSWER_SECONDS: Final = 60.0
@@ -30,13 +30,16 @@ PAUSE_AFTER_ERROR: Final = 0.3
 
 
 class Client:
-    """A thread that starts runs, one after the other.
+    """A thread that starts runs, one after the other; when there are enough, it asks for old ones once more.
 
-    Each run is labelled with the key of its request. `accepted` maps these to the run that the answer named.
+    Each run is labelled with the key of its request. `accepted` maps these to the run that the first answer named,
+    `contradicted` those to which another answer named another run. `unheard` requests got no answer, or that it can't
+    be done now; of `answered_again` ones the server knew the answer.
     """
 
     def __init__(self, port: int, secret: str, tasks: Sequence[Task], chance: random.Random, *, name: str) -> None:
         self.accepted: dict[str, UUID] = {}
+        self.contradicted: dict[str, UUID] = {}
         self.is_asking = False
         self.unheard = 0
         self.answered_again = 0
@@ -46,6 +49,7 @@ class Client:
         self._chance = chance
         self._keys = (f"{LABEL}{name}-{number}" for number in itertools.count())
         self._addresses: dict[UUID, str] = {}
+        self._asked: dict[str, str] = {}
         self._leaving = threading.Event()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._loop, name=f"client {name}", daemon=True)
@@ -80,14 +84,22 @@ class Client:
             connection.close()
             self._leaving.wait(PAUSE_AFTER_ERROR)
             return
-        if going_on >= MOST_AT_ONCE:
-            self._leaving.wait(PAUSE)
-            return
-        key = next(self._keys)
-        while (found := self._ask(address, key)) is None:
+        if going_on < MOST_AT_ONCE:
+            key = next(self._keys)
+            self._asked[key] = address
+            self.accepted[key] = self._insist(key)
+        elif self.accepted:
+            key = self._chance.choice(list(self.accepted))
+            if (found := self._insist(key)) != self.accepted[key]:
+                self.contradicted[key] = found
+        self._leaving.wait(PAUSE)
+
+    def _insist(self, key: str) -> UUID:
+        """Ask until there is an answer."""
+        while (found := self._ask(self._asked[key], key)) is None:
             self.unheard += 1
             threading.Event().wait(PAUSE_AFTER_ERROR)
-        self.accepted[key] = found
+        return found
 
     def _address_of(self, task: Task) -> str:
         if task.version_id not in self._addresses:
@@ -130,7 +142,7 @@ def make_clients(user: User, tasks: Sequence[Task], chance: random.Random, *, po
     ]
 
 
-def examine_requests(clients: Iterable[Client]) -> Iterator[str]:
+def examine_requests(clients: Sequence[Client]) -> Iterator[str]:
     """Say which request has not exactly the one run that its answer named."""
     runs = Execution.objects.filter(label__startswith=LABEL).order_by("label").values_list("label")
     found = dict(runs.annotate(runs=ArrayAgg("pk")))
@@ -138,3 +150,5 @@ def examine_requests(clients: Iterable[Client]) -> Iterator[str]:
     for key in accepted.keys() | found.keys():
         if found.get(key) != [accepted.get(key)]:
             yield f"{key} was answered with run {accepted.get(key)}, and has {found.get(key, [])}"
+    for key, run_id in (pair for client in clients for pair in client.contradicted.items()):
+        yield f"{key} was answered with run {accepted[key]}, and then with {run_id}"

@@ -151,7 +151,7 @@ class ChaosRun:
             "requests_that_met_an_outage": users.refused,
             "http_requests": {
                 "accepted": sum(len(client.accepted) for client in clients),
-                "sent_again_for_want_of_an_answer": sum(client.unheard for client in clients),
+                "without_an_answer": sum(client.unheard for client in clients),
                 "answered_again": sum(client.answered_again for client in clients),
             },
             "processes_that_ended_by_themselves": [

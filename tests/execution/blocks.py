@@ -27,6 +27,34 @@ from graphs.blocks.contract import (
 from graphs.exceptions import BlockError
 
 
+class LongTextInputs(BlockInputs):
+    """How much to write."""
+
+    value: int = Field(description="What the text begins with.")
+    length: int = Field(description="How many letters there are.")
+
+
+class LongTextOutputs(BlockOutputs):
+    """What was written."""
+
+    text: str = Field(description="The text.")
+
+
+class LongTextBlock(Block[LongTextInputs]):
+    """Emits a long text, another one for each value."""
+
+    id = "0f8a5b0e-3d0b-4a57-9d7a-6c8f3f1f2a11"
+    name = "LongTextBlock"
+    description = "Writes a long text."
+    Inputs = LongTextInputs
+    Outputs = LongTextOutputs
+    examples = (Example(inputs={"value": 7, "length": 3}, outputs=(("text", "7xx"),)),)
+
+    def run(self, inputs: LongTextInputs, context: BlockContext) -> Iterator[Yielded]:
+        """Write."""
+        yield "text", str(inputs.value).ljust(inputs.length, "x")
+
+
 class PauseInputs(BlockInputs):
     """How long to take."""
 
