@@ -6,8 +6,6 @@ from rest_framework import serializers
 
 from graphs.credentials import TYPES
 
-MAX_FIELDS = 100
-
 
 class CredentialsReferenceSerializer(serializers.Serializer[Any]):
     """Which credentials are meant. Never the credentials themselves."""
@@ -37,3 +35,11 @@ class CredentialsField(serializers.DictField):
     def __init__(self, **options: Any) -> None:
         options.setdefault("help_text", "{field of the graph's `credentials_input_schema`: which credentials}.")
         super().__init__(child=CredentialsReferenceSerializer(), **options)
+
+    def run_child_validation(self, data: Any) -> Any:
+        """Say what is wrong with a reference; the name that it came under is not repeated either."""
+        try:
+            return super().run_child_validation(data)
+        except serializers.ValidationError as error:
+            first = next(iter(error.detail.values())) if isinstance(error.detail, dict) else error.detail
+            raise serializers.ValidationError(first) from None

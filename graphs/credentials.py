@@ -91,7 +91,8 @@ def _check(name: str, reference: Mapping[str, Any], fields: Mapping[str, Credent
     wanted = fields.get(name)
     if wanted is None:
         known = ", ".join(f"“{each}”" for each in fields) or "none"
-        raise CredentialsInvalidError(f"The graph takes no credentials “{name}”. It takes: {known}.")
+        # Whatever stands there may be a secret that was put in the wrong place.
+        raise CredentialsInvalidError(f"The graph takes no credentials under a name that was given. It takes: {known}.")
     for part, allowed in (("provider", wanted.providers), ("type", wanted.types)):
         if allowed and reference.get(part) not in allowed:
             raise CredentialsInvalidError(f"The {part} of “{name}” must be {' or '.join(allowed)}.")

@@ -38,10 +38,12 @@ def _explain_seconds(value: Any) -> str | None:
 
 
 def _show(value: Any) -> str:
-    if isinstance(value, dict | list):
-        return "an object" if isinstance(value, dict) else "a list"
-    shown = f"“{value[:_SHOWN]}”" if isinstance(value, str) else str(value).lower()
-    return shown if len(shown) <= _SHOWN + 2 else f"{shown[:_SHOWN]}…"
+    """Return what stands there instead: of a text, which may be a secret in the wrong place, only that it is one."""
+    for kind, said in ((dict, "an object"), (list, "a list"), (str, "this text")):
+        if isinstance(value, kind):
+            return said
+    shown = str(value).lower()
+    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
 
 
 _CHECKS: Final[Mapping[str, Callable[[Any], str | None]]] = {

@@ -80,7 +80,7 @@ def test_own_credentials_make_it_free_and_the_platforms_make_it_cost(
 @pytest.mark.parametrize(
     ("references", "told"),
     [
-        ({"github_credentials": MINE}, "takes no credentials “github_credentials”"),
+        ({"github_credentials": MINE}, "takes no credentials under a name that was given"),
         ({FIELD: {**MINE, "provider": "github"}}, "must be forge"),
         ({FIELD: {**MINE, "type": "user_password"}}, "must be api_key or oauth2"),
         ({FIELD: {**MINE, "type": "secret-77"}}, "Must be one of"),
@@ -98,12 +98,20 @@ def test_what_is_no_reference_for_the_graph_is_refused(
     assert not Execution.objects.exists()
 
 
-@pytest.mark.parametrize("reference", [{**MINE, "api_key": "secret-77"}, {**MINE, "type": "secret-77"}, "secret-77"])
-def test_a_secret_is_not_repeated(client: APIClient, address: str, reference: Any) -> None:
+@pytest.mark.parametrize(
+    "references",
+    [
+        {FIELD: {**MINE, "api_key": "secret-77"}},
+        {FIELD: {**MINE, "type": "secret-77"}},
+        {FIELD: "secret-77"},
+        {"secret-77": MINE},
+        {"secret-77": {}},
+        {"secret-77": "x"},
+    ],
+)
+def test_a_secret_is_not_repeated(client: APIClient, address: str, references: Any) -> None:
     for place in ("execute", "schedules"):
-        answer = client.post(
-            f"{address}/{place}", {"name": "x", "cron": "@daily", "input_credentials": {FIELD: reference}}
-        )
+        answer = client.post(f"{address}/{place}", {"name": "x", "cron": "@daily", "input_credentials": references})
 
         assert (answer.status_code, "secret-77" in answer.content.decode()) == (400, False)
 

@@ -148,7 +148,7 @@ def test_graphs_may_nest_as_deep_as_the_settings_say(owner: User, settings: Sett
 def test_impossible_settings_are_never_saved_and_never_run(owner: User, key: str) -> None:
     document = calculator_json(settings={key: "lots"})
 
-    with pytest.raises(GraphDocumentError, match=rf"\$\.settings\.{key} must be .*, not “lots”"):
+    with pytest.raises(GraphDocumentError, match=rf"\$\.settings\.{key} must be .*, not this text"):
         import_graph(owner=owner, document=document)
 
     version = import_graph(owner=owner, document=calculator_json(settings={"unknown": "lots"})).version

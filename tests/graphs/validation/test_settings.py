@@ -52,7 +52,9 @@ def test_impossible_settings_keep_a_graph_from_being_saved_and_from_running(*, s
     settings = {"max_node_executions": "many", "on_error": "explode"}
     document = GraphDocument(name="G", nodes=(make_node("in", INPUT, name="A"),), settings=settings)
 
-    with pytest.raises(GraphInvalidError, match=r"can't be saved: settings\.max_node_executions must .* “many”\."):
+    with pytest.raises(
+        GraphInvalidError, match=r"can't be saved: settings\.max_node_executions must .*, not this text\."
+    ):
         refuse_unsavable(document)
 
     problems = problems_for_run(document, simulate=simulate, find=INTERFACES.get)
