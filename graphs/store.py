@@ -7,6 +7,8 @@ from uuid import UUID
 from django.contrib.auth.models import AbstractBaseUser
 from django.db.models import F, Q, QuerySet
 
+from graphs.blocks.contract import Kind
+from graphs.blocks.registry import all_interfaces
 from graphs.document import GraphDocument
 from graphs.exceptions import GraphNotFoundError
 from graphs.models import Graph, GraphVersion, Link, Node
@@ -87,6 +89,12 @@ def find_wanted_versions(
 def with_parts(versions: QuerySet[GraphVersion]) -> QuerySet[GraphVersion]:
     """Fetch nodes and links along, one query each."""
     return versions.prefetch_related("nodes", "links")
+
+
+def find_agent_nodes() -> QuerySet[Node]:
+    """Return the nodes that run other graphs."""
+    agents = [interface.id for interface in all_interfaces() if interface.kind is Kind.AGENT]
+    return Node.objects.filter(block_id__in=agents)
 
 
 def _build_version(*, graph: Graph, number: int, document: GraphDocument) -> GraphVersion:

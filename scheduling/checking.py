@@ -1,5 +1,6 @@
 """Whether a schedule's run could start at this moment, and saying so when it can't."""
 
+import re
 from collections.abc import Collection
 from datetime import datetime
 from typing import Final
@@ -130,15 +131,20 @@ def explain(error: Exception) -> str:
 
 
 def mark(schedule: Schedule, *, problem: str, now: datetime) -> None:
-    """Note on the (locked) row, which the caller saves, whether it can run; its owner is told what is new."""
+    """Note on the (locked) row, which the caller saves, whether it can run; its owner is told of each new reason."""
     if problem == schedule.problem:
         return
-    is_new = bool(problem) and not schedule.problem
+    is_new = bool(problem) and _without_numbers(problem) != _without_numbers(schedule.problem)
     schedule.problem = problem
     schedule.problem_since = (schedule.problem_since or now) if problem else None
     if is_new:
         logger.warning("a schedule can't run", schedule=str(schedule.pk), reason=problem)
         schedule_troubled.send_robust(sender=Schedule, schedule=schedule, reason=problem)
+
+
+def _without_numbers(problem: str) -> str:
+    """Return what stays of a reason while how much is lacking changes."""
+    return re.sub(r"\d+", "", problem)
 
 
 def check_wanted(*, limit: int) -> int:

@@ -114,9 +114,9 @@ class ScheduleSerializer(serializers.ModelSerializer[Schedule]):
     problem = serializers.CharField(help_text="Why it can't run at the moment; empty if it can. It is tried again.")
     problem_since = serializers.DateTimeField(allow_null=True, help_text="Since when it can't run.")
     failures = serializers.IntegerField(help_text="How many runs failed, one after the other.")
-    last_run_time = serializers.DateTimeField(allow_null=True, help_text="When it was last due.")
+    last_run_time = serializers.DateTimeField(allow_null=True, help_text="When its newest run was started.")
     last_run_state = serializers.ChoiceField(
-        source="last_state", choices=OCCURRENCE_STATES, allow_null=True, help_text="What became of that."
+        source="last_state", choices=OCCURRENCE_STATES, allow_null=True, help_text="How that run stands."
     )
     last_graph_exec_id = serializers.UUIDField(
         source="last_execution_id", allow_null=True, help_text="The run that came of it."

@@ -16,7 +16,7 @@ from execution.exceptions import InputsUnknownError
 from execution.models import Execution
 from graphs.exceptions import GraphInvalidError, GraphNotFoundError
 from graphs.services import get_graph, replace_graph
-from scheduling.checking import check_wanted
+from scheduling.checking import check_wanted, mark
 from scheduling.exceptions import CronInvalidError, SchedulingError, TimeZoneUnknownError, TimingInvalidError
 from scheduling.firing import fire_due
 from scheduling.models import Schedule
@@ -221,6 +221,21 @@ def test_a_graph_that_changes_marks_its_schedules_and_their_owner_hears_of_it(
     assert schedule.is_enabled
     assert (pinned.problem, other.problem) == ("", "")
     assert heard == [(schedule.pk, schedule.problem)]
+
+
+def test_each_new_reason_is_told_once(user: User) -> None:
+    schedule, now = make_schedule(user), read_clock()
+    heard: list[str] = []
+
+    def hear(reason: str, **_others: Any) -> None:
+        heard.append(reason)
+
+    schedule_troubled.connect(hear)
+    for reason in ("9 credits are left.", "8 credits are left.", "It is gone.", "It is gone.", "", "It is gone."):
+        mark(schedule, problem=reason, now=now)
+    schedule_troubled.disconnect(hear)
+
+    assert heard == ["9 credits are left.", "It is gone.", "It is gone."]
 
 
 def test_a_schedule_that_can_not_run_is_tried_again_each_time_and_mends_by_itself(user: User) -> None:
