@@ -11,12 +11,25 @@ from django.http import HttpRequest
 
 from config.accounts.keys import make_key, revoke_key
 from config.models import ApiKey, Notice, Profile, Scope
+from scheduling.moments import list_zones
+
+
+class ProfileForm(forms.ModelForm[Profile]):
+    """The profile, with a time zone that there is."""
+
+    def clean_chosen_time_zone(self) -> str:
+        """Refuse what is no zone, as the API does."""
+        name: str = self.cleaned_data["chosen_time_zone"]
+        if name and name not in list_zones():
+            raise forms.ValidationError("This is not the name of an IANA time zone, such as Europe/Berlin.")
+        return name
 
 
 class ProfileInline(admin.StackedInline[Profile, User]):
     """The time zone, on the user's page."""
 
     model = Profile
+    form = ProfileForm
     can_delete = False
     verbose_name_plural = "profile"
 

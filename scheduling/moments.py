@@ -28,7 +28,7 @@ _END_OF_TIME: Final = datetime(9000, 1, 1, tzinfo=UTC)
 
 @lru_cache(maxsize=1)
 def list_zones() -> frozenset[str]:
-    """Return the names of all time zones (IANA)."""
+    """Return the names of all time zones (IANA); what means the machine's own, or that nobody has chosen, is none."""
     return frozenset(available_timezones()) - {"localtime", "Factory"}
 
 

@@ -1,20 +1,14 @@
 """Accounts as the API shows them."""
 
-from functools import lru_cache
 from typing import Any
-from zoneinfo import available_timezones
 
 from django.contrib.auth.models import User
 from rest_framework import serializers
 
 from config.models import MAX_KEY_NAME_LENGTH, MAX_ZONE_LENGTH, ApiKey, Scope
+from scheduling.moments import list_zones
 
 SCOPES = [scope.value for scope in Scope]
-
-
-@lru_cache(maxsize=1)
-def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())
 
 
 class MeSerializer(serializers.ModelSerializer[User]):
@@ -62,7 +56,7 @@ class MeSerializer(serializers.ModelSerializer[User]):
 
     def validate_time_zone(self, value: str) -> str:
         """Refuse what is no zone."""
-        if value and value not in _zones():
+        if value and value not in list_zones():
             raise serializers.ValidationError("This is not the name of an IANA time zone, such as Europe/Berlin.")
         return value
 

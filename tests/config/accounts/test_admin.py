@@ -7,6 +7,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from config.accounts.keys import digest
+from config.admin import ProfileForm
 from config.models import ApiKey
 
 pytestmark = pytest.mark.django_db
@@ -40,3 +41,8 @@ def test_a_users_time_zone_is_on_their_page(browser: Client, user: User) -> None
 
     assert "profile-0-chosen_time_zone" in page
     assert browser.get("/admin/auth/user/add/").status_code == 200
+
+
+@pytest.mark.parametrize(("zone", "fits"), [("", True), ("Europe/Berlin", True), ("Factory", False), ("Mars", False)])
+def test_the_admin_takes_the_time_zones_that_the_api_takes(zone: str, *, fits: bool) -> None:
+    assert ProfileForm({"chosen_time_zone": zone}).is_valid() is fits
