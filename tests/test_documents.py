@@ -5,6 +5,7 @@ import tomllib
 from typing import Any
 
 import pytest
+from pytest_django import Settings
 
 from config.local import BASE_DIR
 from config.management.commands.demo import DEFAULT
@@ -38,3 +39,10 @@ def test_the_layers_that_contributors_are_told_are_those_of_the_contract(app: st
 
 def test_the_readme_names_the_example_that_the_demo_runs() -> None:
     assert f"run `examples/{DEFAULT.name}` through" in (BASE_DIR / "README.md").read_text("utf-8")
+
+
+def test_what_the_system_does_by_itself_is_what_the_settings_define(settings: Settings) -> None:
+    text = (BASE_DIR / "docs/scheduling.md").read_text("utf-8").partition("## What the system does by itself")[2]
+    told = re.findall(r"^\| `([\w.]+)` \|", text.partition("\n## ")[0], re.MULTILINE)
+
+    assert sorted(told) == sorted(each["task"] for each in settings.CELERY_BEAT_SCHEDULE.values())
