@@ -17,6 +17,10 @@ from scheduling.moments import list_zones
 class ProfileForm(forms.ModelForm[Profile]):
     """The profile, with a time zone that there is."""
 
+    class Meta:
+        model = Profile
+        fields = ["chosen_time_zone"]
+
     def clean_chosen_time_zone(self) -> str:
         """Refuse what is no zone, as the API does."""
         name: str = self.cleaned_data["chosen_time_zone"]
