@@ -23,6 +23,7 @@ from execution.admin_display import (
     show_forms,
     show_value,
     show_values,
+    tell_large,
     tell_rest,
 )
 from execution.engine.statuses import Status
@@ -114,12 +115,12 @@ class ExecutionAdmin(LookOnly, admin.ModelAdmin[Execution]):
     @admin.display(description="inputs")
     def inputs_shown(self, run: Execution) -> SafeString:
         """Show what it was given."""
-        return show_value(run.input_data)
+        return show_value(tell_large(run.input_data))
 
     @admin.display(description="masks")
     def masks_shown(self, run: Execution) -> SafeString:
         """Show what stands in for inputs of nodes."""
-        return show_value(run.nodes_input_masks)
+        return show_value({node_id: tell_large(mask) for node_id, mask in run.nodes_input_masks.items()})
 
     @admin.display(description="outputs")
     def outputs_shown(self, run: Execution) -> SafeString:

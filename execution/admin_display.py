@@ -1,7 +1,7 @@
 """How the admin's pages show values, names and links: cut to what a page can bear."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from uuid import UUID
 
@@ -29,6 +29,12 @@ def show_forms(forms: Iterable[tuple[str, Any]]) -> SafeString:
     """Show named values as rows keep them. What lies in the storage is not read."""
     references = ((name, form, find_reference(form)) for name, form in forms)
     return show_values((name, Hidden(found.bytes) if found else read(form)) for name, form, found in references)
+
+
+def tell_large(forms: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values by name from their forms; in place of those that lie in the storage, how large they are."""
+    references = ((name, form, find_reference(form)) for name, form in forms.items())
+    return {name: f"({found.bytes:,} bytes)" if found else read(form) for name, form, found in references}
 
 
 def show_value(value: Any) -> SafeString:

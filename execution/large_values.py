@@ -63,6 +63,10 @@ class ValueWriter:
         """Return the JSON text of an object of values by pin, each in the form of a row."""
         return "{" + ",".join(f"{dump(pin)}:{self.write(value)}" for pin, value in values.items()) + "}"
 
+    def write_masks(self, masks: Mapping[str, Mapping[str, Any]]) -> str:
+        """Return the JSON text of values by pin by node, each in the form of a row."""
+        return "{" + ",".join(f"{dump(node)}:{self.write_all(mask)}" for node, mask in masks.items()) + "}"
+
     def _write(self, value: Any) -> str:
         text = dump(value)
         content = text.encode("ascii")
@@ -115,6 +119,11 @@ def read(form: Any) -> Any:
 def read_all(forms: Mapping[str, Any]) -> dict[str, Any]:
     """Return values by pin from their forms."""
     return {pin: read(form) for pin, form in forms.items()}
+
+
+def read_masks(forms: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return values by pin by node from their forms."""
+    return {node: read_all(mask) for node, mask in forms.items()}
 
 
 def _in_row(value: Any, text: str) -> str:

@@ -35,7 +35,8 @@ def prepare(claimed: Claimed) -> Prepared:
     graph = load_plan(claimed.graph_version_id)
     spec = graph.specs[claimed.node_id]
     if claimed.simulate:
-        made_up = find_mock(claimed.mocks, spec)
+        own = {key: form for key, form in claimed.mocks.items() if key in (str(spec.plan.id), spec.plan.block_id)}
+        made_up = find_mock(read_all(own), spec)
         if made_up is None and not spec.runs_in_simulation:
             made_up = made_up_outputs(spec)
         if made_up is not None:
@@ -47,7 +48,7 @@ def prepare(claimed: Claimed) -> Prepared:
 
 def _validate_inputs(claimed: Claimed, spec: NodeSpec, block: Block[Any]) -> BlockInputs:
     try:
-        inputs = resolve_inputs(node=spec.plan, delivered=read_all(claimed.inputs), mask=claimed.mask)
+        inputs = resolve_inputs(node=spec.plan, delivered=read_all(claimed.inputs), mask=read_all(claimed.mask))
         if claimed.simulate:
             inputs = fill_missing(spec, inputs)
         if spec.is_agent:

@@ -176,7 +176,7 @@ def gather_inputs(
     """
     node = plan.plan.nodes.get(node_execution.node_id)
     later = {each.pin: read_value(each, allowance) for each in cast(_Read, node_execution).read_inputs}
-    mask = masks.get(str(node_execution.node_id)) or {}
+    mask = {pin: allowance.read(form) for pin, form in (masks.get(str(node_execution.node_id)) or {}).items()}
     constants = node.input_default if node else {}
     opening = {pin: allowance.read(form) for pin, form in _read_opening_inputs(node_execution, node).items()}
     inputs = {**constants, **opening, **later, **mask}

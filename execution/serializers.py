@@ -1,10 +1,12 @@
 """Runs as the API shows them. Names are those of AutoGPT's API."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from execution.bounds import SINGLE, Allowance
 from execution.models import Execution
 from execution.node_execution_serializers import STATUS_NAMES, NodeExecutionSerializer, show_value
 from execution.reporting import (
@@ -111,8 +113,10 @@ class ExecutionDetailSerializer(ExecutionSerializer):
     Those are in `context["node_executions"]`, one page of them; `context["node_executions_next"]` is where it goes on.
     """
 
-    inputs = serializers.DictField(source="input_data", help_text="Its inputs by name.")
-    nodes_input_masks = serializers.DictField(help_text="{node id: {pin: value}}: what stands in for inputs.")
+    inputs = serializers.SerializerMethodField(help_text="Its inputs by name; large values as in `outputs`.")
+    nodes_input_masks = serializers.SerializerMethodField(
+        help_text="{node id: {pin: value}}: what stands in for inputs."
+    )
     outputs = serializers.SerializerMethodField(
         help_text="{name: [values]}, in the order in which they left; `output_count` tells whether these are all."
     )
@@ -135,6 +139,15 @@ class ExecutionDetailSerializer(ExecutionSerializer):
             "node_executions_next",
         ]
 
+    def get_inputs(self, run: Execution) -> dict[str, Any]:
+        """Return what it was given."""
+        return _show_forms(run.input_data, Allowance(bounds=SINGLE))
+
+    def get_nodes_input_masks(self, run: Execution) -> dict[str, dict[str, Any]]:
+        """Return {node id: {pin: value}}."""
+        allowance = Allowance(bounds=SINGLE)
+        return {node: _show_forms(mask, allowance) for node, mask in run.nodes_input_masks.items()}
+
     def get_outputs(self, run: Execution) -> dict[str, list[Any]]:
         """Return {name: [values]}; `output_count` tells whether the lists are complete."""
         return {name: [show_value(value, url=None) for value in values] for name, values in show_outputs(run).items()}
@@ -155,6 +168,11 @@ class ExecutionDetailSerializer(ExecutionSerializer):
         del run
         following: str | None = self.context["node_executions_next"]
         return following
+
+
+def _show_forms(forms: Mapping[str, Any], allowance: Allowance) -> dict[str, Any]:
+    """Return values from the forms that rows keep."""
+    return {name: show_value(allowance.read(form), url=None) for name, form in forms.items()}
 
 
 class SharedExecutionSerializer(serializers.ModelSerializer[Execution]):

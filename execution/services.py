@@ -9,6 +9,7 @@ from django.db import transaction
 
 from credits.metering import require_funds
 from execution.exceptions import ExecutionNotFoundError, MasksInvalidError, ReplayInvalidError, ReviewDecidedError
+from execution.large_values import read_all, read_masks
 from execution.models import Execution, OnError, OnInsufficientCredits, Review
 from execution.planning import GraphPlan, load_plan, plan_version
 from execution.simulation import complete_inputs
@@ -165,18 +166,19 @@ def replay_execution(*, execution_id: UUID, node_execution_id: UUID, version: in
         raise ReplayInvalidError(f"The run is one of version {old.version}: version {wanted.version} is older.")
     graph, old_graph = load_plan(wanted.pk), load_plan(old.pk)
     nodes = {str(key) for key in graph.plan.nodes}
-    masks = {key: mask for key, mask in origin.nodes_input_masks.items() if key in nodes}
+    masks = read_masks({key: mask for key, mask in origin.nodes_input_masks.items() if key in nodes})
     check_runnable(version=wanted, masks=_masked_pins(masks), simulate=origin.simulate)
-    inputs = {name: value for name, value in origin.input_data.items() if name in graph.input_nodes()}
+    inputs = read_all({name: form for name, form in origin.input_data.items() if name in graph.input_nodes()})
+    mocks = read_all(origin.mocks)
     if not origin.simulate:
         require_funds(origin.user_id)
     order = Order(
         user_id=origin.user_id,
         graph=graph,
-        input_data=complete_inputs(graph, inputs, masks=masks, mocks=origin.mocks) if origin.simulate else inputs,
+        input_data=complete_inputs(graph, inputs, masks=masks, mocks=mocks) if origin.simulate else inputs,
         masks=masks,
         simulate=origin.simulate,
-        mocks=origin.mocks,
+        mocks=mocks,
         max_duration=_unless_of_graph(origin.max_duration, old_graph, "max_duration"),
         on_error=_unless_of_graph(OnError(origin.on_error), old_graph, "on_error"),
         max_cost=origin.max_cost,

@@ -13,6 +13,7 @@ from execution.attempts import Attempt
 from execution.engine.samples import make_sample
 from execution.engine.statuses import Status
 from execution.exceptions import InputsUnknownError, SubRunFailedError
+from execution.large_values import read_all
 from execution.planning import load_plan
 from execution.preparation import Prepared
 from execution.simulation import complete_inputs
@@ -140,7 +141,7 @@ class Waits:
             raise BlockError(
                 f"Sub-graphs are nested more than {settings.MAX_SUB_RUN_DEPTH} deep: does a graph run itself?"
             )
-        graph, mocks = load_plan(version_id), self._claimed.mocks
+        graph, mocks = load_plan(version_id), read_all(self._claimed.mocks)
         inputs = {name: to_json_value(value) for name, value in wait.inputs.items()}
         masks = to_json_value(dict(wait.nodes_input_masks or {}))
         if self._claimed.simulate:

@@ -39,7 +39,8 @@ class Execution(models.Model):
     `cost` (credits) is what it cost itself, without its sub-runs, `billed_executions` how many of its node executions
     were counted for the fee; with its sub-runs it may cost `max_cost`.
     Its limits of time count from `limits_from`, if that is after its start: it had waited for credits.
-    `mocks` (simulated runs) maps a node id or block id to what it emits: {pin: value or [values]}.
+    `input_data` are values by name, `nodes_input_masks` values by pin by node, `mocks` (simulated runs) what nodes
+    emit, {pin: value or [values]}, by the id of the node or its block: all as rows keep them (`large_values`).
     `max_duration` (seconds from the first claim) and `idle_limit` (seconds since something was last recorded) end it.
     """
 

@@ -88,13 +88,13 @@ def _hold(claimed: Claimed) -> Claimed | None:
     """Return the claim with its price, or with the reason why it is not to run; None if it waits for credits."""
     spec = load_plan(claimed.graph_version_id).specs[claimed.node_id]
     try:
-        delivered = read_all(claimed.inputs)
+        delivered, mask = read_all(claimed.inputs), read_all(claimed.mask)
     except LOST_INPUTS as error:
         release_holds(keys=[claimed.id])
         return replace(claimed, refusal=f"Its inputs can't be read any more ({type(error).__name__}).")
     except Exception as error:
         raise InputsAwayError(f"{type(error).__name__}: {error}") from error
-    found = price(spec, delivered=delivered, mask=claimed.mask)
+    found = price(spec, delivered=delivered, mask=mask)
     if found is None:
         # An attempt before, which waits no more, may have found a price.
         release_holds(keys=[claimed.id])

@@ -41,9 +41,9 @@ class Claimed(Hold):
     """A node execution that this process may run now, with all that it needs for it.
 
     `attempt` counts from 1; `losses` of the attempts before lost their worker. `suspicions`: see `NodeExecution`.
-    `waits` is how many suspensions it has gone through, `inputs` what links delivered, as rows keep it
-    (`execution.large_values`). `may_send_next`: at least half of the run's window is free, and there is something for
-    it.
+    `waits` is how many suspensions it has gone through, `inputs` what links delivered; these, `mask` and `mocks` are as
+    rows keep them (`execution.large_values`). `may_send_next`: at least half of the run's window is free, and there is
+    something for it.
     `price` is what it costs, None if nothing. With a `refusal` it is not to run: it `is_unpaid`, or its inputs are
     lost.
     """

@@ -1,5 +1,6 @@
 """Making a run: its row and its first node executions, in one transaction."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,14 +11,15 @@ from django.conf import settings
 from execution.engine.dataflow import start
 from execution.engine.statuses import ENDED, Status
 from execution.exceptions import InputsUnknownError
+from execution.large_values import ValueWriter
 from execution.models import OnError, OnInsufficientCredits
 from execution.planning import GraphPlan
+from execution.run_files import FilesOfRun
 from execution.store.admission import find_places
 from execution.store.batches import Batch, Prepared, one_transaction
 from execution.store.flow import write_deliveries
 from execution.store.ready import Ready
 from execution.store.runs import LockedRun, save_run
-from execution.values import dump
 from graphs.models import new_id
 
 
@@ -78,10 +80,12 @@ def start_runs(orders: Sequence[Order], *, begin: Begin = open_starting_nodes) -
     However many they are, it takes two round trips, unless one of them ends at once.
     """
     inputs = [place_inputs(order) for order in orders]
+    # What goes to the storage takes its time: not while others wait.
+    written = [_write(order) for order in orders]
     with one_transaction() as batch:
         runs = []
-        for order, inputs_of, admitted in zip(orders, inputs, _admit(batch, orders), strict=True):
-            run = _insert(batch, order, admitted=admitted)
+        for order, inputs_of, values, admitted in zip(orders, inputs, written, _admit(batch, orders), strict=True):
+            run = _insert(batch, order, values, admitted=admitted)
             begin(run, inputs_of)
             # What a sub-run begins with is sent by whoever has started it, last.
             if run.admitted and run.holds_back and run.parent_id is None:
@@ -137,7 +141,27 @@ VALUES (%(id)s, %(user)s, %(version)s, 'QUEUED', %(admitted)s, %(inputs)s::json,
 )
 
 
-def _insert(batch: Batch, order: Order, *, admitted: bool) -> LockedRun:
+@dataclass(frozen=True, kw_only=True)
+class _Written:
+    """The values of an order as the run's row has them, and who has written them."""
+
+    inputs: str
+    masks: str
+    mocks: str
+    writer: ValueWriter
+
+
+def _write(order: Order) -> _Written:
+    writer = ValueWriter(FilesOfRun(user_id=str(order.user_id), execution_id=order.id))
+    return _Written(
+        inputs=writer.write_all(order.input_data),
+        masks=writer.write_masks(order.masks),
+        mocks=writer.write_all(order.mocks),
+        writer=writer,
+    )
+
+
+def _insert(batch: Batch, order: Order, values: _Written, *, admitted: bool) -> LockedRun:
     asked = order.graph.settings
     limit = asked.get("max_node_executions") or settings.MAX_NODE_EXECUTIONS_PER_RUN
     on_error = order.on_error or asked.get("on_error") or OnError.CONTINUE
@@ -148,10 +172,10 @@ def _insert(batch: Batch, order: Order, *, admitted: bool) -> LockedRun:
             "user": order.user_id,
             "version": order.graph.version_id,
             "admitted": admitted,
-            "inputs": dump(order.input_data),
-            "masks": dump(order.masks),
+            "inputs": values.inputs,
+            "masks": values.masks,
             "simulate": order.simulate,
-            "mocks": dump(order.mocks),
+            "mocks": values.mocks,
             "on_error": on_error,
             "max_nodes": limit,
             "max_duration": order.max_duration or _read_seconds(asked.get("max_duration")),
@@ -165,13 +189,13 @@ def _insert(batch: Batch, order: Order, *, admitted: bool) -> LockedRun:
         },
     )
     # Nobody else knows of it: it needs no lock until the transaction ends.
-    return LockedRun(
+    run = LockedRun(
         id=order.id,
         user_id=order.user_id,
         status=Status.QUEUED,
         admitted=admitted,
         graph=order.graph,
-        nodes_input_masks=order.masks,
+        nodes_input_masks=json.loads(values.masks),
         simulate=order.simulate,
         max_node_executions=limit,
         on_error=on_error,
@@ -184,6 +208,8 @@ def _insert(batch: Batch, order: Order, *, admitted: bool) -> LockedRun:
         node_count=0,
         batch=batch,
     )
+    run.writer = values.writer
+    return run
 
 
 def _read_seconds(asked: Any) -> float | None:

@@ -19,6 +19,7 @@ from django.db import Error as DatabaseError
 
 from execution.engine.statuses import ENDED, Status
 from execution.exceptions import ExecutionError
+from execution.large_values import read
 from execution.management.arguments import FoundGraph, find_graph, read_inputs, read_mocks
 from execution.management.database_errors import explain_database_error
 from execution.management.live_progress import LiveProgress, make_printable
@@ -117,7 +118,7 @@ def _run(options: dict[str, Any], stream: TextIO) -> Result:
     except (GraphsError, ExecutionError) as error:
         return Result(status=Status.FAILED, error=str(error))
     for name in (name for name in run.input_data if name not in inputs):
-        _say(stream, f"made up: {name} = {json.dumps(run.input_data[name], ensure_ascii=False)}")
+        _say(stream, f"made up: {name} = {json.dumps(read(run.input_data[name]), ensure_ascii=False)}")
     return _follow(run.pk, timeout=options["timeout"], stream=stream)
 
 

@@ -1,0 +1,59 @@
+"""What runs are given is kept like other values from now on: what looks like a reference to the storage is wrapped."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.apps.registry import Apps
+from django.db import migrations
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.models import Q, TextField
+from django.db.models.functions import Cast
+
+SPECIAL = ("$stored", "$plain")
+COLUMNS = ("input_data", "nodes_input_masks", "mocks")
+Change = Callable[[Any], Any]
+
+
+def wrap(value: Any) -> Any:
+    """Return the form in which a row keeps a value that is not large."""
+    return {"$plain": value} if isinstance(value, dict) and len(value) == 1 and set(value) & set(SPECIAL) else value
+
+
+def unwrap(form: Any) -> Any:
+    """Return the value of such a form."""
+    return form["$plain"] if isinstance(form, dict) and set(form) == {"$plain"} else form
+
+
+def change_all(apps: Apps, change: Change) -> None:
+    """Change all values of the runs that have any that look special."""
+    columns = {f"{name}_text": Cast(name, TextField()) for name in COLUMNS}
+    special = Q()
+    for column in columns:
+        for key in SPECIAL:
+            special |= Q(**{f"{column}__contains": f'"{key}"'})
+    runs = apps.get_model("execution", "Execution").objects.annotate(**columns).filter(special)
+    for run in runs.only(*COLUMNS).iterator(chunk_size=100):
+        run.input_data = {name: change(value) for name, value in run.input_data.items()}
+        run.nodes_input_masks = {
+            node: {pin: change(value) for pin, value in mask.items()} for node, mask in run.nodes_input_masks.items()
+        }
+        run.mocks = {key: change(value) for key, value in run.mocks.items()}
+        run.save(update_fields=COLUMNS)
+
+
+def forwards(apps: Apps, _editor: BaseDatabaseSchemaEditor) -> None:
+    """Wrap."""
+    change_all(apps, wrap)
+
+
+def backwards(apps: Apps, _editor: BaseDatabaseSchemaEditor) -> None:
+    """Unwrap."""
+    change_all(apps, unwrap)
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("execution", "0016_queue_index"),
+    ]
+
+    operations = [migrations.RunPython(forwards, backwards)]
