@@ -233,6 +233,9 @@ class ExportedGraphSerializer(GraphDocumentSerializer):
     version = serializers.IntegerField(help_text="The version's number here.")
     is_active = serializers.BooleanField(help_text="Whether it is the active version here.")
     instructions = serializers.CharField(allow_null=True, help_text="What people should know to use it.")
+    recommended_schedule_cron = serializers.CharField(allow_null=True, help_text="When it had better be run.")
+    input_schema = serializers.DictField(help_text="What a run takes, as JSON Schema.")
+    output_schema = serializers.DictField(help_text="What a run gives, as JSON Schema.")
 
 
 class ActiveVersionSerializer(serializers.Serializer[Any]):

@@ -121,9 +121,9 @@ class ScheduleAdmin(LookOnly, admin.ModelAdmin[Schedule]):
         return "goes on" if schedule.next_due else "has ended"
 
     @admin.display(ordering="next_start")
-    def next_run(self, schedule: Schedule) -> Any:
-        """Return when it runs next."""
-        return schedule.next_start if schedule.is_enabled else None
+    def next_run(self, schedule: Schedule) -> str:
+        """Say when it runs next, as it is said of the last run."""
+        return f"{schedule.next_start:%Y-%m-%d %H:%M:%S}" if schedule.is_enabled and schedule.next_start else ""
 
     @admin.display
     def last_run(self, schedule: Schedule) -> str:

@@ -1,4 +1,4 @@
-"""The lines of the README that talk to the API work as they stand there."""
+"""The lines of the README, and of the documents behind it, that talk to the API work as they stand there."""
 
 import json
 import os
@@ -25,9 +25,9 @@ pytestmark = [
 ]
 
 
-def read_lines() -> list[str]:
-    text = (BASE_DIR / "README.md").read_text("utf-8")
-    section = text.partition("## Over HTTP")[2].partition("\n## ")[0]
+def read_lines(document: str = "README.md", heading: str = "## Over HTTP") -> list[str]:
+    text = (BASE_DIR / document).read_text("utf-8")
+    section = text.partition(f"{heading}\n")[2].partition("\n## ")[0]
     return re.findall(r"^\$ (.+)$", section, re.MULTILINE)
 
 
@@ -56,6 +56,23 @@ def test_six_lines_lead_from_a_graph_to_its_outputs(
     assert me["username"] == user.username
     assert (run["status"], run["outputs"]["Steps"]) == ("COMPLETED", [6, 12, 24, 48, 96, 192])
     assert len(node_executions["results"]) == 3 and node_executions["next"]
+
+
+@pytest.mark.parametrize(
+    ("section", "count"), [(("docs/api.md", "## Who asks"), 1), (("docs/scheduling.md", "# Schedules"), 5)]
+)
+def test_what_the_documents_go_on_with_works(
+    live_server: LiveServer, drain: Drain, user: User, section: tuple[str, str], count: int
+) -> None:
+    key = make_key(user=user, name="x", scopes=["read", "execute", "write"]).secret
+    example = (BASE_DIR / "examples/doubling.json").read_bytes()
+    graph = import_graph(owner=user, document=example).version.graph_id
+
+    pasted = paste(read_lines(*section), URL=live_server.url, KEY=key, GRAPH=str(graph))
+
+    answers = [json.loads(line) for line in pasted.splitlines() if line]
+    assert len(answers) == count
+    assert [answer for answer in answers if "title" in answer] == []
 
 
 @pytest.mark.parametrize("status", ["FAILED", "TERMINATED"])

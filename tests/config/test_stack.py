@@ -19,6 +19,7 @@ from config.stack import find_port
 from tests.config.processes import environment_for, processes_of, run_manage, start_python, wait_until
 
 LAST_LINE = "Ctrl-C stops everything."
+KEY = r"export URL=\S+ KEY=([\w-]+)"
 
 
 # Test processes that run side by side must not find the same port free.
@@ -84,7 +85,7 @@ def get(url: str, **headers: str) -> tuple[int, bytes]:
 def test_a_stack_is_up_when_it_says_so_and_a_second_one_is_told_where(stack: RunningStack) -> None:
     web = stack.find(r"Admin\s+(http://\S+)/admin/")
     flower = stack.find(r"Flower\s+(http://\S+)")
-    token = stack.find(r"Authorization: (Bearer [\w-]+)")
+    token = "Bearer " + stack.find(KEY)
     password = stack.find(r"password\s+(\S+)")
     login = "Basic " + base64.b64encode(f"demo:{password}".encode()).decode()
 
@@ -109,9 +110,8 @@ def test_ctrl_c_leaves_no_process_and_the_next_start_finds_its_data(local: Path)
     farewell = first.finish()
     left = processes_of(local)
     second = start_stack(local)
-    _status, graphs = get(
-        second.find(r"(http://\S+/v1/graphs)"), Authorization=second.find(r"Authorization: (Bearer [\w-]+)")
-    )
+    url = second.find(r"export URL=(\S+) KEY=")
+    _status, graphs = get(f"{url}/v1/graphs", Authorization="Bearer " + second.find(KEY))
     second.process.terminate()
     second.finish()
 

@@ -104,4 +104,4 @@ def _describe_logins(addresses: Addresses, account: DemoAccount | None) -> str:
         return f"""  Login      the accounts of your database (DATABASE_URL)
   Flower's   {NAME}   password  {read_demo_password()}"""
     return f"""  Login      {account.user.username}   password  {account.password}
-  API key    curl -H 'Authorization: Bearer {account.api_key}' {addresses.web}/v1/graphs"""
+  API key    export URL={addresses.web} KEY={account.api_key}"""
