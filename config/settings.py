@@ -53,11 +53,19 @@ if os.environ.get("DATABASE_NAME"):
     # Another database of the same server: test runs give theirs to the worker processes that they start.
     _database["NAME"] = os.environ["DATABASE_NAME"]
 
+_database_options = _database.get("OPTIONS", {})
+_session_options = (
+    # Who freezes in the middle of a transaction must not lock others out for ever.
+    "-c idle_in_transaction_session_timeout=30s"
+    # What is prepared is planned for any run. Planned for one, it would read all of a run that is too young for the
+    # statistics: that one is taken for small.
+    " -c plan_cache_mode=force_generic_plan"
+)
 DATABASES = {
     "default": {
         **_database,
-        # Who freezes in the middle of a transaction must not lock others out for ever.
-        "OPTIONS": {"options": "-c idle_in_transaction_session_timeout=30s", **_database.get("OPTIONS", {})},
+        "OPTIONS": _database_options
+        | {"options": f"{_session_options} {_database_options.get('options', '')}".strip()},
         "ENGINE": "django.db.backends.postgresql",
         "CONN_MAX_AGE": None,
         "CONN_HEALTH_CHECKS": True,

@@ -19,7 +19,8 @@ from graphs.models import new_id
 WaitingIds = dict[tuple[UUID, int], UUID]
 
 # For each node, how many executions were opened, and those that wait with the pins that they have. `OFFSET 0` keeps
-# PostgreSQL from reading the pins of all that wait in the run first: the larger the run, the longer that takes.
+# PostgreSQL from reading the pins of all that wait in the run first: the larger the run, the longer that takes. `CASE`
+# is what the index on what waits is of (see `NodeExecution`).
 SINKS = Prepared(
     "sinks",
     "run uuid, nodes uuid[]",
@@ -31,7 +32,8 @@ SELECT s.node_id,
   FROM unnest(%(nodes)s) AS s(node_id) LEFT JOIN LATERAL (
        SELECT n.id, n.ordinal, ARRAY(SELECT pin FROM execution_nodeinput i WHERE i.node_execution_id = n.id) AS pins
          FROM execution_nodeexecution n
-        WHERE n.execution_id = %(run)s AND n.node_id = s.node_id AND n.status = 'INCOMPLETE' OFFSET 0) AS w ON true
+        WHERE n.status = 'INCOMPLETE' AND CASE WHEN n.status = 'INCOMPLETE' THEN n.execution_id END = %(run)s
+           AND n.node_id = s.node_id OFFSET 0) AS w ON true
  ORDER BY s.node_id, w.ordinal
 """,
 )

@@ -19,7 +19,8 @@ SELECT n.id, n.execution_id, n.node_id, e.graph_version_id, e.nodes_input_masks,
        ARRAY(SELECT json_object_keys(n.inputs)
               UNION ALL SELECT pin FROM execution_nodeinput i WHERE i.node_execution_id = n.id),
        ARRAY(SELECT pin FROM execution_staticvalue s WHERE s.execution_id = n.execution_id AND s.node_id = n.node_id)
-  FROM execution_execution e JOIN execution_nodeexecution n ON n.execution_id = e.id
+  FROM execution_execution e
+  JOIN execution_nodeexecution n ON CASE WHEN n.status = 'INCOMPLETE' THEN n.execution_id END = e.id
  WHERE e.status IN ('QUEUED', 'RUNNING') AND n.status = 'INCOMPLETE'
 """
 

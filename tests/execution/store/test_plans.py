@@ -8,6 +8,7 @@ import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connection, transaction
+from django.db.models import Count
 
 from execution.models import Execution, NodeExecution
 from execution.planning import CPU_QUEUE
@@ -16,6 +17,8 @@ from execution.store.batches import Prepared
 from execution.store.claims import CLAIM, CLAIM_HELD_BACK
 from execution.store.flow import SINKS
 from execution.store.recording import MARK
+from execution.store.runs import LOCK_RUN, lock_run
+from graphs.models import GraphVersion
 from graphs.services import import_graph
 from tests.execution.drain import Drain
 from tests.execution.small_graphs import CALCULATOR, INPUT, STEP, draw
@@ -26,25 +29,43 @@ ASKED = 3
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture
-def wide_run(user: User, drain: Drain) -> Execution:
-    """A run in which many node executions wait for their second pin."""
+def save_wide_graph(user: User) -> GraphVersion:
+    """Save a graph in which many nodes get one of the two pins that they need."""
     nodes: dict[str, Any] = {"a": (INPUT, {"name": "a", "value": 1}), "b": (INPUT, {"name": "b"})}
     nodes |= {f"sum {number}": (CALCULATOR, {"operation": "Add"}) for number in range(WAITING)}
     arrows = [f"{pin}.result -> sum {number}.{pin}" for number in range(WAITING) for pin in ("a", "b")]
-    version = import_graph(owner=user, document=draw(nodes, arrows)).version
-    run = start_execution(user=user, version=version, input_data={})
+    return import_graph(owner=user, document=draw(nodes, arrows)).version
+
+
+@pytest.fixture
+def idle_statistics(user: User, drain: Drain) -> None:
+    """Statistics of a moment when next to nothing waited; the index on what waits is as large as ever."""
+    start_execution(user=user, version=save_wide_graph(user), input_data={})
     drain.run()
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE execution_nodeexecution, execution_nodeinput")
+    waiting = NodeExecution.objects.filter(status="INCOMPLETE")
+    few = list(waiting[:3].values_list("id", flat=True))
+    waiting.exclude(id__in=few).update(status="TERMINATED")
+    vacuum()
+
+
+@pytest.fixture
+def wide_run(user: User, drain: Drain) -> Execution:
+    """A run in which many node executions wait for their second pin."""
+    run = start_execution(user=user, version=save_wide_graph(user), input_data={})
+    drain.run()
+    vacuum()
     return run
 
 
+def vacuum() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM (ANALYZE) execution_nodeexecution, execution_nodeinput")
+
+
 def explain(statement: Prepared, parameters: dict[str, Any]) -> dict[str, Any]:
-    """Run a statement with the plan that a session keeps for all runs, and take it back; return the plan."""
+    """Run a statement as a session does that has just been told of it, and take it back; return the plan."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("DEALLOCATE ALL")
-        cursor.execute("SET LOCAL plan_cache_mode = force_generic_plan")
         cursor.execute(statement.definition)
         cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement.call}", parameters)
         ((found,),) = cursor.fetchall()
@@ -70,6 +91,25 @@ def test_only_what_waits_at_the_nodes_in_question_is_read(wide_run: Execution) -
     where: dict[str, Any] = {"run": wide_run.pk, "nodes": nodes}
     # The execution that waits and its pin, and that one again as the latest of its node.
     assert rows_read(explain(SINKS, where)) <= 3 * ASKED
+
+
+@pytest.mark.usefixtures("idle_statistics")
+def test_what_has_fired_at_a_node_is_not_read(user: User, drain: Drain) -> None:
+    document = draw(
+        {
+            "step": (STEP, {"items": list(range(WAITING))}),
+            **{name: (CALCULATOR, {"operation": "Add", "b": 1}) for name in ("first", "second")},
+        },
+        ["step.item -> first.a", "first.result -> second.a"],
+    )
+    version = import_graph(owner=user, document=document).version
+    run = start_execution(user=user, version=version, input_data={})
+    drain.run()
+
+    fired = NodeExecution.objects.filter(execution=run).values_list("node_id").annotate(count=Count("id"))
+    nodes: list[UUID] = [node_id for node_id, count in fired if count == WAITING]
+    assert len(nodes) == 2
+    assert rows_read(explain(SINKS, {"run": run.pk, "nodes": nodes})) <= 2
 
 
 @pytest.fixture
@@ -99,3 +139,40 @@ def test_a_claim_and_a_mark_read_no_more_the_more_is_unfinished(busy_run: Execut
     assert rows_read(explain(CLAIM, {**claim, "id": sent})) <= window + 5
     assert rows_read(explain(CLAIM_HELD_BACK, {**claim, "id": busy_run.pk})) <= window + 5
     assert rows_read(explain(MARK, {**mark, "id": sent, "token": uuid4()})) <= 1
+
+
+def test_what_is_prepared_is_planned_once_for_all_runs(wide_run: Execution) -> None:
+    lock_run(wide_run.pk)
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT generic_plans > 0, custom_plans FROM pg_prepared_statements WHERE name = %s", [LOCK_RUN.name]
+        )
+        assert cursor.fetchall() == [(True, 0)]
+
+
+def test_no_table_is_read_from_end_to_end_for_having_been_empty(user: User, drain: Drain) -> None:
+    """What was planned when there was nothing is what a run of any size is recorded with."""
+    nodes: dict[str, Any] = {name: (INPUT, {"name": name, "value": 1}) for name in "ab"}
+    nodes |= {f"sum {number}": (CALCULATOR, {"operation": "Add"}) for number in range(WAITING)}
+    arrows = [f"{pin}.result -> sum {number}.{pin}" for number in range(WAITING) for pin in "ab"]
+    version = import_graph(owner=user, document=draw(nodes, arrows)).version
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE execution_nodeexecution CASCADE")
+        cursor.execute("VACUUM (ANALYZE) execution_nodeexecution")
+    drain.goes_on = True
+    connection.close()
+    start_execution(user=user, version=version, input_data={})
+    before = rows_of_scans()
+    drain.run()
+    # The drain's own looks for timers are among them, but nothing for each record.
+    assert rows_of_scans() - before < WAITING * WAITING / 10
+
+
+def rows_of_scans() -> int:
+    """Return how many rows reading `NodeExecution` from end to end has brought up so far."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_force_next_flush()")
+        cursor.execute("SELECT seq_tup_read FROM pg_stat_user_tables WHERE relname = 'execution_nodeexecution'")
+        ((rows,),) = cursor.fetchall()
+    return int(rows)
