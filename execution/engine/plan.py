@@ -1,6 +1,6 @@
 """A graph version made ready to run: immutable, and everything that a hop asks for is already worked out."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -83,8 +83,10 @@ class Plan:
         """The nodes that fire when a run starts."""
         return tuple(node for node in self.nodes.values() if node.starts)
 
-    def sinks_of(self, node_ids: Iterable[UUID]) -> frozenset[UUID]:
-        """Return the nodes that something emitted by `node_ids` can reach in one hop."""
-        return frozenset(
-            link.sink_id for node_id in node_ids for link in self.nodes[node_id].outgoing if link.sink_id in self.nodes
-        )
+    def pins_reached_from(self, node_id: UUID) -> dict[UUID, set[str]]:
+        """Return the nodes that something emitted by `node_id` can reach in one hop, with their pins that it can."""
+        reached: dict[UUID, set[str]] = {}
+        for link in self.nodes[node_id].outgoing:
+            if link.sink_id in self.nodes:
+                reached.setdefault(link.sink_id, set()).add(link.sink_name)
+        return reached

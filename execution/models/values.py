@@ -1,15 +1,21 @@
 """Values: what links delivered, what was emitted, what left the run, and what outlives runs."""
 
+from typing import Final
+
 from django.conf import settings
 from django.db import models
+from django.db.models import Q
 
 from execution.models.node_executions import NodeExecution
 from execution.models.runs import Execution
 from graphs.ordered_json import OrderedJSONField
 
+FEW_PINS: Final = 16
+"""Up to so many pins are simply read; of a node execution that has more, only their number."""
+
 
 class NodeInput(models.Model):
-    """A value that a link delivered to a node execution that waits for more, or waited."""
+    """A value that a link delivered to a node execution that waits for more, or waited; it was the `number`th."""
 
     pk = models.CompositePrimaryKey("node_execution_id", "pin")
     node_execution = models.ForeignKey(
@@ -17,6 +23,15 @@ class NodeInput(models.Model):
     )
     pin = models.TextField()
     value = OrderedJSONField(null=True)
+    number = models.PositiveIntegerField(default=0, db_default=0)
+
+    class Meta:
+        indexes = [
+            # How many pins a wide join has got.
+            models.Index(
+                fields=["node_execution", "number"], condition=Q(number__gt=FEW_PINS), name="node_input_count"
+            ),
+        ]
 
 
 class Output(models.Model):

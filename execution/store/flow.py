@@ -1,50 +1,18 @@
-"""Deliveries: load the state that they touch, ask the engine, write down what it says."""
+"""Deliveries: ask the engine what they change, and write that down."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from execution.engine.dataflow import Deliveries, Emission, Firing, Sink, deliver
+from execution.engine.dataflow import Deliveries, Emission, Firing, deliver
 from execution.engine.outputs import run_outputs
-from execution.engine.plan import Plan
-from execution.large_values import Kept
 from execution.planning import CPU_QUEUE
 from execution.prices import may_cost
-from execution.store.batches import Answer, Batch, Prepared
+from execution.store.batches import Prepared
+from execution.store.reach import Reach, Waiting, WaitingByOrdinal, ask_for_reach, read_sinks
 from execution.store.runs import LockedRun, wake
 from execution.store.window import may_exceed_window
 from graphs.models import new_id
-
-WaitingIds = dict[tuple[UUID, int], UUID]
-
-# For each node, how many executions were opened, and those that wait with the pins that they have. `OFFSET 0` keeps
-# PostgreSQL from reading the pins of all that wait in the run first: the larger the run, the longer that takes. `CASE`
-# is what the index on what waits is of (see `NodeExecution`).
-SINKS = Prepared(
-    "sinks",
-    "run uuid, nodes uuid[]",
-    """
-SELECT s.node_id,
-       COALESCE((SELECT max(ordinal) + 1 FROM execution_nodeexecution n
-                  WHERE n.execution_id = %(run)s AND n.node_id = s.node_id), 0),
-       w.id, w.ordinal, w.pins
-  FROM unnest(%(nodes)s) AS s(node_id) LEFT JOIN LATERAL (
-       SELECT n.id, n.ordinal, ARRAY(SELECT pin FROM execution_nodeinput i WHERE i.node_execution_id = n.id) AS pins
-         FROM execution_nodeexecution n
-        WHERE n.status = 'INCOMPLETE' AND CASE WHEN n.status = 'INCOMPLETE' THEN n.execution_id END = %(run)s
-           AND n.node_id = s.node_id OFFSET 0) AS w ON true
- ORDER BY s.node_id, w.ordinal
-""",
-)
-
-_STATICS = Prepared(
-    "statics",
-    "run uuid, nodes uuid[]",
-    """
-SELECT node_id, pin, value FROM execution_staticvalue WHERE execution_id = %(run)s AND node_id = ANY(%(nodes)s)
-""",
-)
 
 _LEAVE = Prepared(
     "leave",
@@ -73,10 +41,11 @@ SELECT f.id, %(run)s, %(tree)s, f.node_id, f.ordinal, f.queue,
 
 _FILL = Prepared(
     "fill",
-    "ids uuid[], pins text[], texts text[]",
+    "ids uuid[], numbers int[], pins text[], texts text[]",
     """
-INSERT INTO execution_nodeinput (node_execution_id, pin, value)
-SELECT a.id, a.pin, a.value::json FROM unnest(%(ids)s, %(pins)s, %(texts)s) AS a(id, pin, value)
+INSERT INTO execution_nodeinput (node_execution_id, number, pin, value)
+SELECT a.id, a.number, a.pin, a.value::json
+  FROM unnest(%(ids)s, %(numbers)s, %(pins)s, %(texts)s) AS a(id, number, pin, value)
 """,
 )
 
@@ -100,29 +69,6 @@ SELECT %(run)s, s.node_id, s.pin, s.value::json FROM unnest(%(nodes)s, %(pins)s,
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Reach:
-    """What a node's outputs can touch, asked for in one go with the run's lock."""
-
-    node_ids: frozenset[UUID]
-    sinks: Answer | None = None
-    statics: Answer | None = None
-
-
-def ask_for_reach(batch: Batch, *, execution_id: UUID, plan: Plan, node_id: UUID) -> Reach:
-    """Ask for the state of all nodes that `node_id` has links to. The run's lock must stand before it in the batch."""
-    node_ids = plan.sinks_of([node_id])
-    if not node_ids:
-        return Reach(node_ids=node_ids)
-    params = {"run": execution_id, "nodes": list(node_ids)}
-    has_statics = any(plan.nodes[sink_id].static for sink_id in node_ids)
-    return Reach(
-        node_ids=node_ids,
-        sinks=batch.ask(SINKS, params),
-        statics=batch.ask(_STATICS, params) if has_statics else None,
-    )
-
-
 def travel(run: LockedRun, node_id: UUID, outputs: Sequence[tuple[str, Any]], reach: Reach) -> None:
     """Carry what a node emitted over its links, and out of the run if it is an OUTPUT node."""
     if not outputs:
@@ -131,9 +77,11 @@ def travel(run: LockedRun, node_id: UUID, outputs: Sequence[tuple[str, Any]], re
     leave(run, run_outputs(plan.nodes[node_id], outputs))
     if not reach.node_ids:
         return
-    sinks, waiting_ids = _read_sinks(reach)
+    if reach.is_blurred(run.masks):
+        reach = ask_for_reach(run.batch, execution_id=run.id, plan=plan, node_id=node_id, sharply=True)
+    sinks, waiting = read_sinks(reach)
     emissions = [Emission(node_id, pin, value) for pin, value in outputs]
-    write_deliveries(run, deliver(plan, sinks=sinks, emissions=emissions, masks=run.masks), waiting_ids)
+    write_deliveries(run, deliver(plan, sinks=sinks, emissions=emissions, masks=run.masks), waiting)
 
 
 def leave(run: LockedRun, outputs: Sequence[tuple[str, Any]]) -> None:
@@ -153,33 +101,32 @@ def leave(run: LockedRun, outputs: Sequence[tuple[str, Any]]) -> None:
     run.ready.extend(wake([run.parent_id] if run.parent_id else [], batch=run.batch))
 
 
-def write_deliveries(run: LockedRun, deliveries: Deliveries, waiting_ids: Mapping[tuple[UUID, int], UUID]) -> None:
+def write_deliveries(run: LockedRun, deliveries: Deliveries, waiting: WaitingByOrdinal) -> None:
     """Write opened, filled and ready node executions and static values; count and announce them.
 
     Those that the window may have no room for are held back, behind those that were before; `release_next` sends them.
     """
-    ids = {
-        (f.node_id, f.ordinal): new_id() if f.is_new else waiting_ids[f.node_id, f.ordinal] for f in deliveries.firings
-    }
+    keys = [(firing.node_id, firing.ordinal) for firing in deliveries.firings]
+    known = {key: waiting.get(key) or Waiting(id=new_id()) for key in keys}
     run.opened += deliveries.opened
     run.unfinished += len(deliveries.ready)
-    taken = _take(run, deliveries.ready, ids)
+    taken = _take(run, deliveries.ready, known)
     left = [firing for firing in deliveries.firings if firing is not taken]
     ready = [firing for firing in left if firing.is_ready]
     queues = {run.graph.specs[firing.node_id].queue for firing in ready}
     is_small = run.parent_id is None and not may_exceed_window(run.unfinished, queues=queues)
     held_back = bool(ready) and not (run.admitted and is_small)
-    _open(run, [firing for firing in left if firing.is_new], ids, held_back=held_back)
-    _fill(run, [firing for firing in left if not firing.is_new], ids, held_back=held_back)
+    _open(run, [firing for firing in left if firing.is_new], known, held_back=held_back)
+    _fill(run, [firing for firing in left if not firing.is_new], known, held_back=held_back)
     _remember(run, deliveries.statics)
     if held_back:
         run.holds_back = run.has_held_back = True
         return
     for firing in ready:
-        run.announce(ids[firing.node_id, firing.ordinal], firing.node_id)
+        run.announce(known[firing.node_id, firing.ordinal].id, firing.node_id)
 
 
-def _take(run: LockedRun, ready: Sequence[Firing], ids: WaitingIds) -> Firing | None:
+def _take(run: LockedRun, ready: Sequence[Firing], known: WaitingByOrdinal) -> Firing | None:
     """Open one that is new, free of charge and for processes like this one as claimed by it, if it goes on."""
     if run.taker is None or not run.admitted:
         return None
@@ -188,12 +135,12 @@ def _take(run: LockedRun, ready: Sequence[Firing], ids: WaitingIds) -> Firing | 
         if firing.is_new and spec.queue == CPU_QUEUE and (run.simulate or not may_cost(spec)):
             inputs = run.writer.write_all(firing.added)
             mask = run.nodes_input_masks.get(str(firing.node_id), {})
-            run.taker.open(run.batch, firing, key=ids[firing.node_id, firing.ordinal], inputs=inputs, mask=mask)
+            run.taker.open(run.batch, firing, key=known[firing.node_id, firing.ordinal].id, inputs=inputs, mask=mask)
             return firing
     return None
 
 
-def _open(run: LockedRun, firings: Sequence[Firing], ids: WaitingIds, *, held_back: bool) -> None:
+def _open(run: LockedRun, firings: Sequence[Firing], known: WaitingByOrdinal, *, held_back: bool) -> None:
     if not firings:
         return
     run.batch.ask(
@@ -202,7 +149,7 @@ def _open(run: LockedRun, firings: Sequence[Firing], ids: WaitingIds, *, held_ba
             "run": run.id,
             "tree": run.tree_id,
             "held_back": held_back,
-            "ids": [ids[firing.node_id, firing.ordinal] for firing in firings],
+            "ids": [known[firing.node_id, firing.ordinal].id for firing in firings],
             "nodes": [firing.node_id for firing in firings],
             "ordinals": [firing.ordinal for firing in firings],
             "queues": [run.graph.specs[firing.node_id].queue for firing in firings],
@@ -211,25 +158,26 @@ def _open(run: LockedRun, firings: Sequence[Firing], ids: WaitingIds, *, held_ba
             "inputs": [run.writer.write_all(firing.added if firing.is_ready else {}) for firing in firings],
         },
     )
-    _add_inputs(run, [firing for firing in firings if not firing.is_ready], ids)
+    _add_inputs(run, [firing for firing in firings if not firing.is_ready], known)
 
 
-def _fill(run: LockedRun, firings: Sequence[Firing], ids: WaitingIds, *, held_back: bool) -> None:
-    _add_inputs(run, firings, ids)
-    ready = [ids[firing.node_id, firing.ordinal] for firing in firings if firing.is_ready]
+def _fill(run: LockedRun, firings: Sequence[Firing], known: WaitingByOrdinal, *, held_back: bool) -> None:
+    _add_inputs(run, firings, known)
+    ready = [known[firing.node_id, firing.ordinal].id for firing in firings if firing.is_ready]
     if ready:
         run.batch.ask(_QUEUE, {"ids": ready, "held_back": held_back})
 
 
-def _add_inputs(run: LockedRun, firings: Sequence[Firing], ids: WaitingIds) -> None:
+def _add_inputs(run: LockedRun, firings: Sequence[Firing], known: WaitingByOrdinal) -> None:
     added = [
-        (ids[firing.node_id, firing.ordinal], pin, run.writer.write(value))
+        (waiting.id, number, pin, run.writer.write(value))
         for firing in firings
-        for pin, value in firing.added.items()
+        for waiting in [known[firing.node_id, firing.ordinal]]
+        for number, (pin, value) in enumerate(firing.added.items(), start=waiting.pin_count + 1)
     ]
     if added:
         columns = [list(column) for column in zip(*added, strict=True)]
-        run.batch.ask(_FILL, dict(zip(("ids", "pins", "texts"), columns, strict=True)))
+        run.batch.ask(_FILL, dict(zip(("ids", "numbers", "pins", "texts"), columns, strict=True)))
 
 
 def _remember(run: LockedRun, statics: Mapping[tuple[UUID, str], Any]) -> None:
@@ -244,18 +192,3 @@ def _remember(run: LockedRun, statics: Mapping[tuple[UUID, str], Any]) -> None:
             "texts": [run.writer.write(value) for value in statics.values()],
         },
     )
-
-
-def _read_sinks(reach: Reach) -> tuple[dict[UUID, Sink], WaitingIds]:
-    """Return the state of the nodes, and the ids of their waiting executions."""
-    sinks = {node_id: Sink() for node_id in reach.node_ids}
-    waiting_ids: WaitingIds = {}
-    for node_id, opened, key, ordinal, pins in reach.sinks.rows if reach.sinks else []:
-        sink = sinks[node_id]
-        sink.opened = opened
-        if key is not None:
-            sink.waiting.append(Firing(node_id=node_id, ordinal=ordinal, pins=set(pins)))
-            waiting_ids[node_id, ordinal] = key
-    for node_id, pin, value in reach.statics.rows if reach.statics else []:
-        sinks[node_id].statics[pin] = Kept(value)
-    return sinks, waiting_ids

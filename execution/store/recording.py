@@ -18,7 +18,8 @@ from execution.run_files import FilesOfRun
 from execution.store.batches import Answer, Batch, Prepared, one_transaction
 from execution.store.charging import ask_to_charge, tell_news
 from execution.store.claims import Claimed, Hold
-from execution.store.flow import Reach, ask_for_reach, travel
+from execution.store.flow import travel
+from execution.store.reach import Reach, ask_for_reach
 from execution.store.ready import Ready
 from execution.store.runs import LOCK_RUN, LockedRun, read_run, save_run
 from execution.store.taking import Taker

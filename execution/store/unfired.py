@@ -11,6 +11,7 @@ from execution.large_values import Kept
 from execution.planning import load_plan
 from execution.store.examination import MOST_HITS, Hit
 from execution.store.flow import write_deliveries
+from execution.store.reach import Waiting
 from execution.store.ready import Ready
 from execution.store.runs import lock_run, save_run
 
@@ -67,8 +68,9 @@ def queue_unfired(hit: Hit) -> list[Ready] | None:
         if lacking_pins(run.graph.plan.nodes[node_id], delivered=delivered, statics=statics, masked=masked):
             return None
         added = {pin: value for pin, value in statics.items() if pin not in delivered}
+        known = Waiting(id=UUID(hit.subject), pin_count=len(delivered))
         firing = Firing(node_id=node_id, ordinal=ordinal, pins=set(delivered), added=added, is_ready=True)
-        write_deliveries(run, Deliveries(firings=(firing,), statics={}), {(node_id, ordinal): UUID(hit.subject)})
+        write_deliveries(run, Deliveries(firings=(firing,), statics={}), {(node_id, ordinal): known})
         save_run(run)
         run.release_next()
         return list(run.all_ready())

@@ -10,18 +10,19 @@ from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.db.models import Count
 
-from execution.models import Execution, NodeExecution
+from execution.models import Execution, NodeExecution, NodeInput
 from execution.planning import CPU_QUEUE
 from execution.services import start_execution
 from execution.store.batches import Prepared
 from execution.store.claims import CLAIM, CLAIM_HELD_BACK
-from execution.store.flow import SINKS
+from execution.store.reach import SINKS
 from execution.store.recording import MARK
 from execution.store.runs import LOCK_RUN, lock_run
 from graphs.models import GraphVersion
 from graphs.services import import_graph
 from tests.execution.drain import Drain
-from tests.execution.small_graphs import CALCULATOR, INPUT, STEP, draw
+from tests.execution.random_graphs import TEMPLATE
+from tests.execution.small_graphs import CALCULATOR, CONVERTER, INPUT, STEP, draw
 
 WAITING = 400
 ASKED = 3
@@ -88,7 +89,7 @@ def test_only_what_waits_at_the_nodes_in_question_is_read(wide_run: Execution) -
     assert waiting.count() == WAITING
     nodes: list[UUID] = list(waiting.values_list("node_id", flat=True)[:ASKED])
 
-    where: dict[str, Any] = {"run": wide_run.pk, "nodes": nodes}
+    where: dict[str, Any] = {"run": wide_run.pk, "nodes": nodes, "enough": [0] * ASKED, "pins": []}
     # The execution that waits and its pin, and that one again as the latest of its node.
     assert rows_read(explain(SINKS, where)) <= 3 * ASKED
 
@@ -109,7 +110,25 @@ def test_what_has_fired_at_a_node_is_not_read(user: User, drain: Drain) -> None:
     fired = NodeExecution.objects.filter(execution=run).values_list("node_id").annotate(count=Count("id"))
     nodes: list[UUID] = [node_id for node_id, count in fired if count == WAITING]
     assert len(nodes) == 2
-    assert rows_read(explain(SINKS, {"run": run.pk, "nodes": nodes})) <= 2
+    assert rows_read(explain(SINKS, {"run": run.pk, "nodes": nodes, "enough": [0, 0], "pins": []})) <= 2
+
+
+def test_of_a_wide_join_its_other_pins_are_not_read(user: User, drain: Drain) -> None:
+    pins = [f"values_#_p{number}" for number in range(WAITING)]
+    nodes: dict[str, Any] = {pin: (CONVERTER, {"type": "string", "value": 1}) for pin in pins[:-1]}
+    nodes |= {"last": (INPUT, {"name": "last"}), "join": (TEMPLATE, {"format": "", "values": {}})}
+    arrows = [f"{pin}.value -> join.{pin}" for pin in pins[:-1]]
+    version = import_graph(owner=user, document=draw(nodes, [*arrows, f"last.result -> join.{pins[-1]}"])).version
+    run = start_execution(user=user, version=version, input_data={})
+    drain.run()
+    vacuum()
+    join = version.nodes.get(block_id=TEMPLATE).node_id
+    assert NodeInput.objects.filter(node_execution__execution=run).count() == WAITING - 1
+
+    reach = {"run": run.pk, "nodes": [join], "pins": [pins[3]]}
+    # The execution that waits, that one again as the latest, its last pin, and the one in question.
+    assert rows_read(explain(SINKS, {**reach, "enough": [WAITING]})) <= 4
+    assert rows_read(explain(SINKS, {**reach, "enough": [WAITING - 1]})) >= WAITING - 1
 
 
 @pytest.fixture
