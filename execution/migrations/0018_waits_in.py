@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("execution", "0016_queue_index"),
+        ("execution", "0017_wrap_inputs"),
     ]
 
     operations = [

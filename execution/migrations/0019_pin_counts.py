@@ -12,7 +12,7 @@ UPDATE execution_nodeinput i SET number = numbered.number
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("execution", "0017_waits_in"),
+        ("execution", "0018_waits_in"),
     ]
 
     operations = [
