@@ -9,13 +9,14 @@ from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet, Sum
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
 
 from credits import money, refunds
 from credits.admin_forms import DecisionForm, MovementForm, PriceForm
+from credits.admin_search import PaginatorWithTotals, PriceTypeFilter, find_by_word
 from credits.exceptions import CreditsError
 from credits.models import Account, BlockPrice, Hold, LedgerEntry, RefundRequest, Reversal, TopUp
 from credits.price_list import set_price
@@ -52,19 +53,27 @@ class LedgerEntryAdmin(LookOnly, admin.ModelAdmin[LedgerEntry]):
     change_list_template = "admin/credits/ledgerentry/change_list.html"
     list_display = ["id", "account", "type", "amount", "owed", "balance_after", "block_id", "reason", "created_at"]
     list_select_related = ["account__user"]
-    list_filter = ["type", "price_type", ("created_at", admin.DateFieldListFilter)]
-    search_fields = ["=account__user__username", "=key", "=root_execution_id", "=node_execution_id", "=block_id"]
-    search_help_text = "A user's name, a key, or the id of a run, a node execution or a block."
+    list_filter = ["type", PriceTypeFilter, ("created_at", admin.DateFieldListFilter)]
+    search_fields = ["key"]
+    search_help_text = "A user's name, a key, or the id of a run or a node execution: as it is, not a part of it."
     ordering = ["-id"]
     sortable_by = ["id"]
+    show_facets = admin.ShowFacets.NEVER
+    paginator = PaginatorWithTotals
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[LedgerEntry], search_term: str
+    ) -> tuple[QuerySet[LedgerEntry], bool]:
+        """Look for what has an index, one after the other: all at once would read the whole ledger."""
+        del request
+        return find_by_word(queryset, search_term.strip()), False
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Show the totals by type."""
         response = super().changelist_view(request, extra_context)
         shown = getattr(response, "context_data", None)
         if shown and "cl" in shown:
-            entries: QuerySet[LedgerEntry] = shown["cl"].queryset.order_by()
-            shown["totals"] = entries.values("type").annotate(sum=Sum("amount"), unpaid=Sum("owed")).order_by("type")
+            shown["totals"] = shown["cl"].paginator.totals
         return response
 
 
@@ -119,7 +128,11 @@ class AccountAdmin(LookOnly, admin.ModelAdmin[Account]):
                     key=asked["key"],
                     actor_id=request.user.pk,
                 ),
-                done=f"{asked['amount']:+d} credits for {account}.",
+                done=lambda posted: (
+                    f"{asked['amount']:+d} credits for {account}."
+                    if posted.is_new
+                    else "This was done before: the form was sent twice."
+                ),
             )
         else:
             _complain(request, form)
@@ -170,7 +183,7 @@ class RefundRequestAdmin(LookOnly, admin.ModelAdmin[RefundRequest]):
             _try(
                 request,
                 lambda: decide(request=wanted, reason=asked["reason"], actor_id=request.user.pk),
-                done="Decided.",
+                done=lambda _decided: "Decided.",
             )
         else:
             _complain(request, form)
@@ -237,13 +250,13 @@ def _may_decide(request: HttpRequest) -> bool:
     return request.user.has_perm("credits.change_refundrequest")
 
 
-def _try(request: HttpRequest, act: Callable[[], Any], *, done: str) -> None:
+def _try(request: HttpRequest, act: Callable[[], Any], *, done: Callable[[Any], str]) -> None:
     try:
-        act()
+        result = act()
     except CreditsError as error:
         messages.error(request, str(error))
     else:
-        messages.success(request, done)
+        messages.success(request, done(result))
 
 
 def _complain(request: HttpRequest, form: Any) -> None:

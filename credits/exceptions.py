@@ -9,7 +9,7 @@ class FundsLackingError(CreditsError):
     """The account can't pay. `balance`, `owed` and `needed` are credits; `needed` is what must come in first."""
 
     def __init__(self, *, balance: int, owed: int, needed: int) -> None:
-        debt = f" {owed} credits are owed for what cost more than there was." if owed else ""
+        debt = f" {owed} credits are owed for what the balance did not cover." if owed else ""
         super().__init__(f"The balance is {balance} credits.{debt} At least {needed} more are needed to start a run.")
         self.balance = balance
         self.owed = owed
@@ -38,6 +38,10 @@ class PriceInvalidError(CreditsError):
 
 class SummaryTooLongError(CreditsError):
     """A summary has more lines than anybody reads."""
+
+
+class ExportTooLongError(CreditsError):
+    """An export has more rows than are written at once."""
 
 
 class TopUpNotFoundError(CreditsError):

@@ -2,9 +2,11 @@
 
 import csv
 import io
-from collections.abc import Iterable
 from typing import Any, Final
 
+from django.db.models import QuerySet
+
+from credits.exceptions import ExportTooLongError
 from credits.models import LedgerEntry
 
 MOST_ROWS: Final = 100_000
@@ -31,13 +33,19 @@ COLUMNS: Final = (
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
-def write_csv(entries: Iterable[LedgerEntry]) -> str:
-    """Return the entries as CSV with a line of headings."""
+def write_csv(entries: QuerySet[LedgerEntry]) -> str:
+    """Return the entries as CSV with a line of headings; no more of them are in memory at once than are read at once.
+
+    Raises `ExportTooLongError` for more than `MOST_ROWS`.
+    """
+    if entries[MOST_ROWS : MOST_ROWS + 1].exists():
+        raise ExportTooLongError(f"These are more than {MOST_ROWS:,} entries: ask for a shorter time.")
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
-    for entry in entries:
-        writer.writerow([_show(getattr(entry, name)) for name in COLUMNS])
+    # What has come in since then is cut off at its newest end.
+    for row in entries.values_list(*COLUMNS)[:MOST_ROWS].iterator():
+        writer.writerow([_show(value) for value in row])
     return text.getvalue()
 
 

@@ -28,7 +28,7 @@ class AccountSerializer(serializers.ModelSerializer[Account]):
     held = serializers.IntegerField(read_only=True, help_text="Set aside for node executions under way.")
     spendable = serializers.IntegerField(read_only=True, help_text="The balance without what is held.")
     owed = serializers.IntegerField(
-        read_only=True, help_text="What cost more than there was. No run starts until it is paid."
+        read_only=True, help_text="What the balance did not cover. No run starts until it is paid."
     )
     node_executions = serializers.IntegerField(read_only=True, help_text="All that were ever counted for the fee.")
     low_balance_threshold = serializers.IntegerField(

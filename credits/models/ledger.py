@@ -8,6 +8,7 @@ changes by an entry and in no other way, what is held by a hold and in no other 
 from typing import Final
 
 from django.conf import settings
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
@@ -143,6 +144,11 @@ class LedgerEntry(models.Model):
                 condition=Q(root_execution_id__isnull=False),
                 name="entry_of_run",
             ),
+            # All users' sums of a span of time, in the admin and for reports. Entries lie in the order of their times,
+            # so an index of ranges does, which costs an entry hardly anything.
+            BrinIndex(fields=["created_at"], name="entry_of_all_by_time", pages_per_range=16, autosummarize=True),
+            # The admin's list of what is rare.
+            models.Index(fields=["type", "-id"], condition=~Q(type="USAGE"), name="entry_not_used"),
             # What a block used lately, for estimates.
             models.Index(
                 fields=["block_id", "price_type", "-id"],

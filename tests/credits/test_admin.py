@@ -58,12 +58,14 @@ def test_an_entry_can_only_be_looked_at(office: Client, payer: int) -> None:
 def test_credits_are_granted_once_with_a_reason_and_a_name(office: Client, payer: int, admin_user: User) -> None:
     key = uuid4()
 
-    for _ in range(2):
-        move(office, payer, key=key)
+    first, again = (move(office, payer, key=key) for _ in range(2))
 
     entry = LedgerEntry.objects.get(key=f"grant:{key}")
     assert (entry.amount, entry.reason, entry.actor_id) == (50, "He asked.", admin_user.pk)
     assert standing(payer) == (150, 0, 0)
+    assert "+50 credits for ada." in first
+    assert "+50 credits for ada." not in again
+    assert "the form was sent twice" in again
     assert "He asked." in page(office, f"account/{account_of(payer).pk}/change/")
 
 

@@ -275,6 +275,18 @@ def test_charging_and_letting_go_at_once_never_wait_for_each_other_for_ever(user
 
 
 @pytest.mark.django_db
+def test_who_owes_something_starts_nothing_even_while_more_is_set_aside(payer: int) -> None:
+    hold(user_id=payer, subject=subject(), price=flat_price(60))
+    charge(payer, 90, held=40)
+
+    with pytest.raises(FundsLackingError) as lacking:
+        require_funds(payer)
+
+    assert standing(payer) == (60, 60, 50)
+    assert (lacking.value.balance, lacking.value.owed, lacking.value.needed) == (60, 50, 50)
+
+
+@pytest.mark.django_db
 def test_letting_go_of_nothing_asks_nothing() -> None:
     with CaptureQueriesContext(connection) as queries:
         release([])

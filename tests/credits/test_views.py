@@ -7,6 +7,8 @@ from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from credits.metering import charge_fee, hold
@@ -131,3 +133,19 @@ def test_the_history_goes_to_spreadsheets(client: APIClient, payer: int) -> None
     assert [row["amount"] for row in rows][-3:] == ["5", "-7", "1"]
     assert rows[-2]["root_execution_id"] == str(RUNS[0])
     assert rows[-1]["reason"] == "'=HYPERLINK(1)"
+
+
+def test_a_history_that_is_too_long_for_a_table_is_refused_before_it_is_read(
+    client: APIClient, payer: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    length = LedgerEntry.objects.filter(account__user=payer).count()
+
+    monkeypatch.setattr("credits.exporting.MOST_ROWS", length)
+    just_so = client.get("/v1/credits/transactions.csv")
+    monkeypatch.setattr("credits.exporting.MOST_ROWS", length - 1)
+    with CaptureQueriesContext(connection) as queries:
+        too_long = client.get("/v1/credits/transactions.csv")
+
+    assert len(just_so.content.decode().splitlines()) == 1 + length
+    assert (too_long.status_code, "ask for a shorter time" in too_long.json()["detail"]) == (400, True)
+    assert not any("credits_ledgerentry" in query["sql"] and "reason" in query["sql"] for query in queries)

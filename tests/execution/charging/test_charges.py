@@ -224,6 +224,8 @@ def test_the_runs_below_add_up_in_the_root(payer: User, drain: Drain) -> None:
     (child,) = Execution.objects.filter(root=run)
     assert (child.cost, get_run(execution_id=run.pk).cost) == (7, 20)
     assert measure(get_run(execution_id=run.pk))["cost"] == 27
+    entries = LedgerEntry.objects.filter(account__user=payer, type="USAGE")
+    assert set(entries.values_list("root_execution_id", "execution_id")) == {(run.pk, run.pk), (run.pk, child.pk)}
 
 
 def test_a_sub_run_that_cannot_pay_fails_the_runs_above_it_and_goes_on_when_they_are_resumed(
@@ -272,6 +274,37 @@ def test_node_executions_are_counted_for_the_fee(payer: User, drain: Drain, sett
     assert [-entry.amount for entry in fees] == [1, 1]
     assert {entry.execution_id for entry in fees} <= {run.pk for run in runs}
     assert sum(Execution.objects.values_list("cost", flat=True)) == 8 * 7 + 2
+
+
+def test_what_goes_on_is_counted_for_the_fee_once(user: User, drain: Drain, settings: Settings) -> None:
+    settings.NODE_EXECUTIONS_PER_CREDIT = 1
+    set_balance(user.pk, 10)
+    run = start(user, {"a": (PAID, {"value": 5}), "b": (PAID, {})}, ["a.value -> b.value"])
+    drain.run()
+    run.refresh_from_db()
+    counted = (run.status, run.billed_executions, user.credit_account.entries.filter(key__startswith="fee:").count())
+    give(user.pk, 100)
+
+    resume_execution(execution_id=run.pk)
+    drain.run()
+
+    run.refresh_from_db()
+    user.credit_account.refresh_from_db()
+    assert counted == (Status.FAILED, 2, 1)
+    assert (run.status, run.node_count, run.cost) == (Status.COMPLETED, 2, 16)
+    assert user.credit_account.node_executions == 2
+
+
+def test_a_simulated_run_is_not_counted_for_the_fee(payer: User, drain: Drain, settings: Settings) -> None:
+    settings.NODE_EXECUTIONS_PER_CREDIT = 1
+    run = start(payer, {"a": (PAID, {}), "b": (CALCULATOR, {"operation": "Add", "a": 1, "b": 2})}, simulate=True)
+
+    drain.run()
+
+    run.refresh_from_db()
+    payer.credit_account.refresh_from_db()
+    assert (run.status, run.node_count, run.cost) == (Status.COMPLETED, 2, 0)
+    assert (payer.credit_account.node_executions, charges(payer)) == (0, [])
 
 
 def test_the_books_agree(payer: User, drain: Drain) -> None:
