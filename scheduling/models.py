@@ -8,9 +8,8 @@ from django.db import models
 from django.db.models import F, Q
 from django_celery_beat.models import PeriodicTask
 
-from execution.models import Execution, OnInsufficientCredits
+from execution.models import Execution, KeptWishes
 from graphs.models import Graph, new_id
-from graphs.ordered_json import OrderedJSONField
 from scheduling.cron import MAX_LENGTH, parse_cron
 from scheduling.moments import read_zone
 from scheduling.policies import Misfire, Overlap
@@ -19,7 +18,7 @@ from scheduling.timing import Timing
 MAX_NAME_LENGTH = 150
 
 
-class Schedule(models.Model):
+class Schedule(KeptWishes):
     """When runs of a graph start by themselves: at the times of `cron` in `timezone`, or once, at `run_at`.
 
     The times are between `starts_at` and `ends_at`. `next_due` is the next of them, `next_start` when its run starts
@@ -42,18 +41,6 @@ class Schedule(models.Model):
     timezone = models.CharField(max_length=64)
     starts_at = models.DateTimeField(null=True, blank=True)
     ends_at = models.DateTimeField(null=True, blank=True)
-
-    input_data = OrderedJSONField(default=dict)
-    nodes_input_masks = OrderedJSONField(default=dict)
-    max_cost = models.BigIntegerField(null=True, blank=True)
-    on_insufficient_credits = models.CharField(
-        max_length=8,
-        choices=OnInsufficientCredits.choices,
-        default=OnInsufficientCredits.FAIL,
-        db_default=OnInsufficientCredits.FAIL,
-    )
-    # References, never credentials themselves.
-    input_credentials = OrderedJSONField(default=dict)
 
     misfire = models.CharField(max_length=16, choices=Misfire.choices, default=Misfire.FIRE_ONCE)
     misfire_limit = models.PositiveSmallIntegerField(default=10)

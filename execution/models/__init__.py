@@ -7,10 +7,12 @@ from execution.models.node_executions import ClockCorrection, NodeExecution, Pas
 from execution.models.presets import MAX_PRESET_NAME_LENGTH, Preset
 from execution.models.runs import MAX_LABEL_LENGTH, Execution, OnError, OnInsufficientCredits, ShareLink
 from execution.models.values import NodeInput, Output, RunOutput, SimulatedValue, StaticValue, StoredValue
+from execution.models.wishes import KeptWishes
 
 __all__ = [
     "ClockCorrection",
     "Execution",
+    "KeptWishes",
     "MAX_LABEL_LENGTH",
     "MAX_PRESET_NAME_LENGTH",
     "NodeExecution",

@@ -3,14 +3,13 @@
 from django.conf import settings
 from django.db import models
 
-from execution.models.runs import OnInsufficientCredits
+from execution.models.wishes import KeptWishes
 from graphs.models import new_id
-from graphs.ordered_json import OrderedJSONField
 
 MAX_PRESET_NAME_LENGTH = 200
 
 
-class Preset(models.Model):
+class Preset(KeptWishes):
     """Inputs for a graph, kept under a name to be run with again. Without a version the graph's active one is run."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -19,17 +18,6 @@ class Preset(models.Model):
     graph_version = models.PositiveIntegerField(null=True)
     name = models.CharField(max_length=MAX_PRESET_NAME_LENGTH)
     description = models.TextField(blank=True)
-    input_data = OrderedJSONField(default=dict)
-    nodes_input_masks = OrderedJSONField(default=dict)
-    max_cost = models.BigIntegerField(null=True, blank=True)
-    on_insufficient_credits = models.CharField(
-        max_length=8,
-        choices=OnInsufficientCredits.choices,
-        default=OnInsufficientCredits.FAIL,
-        db_default=OnInsufficientCredits.FAIL,
-    )
-    # References, never credentials themselves.
-    input_credentials = OrderedJSONField(default=dict)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
