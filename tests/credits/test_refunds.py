@@ -216,6 +216,25 @@ def test_a_refund_is_not_ordered_anew_while_it_may_have_been_made(
     assert refund_of(stripe_double)["id"] == RefundRequest.objects.get().refund_id
 
 
+def test_a_refund_that_comes_to_be_while_it_is_asked_for_again_is_found(
+    client: APIClient, payer: int, stripe_double: StripeDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    top_up = buy(client, stripe_double)
+    stripe_double.fail("POST refunds", BROKEN_AFTERWARDS)
+    ask(client, top_up)
+    made, tell_again = stripe_double.things.pop(refund_of(stripe_double)["id"]), stripe_double._repeat
+
+    def appear(key: str, form: dict[str, str]) -> Any:
+        stripe_double.things[made["id"]] = made
+        return tell_again(key, form)
+
+    monkeypatch.setattr(stripe_double, "_repeat", appear)
+    send_overdue_refunds(patience_seconds=0)
+
+    assert (RefundRequest.objects.get().refund_id, RefundRequest.objects.get().failed_orders) == (made["id"], 0)
+    assert taken(payer) == [(-1_000, 0)]
+
+
 def test_a_refund_of_which_nobody_heard_for_a_day_is_found(
     client: APIClient, payer: int, stripe_double: StripeDouble
 ) -> None:

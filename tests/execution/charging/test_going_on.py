@@ -58,3 +58,18 @@ def test_what_a_process_may_not_claim_itself_is_sent(user: User, drain: Drain, s
     run.refresh_from_db()
     assert run.status == Status.COMPLETED
     assert sorted(outputs_of(run)["out"]) == list(range(30))
+
+
+def test_each_is_counted_for_the_fee(user: User, drain: Drain, settings: Settings) -> None:
+    settings.NODE_EXECUTIONS_PER_CREDIT = 3
+    set_balance(user.pk, 100)
+    nodes = {"in": (INPUT, {"name": "in", "value": 1}), **{f"paid {number}": (PAID, {}) for number in range(6)}}
+    arrows = [f"paid {number}.value -> paid {number + 1}.value" for number in range(5)]
+    run = start(user, nodes, ["in.result -> paid 0.value", *arrows])
+
+    assert drain.run() == 1
+
+    run.refresh_from_db()
+    user.credit_account.refresh_from_db()
+    assert (run.node_count, user.credit_account.node_executions) == (7, 7)
+    assert sorted(charges(user)) == [2, *[7] * 6]
