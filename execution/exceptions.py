@@ -1,9 +1,21 @@
 """What can go wrong with runs."""
 
 from collections.abc import Iterable
+from typing import Final
 from uuid import UUID
 
 from graphs.exceptions import BlockError
+
+MOST_NAMED: Final = 20
+LONGEST_NAME: Final = 40
+
+
+def _list(names: Iterable[str]) -> str:
+    """Return the names with commas, as far as somebody would read them: they come from outside, of any length."""
+    ordered = sorted(names)
+    shown = [name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…" for name in ordered[:MOST_NAMED]]
+    more = f" and {len(ordered) - MOST_NAMED:,} more" if len(ordered) > MOST_NAMED else ""
+    return f"{', '.join(shown)}{more}"
 
 
 class ExecutionError(Exception):
@@ -14,7 +26,7 @@ class InputsUnknownError(ExecutionError):
     """A run was given inputs that its graph doesn't have."""
 
     def __init__(self, *, unknown: Iterable[str], known: Iterable[str]) -> None:
-        names, expected = ", ".join(sorted(unknown)), ", ".join(sorted(known)) or "none"
+        names, expected = _list(unknown), _list(known) or "none"
         super().__init__(f"The graph has no input named {names}. Its inputs: {expected}.")
 
 

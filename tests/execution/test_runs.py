@@ -79,6 +79,15 @@ def test_an_input_that_the_graph_does_not_have_is_refused_and_nothing_is_made(us
     assert not Execution.objects.exists()
 
 
+def test_names_of_any_length_and_number_are_told_in_short(user: User, drain: Drain) -> None:
+    document = draw({"in": (INPUT, {"name": "in"}), "out": (OUTPUT, {"name": "out"})}, ["in.result -> out.value"])
+
+    with pytest.raises(InputsUnknownError, match=r"no input named x+…, .* and 10 more\.") as refused:
+        start(user, document, input_data={"x" * 100_000: 1, **{f"y{number}": 1 for number in range(29)}})
+
+    assert len(str(refused.value)) < 300
+
+
 def test_a_graph_that_can_not_run_is_refused_with_every_problem(user: User, drain: Drain) -> None:
     document = draw({"sum": (CALCULATOR, {"operation": "Add"}), "other": (CALCULATOR, {"a": 1, "b": "many"})})
 
