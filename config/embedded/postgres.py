@@ -65,7 +65,8 @@ class PostgresServer(Server):
             lines = (self._cluster / "postmaster.pid").read_text("utf-8", errors="replace").splitlines()
         except FileNotFoundError:
             return False
-        return len(lines) >= 8 and lines[7].strip() == "ready"
+        # One that was killed has left its own behind, which says that it is ready.
+        return len(lines) >= 8 and lines[0].strip() == str(self._process_id) and lines[7].strip() == "ready"
 
     @property
     def _cluster(self) -> Path:

@@ -32,6 +32,7 @@ class Server(ABC):
         self.log = open_folder("log") / f"{self.name}.log"
         self.account = find_account(self.data)
         self._log_begins = 0
+        self._process_id = 0
 
     @abstractmethod
     def program(self) -> Path:
@@ -47,7 +48,7 @@ class Server(ABC):
 
     @abstractmethod
     def is_ready(self) -> bool:
-        """Whether the running program answers."""
+        """Whether the program that was started last answers."""
 
     def prepare(self) -> None:
         """Make what must be there before the program starts."""
@@ -61,7 +62,7 @@ class Server(ABC):
         """Start the program. It inherits `lock`, which is thus held until its last process has gone."""
         with self.log.open("ab") as log:
             self._log_begins = log.tell()
-            return subprocess.Popen(  # noqa: S603 - a program of our own packages
+            process = subprocess.Popen(  # noqa: S603 - a program of our own packages
                 [str(self.program()), *self.command()],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -72,6 +73,8 @@ class Server(ABC):
                 start_new_session=True,
                 preexec_fn=self._prepare_child(),
             )
+        self._process_id = process.pid
+        return process
 
     def run_tool(self, program: Path, *arguments: str) -> None:
         """Run one of the server's tools to its end; ServerError with its complaint if it fails."""

@@ -53,6 +53,10 @@ def postmaster(local: Path) -> int:
     return int((local / "postgres" / "data" / "postmaster.pid").read_text().splitlines()[0])
 
 
+def parent_of(process: int) -> int:
+    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 def addresses(local: Path) -> tuple[str, str]:
     """Ask a process of that folder where its servers are."""
     script = "from config import embedded; print(embedded.database_settings()['HOST']); print(embedded.valkey_url())"
@@ -175,12 +179,32 @@ def test_a_killed_keeper_takes_its_server_along_and_the_next_user_gets_a_new_one
     local: Path, holders: list[Holder]
 ) -> None:
     start_holder(local, holders)
-    keeper = int(Path(f"/proc/{postmaster(local)}/stat").read_text().rpartition(")")[2].split()[1])
+    keeper = parent_of(postmaster(local))
 
     os.kill(keeper, signal.SIGKILL)
     start_holder(local, holders)
 
     host, _url = addresses(local)
+    with psycopg.connect(host=host, user="postgres", dbname="postgres") as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_after_a_crash_of_everything_nobody_is_told_too_early_that_a_server_is_there(
+    local: Path, holders: list[Holder]
+) -> None:
+    first = start_holder(local, holders)
+    host, _url = addresses(local)
+    keeper = parent_of(killed := postmaster(local))
+    os.kill(keeper, signal.SIGSTOP)  # it starts no other one
+    os.kill(killed, signal.SIGKILL)
+    os.kill(keeper, signal.SIGKILL)
+    kill(first)
+    # PostgreSQL doesn't start while the number of the old one is still that of a process.
+    assert wait_until(lambda: not Path(f"/proc/{killed}").exists())
+
+    start_holder(local, holders)
+
+    assert postmaster(local) != killed
     with psycopg.connect(host=host, user="postgres", dbname="postgres") as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
 
