@@ -29,7 +29,8 @@ from tests.execution.drain import Drain
 from tests.execution.families import AGENT
 from tests.execution.small_graphs import INPUT, OUTPUT, draw, node_id
 
-pytestmark = pytest.mark.django_db(transaction=True)
+# Whoever examines the broker, too, must not find what others have left there.
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("broker")]
 
 LARGE = "ä" * 30_000
 OTHER = "ö" * 30_000

@@ -18,7 +18,8 @@ from tests.execution.families import AGENT
 from tests.execution.small_graphs import INPUT, OUTPUT, STEP, draw, node_id
 from tests.execution.small_runs import ended, outputs_of, start
 
-pytestmark = pytest.mark.django_db(transaction=True)
+# Whoever examines the broker, too, must not find what others have left there.
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("broker")]
 
 CHILDREN = 40
 WINDOW = 8

@@ -27,7 +27,8 @@ from tests.execution.drain import Drain
 from tests.execution.long_texts import run_long_texts
 from tests.execution.small_graphs import CALCULATOR, INPUT, OUTPUT, STEP, draw
 
-pytestmark = pytest.mark.django_db(transaction=True)
+# Whoever examines the broker, too, must not find what others have left there.
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("broker")]
 
 LARGE = "ä" * 30_000
 DISK = "django.core.files.storage.FileSystemStorage"

@@ -16,7 +16,8 @@ from graphs.services import import_graph
 from tests.execution.drain import Drain
 from tests.execution.families import make_family
 
-pytestmark = pytest.mark.django_db(transaction=True)
+# Whoever examines the broker, too, must not find what others have left there.
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("broker")]
 
 
 def start_family(user: User, drain: Drain) -> tuple[Execution, NodeExecution]:
