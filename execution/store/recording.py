@@ -251,7 +251,8 @@ def let_travel(run: LockedRun, claimed: Hold, scene: Scene, outputs: Sequence[Ou
 
 
 # The rows form of `engine.ordering.released`: all later executions up to the first that has not ended, it included.
-_RELEASED = Prepared(
+# The bound is one value: were it one of each row, all later executions would be read, and of a large run they are many.
+RELEASED = Prepared(
     "released",
     "execution uuid, node uuid, ordinal int",
     """
@@ -261,7 +262,7 @@ SELECT o.pin, o.value
    AND n.ordinal <= COALESCE((
        SELECT min(u.ordinal) FROM execution_nodeexecution u
         WHERE u.execution_id = %(execution)s AND u.node_id = %(node)s AND u.ordinal > %(ordinal)s
-          AND u.status IN ('INCOMPLETE', 'QUEUED', 'RUNNING', 'SUSPENDED', 'REVIEW')), n.ordinal)
+          AND u.status IN ('INCOMPLETE', 'QUEUED', 'RUNNING', 'SUSPENDED', 'REVIEW')), 2147483647)
  ORDER BY n.ordinal, o.position
 """,
 )
@@ -269,7 +270,7 @@ SELECT o.pin, o.value
 
 def _load_released(batch: Batch, claimed: Hold) -> list[Output]:
     where = {"execution": claimed.execution_id, "node": claimed.node_id, "ordinal": claimed.ordinal}
-    return [(pin, read(form)) for pin, form in batch.fetch(_RELEASED, where)]
+    return [(pin, read(form)) for pin, form in batch.fetch(RELEASED, where)]
 
 
 def _count_end(run: LockedRun, end: End) -> None:

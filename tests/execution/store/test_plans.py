@@ -16,7 +16,7 @@ from execution.services import start_execution
 from execution.store.batches import Prepared
 from execution.store.claims import CLAIM, CLAIM_HELD_BACK
 from execution.store.reach import SINKS
-from execution.store.recording import MARK
+from execution.store.recording import MARK, RELEASED
 from execution.store.runs import LOCK_RUN, lock_run
 from graphs.models import GraphVersion
 from graphs.services import import_graph
@@ -158,6 +158,14 @@ def test_a_claim_and_a_mark_read_no_more_the_more_is_unfinished(busy_run: Execut
     assert rows_read(explain(CLAIM, {**claim, "id": sent})) <= window + 5
     assert rows_read(explain(CLAIM_HELD_BACK, {**claim, "id": busy_run.pk})) <= window + 5
     assert rows_read(explain(MARK, {**mark, "id": sent, "token": uuid4()})) <= 1
+
+
+def test_what_an_end_releases_is_found_without_reading_all_that_came_later(busy_run: Execution) -> None:
+    vacuum()
+    node_id = NodeExecution.objects.filter(execution=busy_run).latest("ordinal").node_id
+
+    where = {"execution": busy_run.pk, "node": node_id, "ordinal": 0}
+    assert rows_read(explain(RELEASED, where)) <= 2
 
 
 def test_what_is_prepared_is_planned_once_for_all_runs(wide_run: Execution) -> None:
