@@ -242,8 +242,9 @@ def _list_warnings(run: LockedRun) -> list[dict[str, Any]]:
         " ARRAY(SELECT pin FROM execution_nodeinput i WHERE i.node_execution_id = n.id),"
         " ARRAY(SELECT pin FROM execution_staticvalue s WHERE s.execution_id = n.execution_id"
         "       AND s.node_id = n.node_id)"
-        " FROM execution_nodeexecution n WHERE n.execution_id = %s AND n.status = %s ORDER BY n.id",
-        [run.id, Status.INCOMPLETE],
+        " FROM execution_nodeexecution n WHERE n.status = 'INCOMPLETE'"
+        " AND CASE WHEN n.status = 'INCOMPLETE' THEN n.execution_id END = %s ORDER BY n.id",
+        [run.id],
     )
     return [_warn(run, key, node_id, delivered, statics) for key, node_id, delivered, statics in rows]
 
