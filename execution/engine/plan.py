@@ -83,10 +83,10 @@ class Plan:
         """The nodes that fire when a run starts."""
         return tuple(node for node in self.nodes.values() if node.starts)
 
-    def pins_reached_from(self, node_id: UUID) -> dict[UUID, set[str]]:
-        """Return the nodes that something emitted by `node_id` can reach in one hop, with their pins that it can."""
-        reached: dict[UUID, set[str]] = {}
+    def links_reached_from(self, node_id: UUID) -> dict[UUID, list[PlanLink]]:
+        """Return the nodes that something emitted by `node_id` can reach in one hop, with the links that lead there."""
+        reached: dict[UUID, list[PlanLink]] = {}
         for link in self.nodes[node_id].outgoing:
             if link.sink_id in self.nodes:
-                reached.setdefault(link.sink_id, set()).add(link.sink_name)
+                reached.setdefault(link.sink_id, []).append(link)
         return reached

@@ -77,7 +77,7 @@ def travel(run: LockedRun, node_id: UUID, outputs: Sequence[tuple[str, Any]], re
     leave(run, run_outputs(plan.nodes[node_id], outputs))
     if not reach.node_ids:
         return
-    if reach.is_blurred(run.masks):
+    if not reach.suffices(emitted=len(outputs), masks=run.masks):
         reach = ask_for_reach(run.batch, execution_id=run.id, plan=plan, node_id=node_id, sharply=True)
     sinks, waiting = read_sinks(reach)
     emissions = [Emission(node_id, pin, value) for pin, value in outputs]

@@ -1,11 +1,12 @@
 """The part of a run's state that what a node emits can touch: its sinks, what waits at them, their static values."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
 
 from execution.engine.dataflow import Firing, Masks, Sink
-from execution.engine.plan import Plan, PlanNode
+from execution.engine.plan import Plan, PlanLink, PlanNode
 from execution.large_values import Kept
 from execution.models.values import FEW_PINS
 from execution.store.batches import Answer, Batch, Prepared
@@ -19,35 +20,56 @@ class Waiting:
     pin_count: int = 0
 
 
+FEW_OPENED: Final = 16
+"""So many executions of a node are simply read if they wait; of more, those that can be touched."""
+
 WaitingByOrdinal = Mapping[tuple[UUID, int], Waiting]
 
+# `CASE` is what the index on what waits is of (see `NodeExecution`).
+_WAITS_HERE = """{n}.status = 'INCOMPLETE' AND {n}.node_id = s.node_id
+           AND CASE WHEN {n}.status = 'INCOMPLETE' THEN {n}.execution_id END = %(run)s"""
+
+# Those that have a pin wait before those that lack it (rule 3): if the latest has it, all have it.
+_FIRST_THAT_LACKS = f"""(
+       SELECT CASE WHEN NOT EXISTS(SELECT FROM execution_nodeinput i
+                                    WHERE i.node_execution_id = latest.id AND i.pin = s.pin) THEN (
+              SELECT o.ordinal FROM execution_nodeexecution o
+               WHERE {_WAITS_HERE.format(n="o")}
+                 AND NOT EXISTS(SELECT FROM execution_nodeinput i
+                                 WHERE i.node_execution_id = o.id AND i.pin = s.pin OFFSET 0)
+               ORDER BY o.ordinal LIMIT 1) END
+         FROM (SELECT l.id FROM execution_nodeexecution l
+                WHERE {_WAITS_HERE.format(n="l")} ORDER BY l.ordinal DESC LIMIT 1) AS latest)"""  # noqa: S608 - our own
+
 # For each node, how many executions were opened, and those that wait with the pins that they have.
+#
+# Where only one `pin` can be delivered, `most` times at best, as many of those that lack it will do: before a join of
+# two streams all of one may wait for the other. It is all that waits without a `pin`, or where few were opened.
 #
 # A wide join would read more and more with each of its pins. As long as it hasn't `enough` of them to become ready now,
 # those `pins` do that may be delivered. How many there are is known by the last one's number, NULL if that is small.
 #
-# `OFFSET 0` keeps PostgreSQL from reading the pins of all that wait in the run first: the larger the run, the longer
-# that takes. `CASE` is what the index on what waits is of (see `NodeExecution`).
+# `LIMIT` also keeps PostgreSQL from reading the pins of all that wait in the run first.
 SINKS = Prepared(
     "sinks",
-    "run uuid, nodes uuid[], enough int[], pins text[]",
+    "run uuid, nodes uuid[], pin_of text[], most int[], enough int[], pins text[]",
     f"""
-SELECT s.node_id,
-       COALESCE((SELECT max(ordinal) + 1 FROM execution_nodeexecution n
-                  WHERE n.execution_id = %(run)s AND n.node_id = s.node_id), 0),
-       w.id, w.ordinal, w.many,
+SELECT s.node_id, c.opened, w.id, w.ordinal, w.many,
        CASE WHEN w.many < s.enough
             THEN ARRAY(SELECT pin FROM execution_nodeinput i WHERE i.node_execution_id = w.id AND i.pin = ANY(%(pins)s))
             ELSE ARRAY(SELECT pin FROM execution_nodeinput i WHERE i.node_execution_id = w.id) END
-  FROM unnest(%(nodes)s, %(enough)s) AS s(node_id, enough) LEFT JOIN LATERAL (
+  FROM unnest(%(nodes)s, %(pin_of)s, %(most)s, %(enough)s) AS s(node_id, pin, most, enough) CROSS JOIN LATERAL (
+       SELECT COALESCE(max(n.ordinal) + 1, 0) AS opened FROM execution_nodeexecution n
+        WHERE n.execution_id = %(run)s AND n.node_id = s.node_id) AS c LEFT JOIN LATERAL (
        SELECT n.id, n.ordinal, CASE WHEN s.enough > 0 THEN (
               SELECT max(number) FROM execution_nodeinput i
                WHERE i.node_execution_id = n.id AND i.number > {FEW_PINS}) END AS many
          FROM execution_nodeexecution n
-        WHERE n.status = 'INCOMPLETE' AND CASE WHEN n.status = 'INCOMPLETE' THEN n.execution_id END = %(run)s
-           AND n.node_id = s.node_id OFFSET 0) AS w ON true
+        WHERE {_WAITS_HERE.format(n="n")}
+          AND n.ordinal >= CASE WHEN s.pin IS NULL OR c.opened <= {FEW_OPENED} THEN 0 ELSE {_FIRST_THAT_LACKS} END
+        ORDER BY n.ordinal LIMIT CASE WHEN c.opened > {FEW_OPENED} AND s.pin IS NOT NULL THEN s.most END) AS w ON true
  ORDER BY s.node_id, w.ordinal
-""",  # noqa: S608 - a number of ours
+""",  # noqa: S608 - our own
 )
 
 _STATICS = Prepared(
@@ -63,44 +85,59 @@ SELECT node_id, pin, value FROM execution_staticvalue WHERE execution_id = %(run
 class Reach:
     """What a node's outputs can touch, asked for in one go with the run's lock.
 
-    Of `wide` nodes not all delivered pins may have been read.
+    It is enough for so many `emitted` values. Of `wide` nodes not all delivered pins may have been read.
     """
 
     node_ids: frozenset[UUID]
+    emitted: int = 0
     wide: frozenset[UUID] = frozenset()
     sinks: Answer | None = None
     statics: Answer | None = None
 
-    def is_blurred(self, masks: Masks) -> bool:
-        """Whether too little was read: which pins a masked node lacks is not known by their number."""
-        return any(masks.get(node_id) for node_id in self.wide)
+    def suffices(self, *, emitted: int, masks: Masks) -> bool:
+        """Whether enough was read. Which pins a masked node lacks is not known by their number."""
+        return emitted <= self.emitted and not any(masks.get(node_id) for node_id in self.wide)
 
 
-def ask_for_reach(batch: Batch, *, execution_id: UUID, plan: Plan, node_id: UUID, sharply: bool = False) -> Reach:
-    """Ask for the state of all nodes that `node_id` has links to; `sharply`, for all pins that they have got.
+def ask_for_reach(
+    batch: Batch, *, execution_id: UUID, plan: Plan, node_id: UUID, emitted: int = 0, sharply: bool = False
+) -> Reach:
+    """Ask for the state of all nodes that `node_id` has links to, as far as so many `emitted` values may touch it.
 
-    The run's lock must stand before it in the batch.
+    `sharply`: ask for everything that waits there, with all pins. The run's lock must stand before it in the batch.
     """
-    pins = plan.pins_reached_from(node_id)
-    if not pins:
+    links = plan.links_reached_from(node_id)
+    if not links:
         return Reach(node_ids=frozenset())
-    enough = {sink: 0 if sharply else _enough(plan.nodes[sink], own) for sink, own in pins.items()}
-    asked = {"run": execution_id, "nodes": list(pins)}
+    enough = {sink: 0 if sharply else _enough(plan.nodes[sink], own) for sink, own in links.items()}
     wide = frozenset(sink for sink, count in enough.items() if count)
-    own_pins = sorted({pin for sink in wide for pin in pins[sink]})
+    asked = {"run": execution_id, "nodes": list(links)}
+    how = {
+        "pin_of": [None if sharply else _only_pin(own) for own in links.values()],
+        "most": [emitted * len(own) for own in links.values()],
+        "enough": list(enough.values()),
+        "pins": sorted({link.sink_name for sink in wide for link in links[sink]}),
+    }
     return Reach(
-        node_ids=frozenset(pins),
+        node_ids=frozenset(links),
+        emitted=emitted,
         wide=wide,
-        sinks=batch.ask(SINKS, asked | {"enough": list(enough.values()), "pins": own_pins}),
-        statics=batch.ask(_STATICS, asked) if any(plan.nodes[sink].static for sink in pins) else None,
+        sinks=batch.ask(SINKS, asked | how),
+        statics=batch.ask(_STATICS, asked) if any(plan.nodes[sink].static for sink in links) else None,
     )
 
 
-def _enough(sink: PlanNode, pins: set[str]) -> int:
-    """Return how many pins an execution must have for `pins` to make it ready; 0 if it never has many."""
+def _only_pin(links: Sequence[PlanLink]) -> str | None:
+    """Return the pin that all values go to, one for each execution; a static one goes to whatever waits."""
+    (pin, *others) = {link.sink_name for link in links}
+    return None if others or any(link.is_static for link in links) else pin
+
+
+def _enough(sink: PlanNode, links: Sequence[PlanLink]) -> int:
+    """Return how many pins an execution must have for `links` to make it ready; 0 if it never has many."""
     if len(sink.awaited) <= FEW_PINS:
         return 0
-    return max(0, len(sink.awaited) - len(sink.static) - len(pins))
+    return max(0, len(sink.awaited) - len(sink.static) - len({link.sink_name for link in links}))
 
 
 def read_sinks(reach: Reach) -> tuple[dict[UUID, Sink], WaitingByOrdinal]:

@@ -103,7 +103,7 @@ def record(
     with one_transaction() as batch:
         locked = batch.ask(LOCK_RUN, {"run": claimed.execution_id})
         marked = _ask_to_mark(batch, claimed, position=position, count=len(outputs), end=end)
-        scene = ask_for_scene(batch, claimed)
+        scene = ask_for_scene(batch, claimed, emitted=len(outputs))
         has_failed = end is not None and end.status is Status.FAILED
         sub_runs = batch.ask(UNFINISHED_SUB_RUNS, [claimed.id]) if has_failed else None
         run = read_run(locked.rows[0], batch) if locked.rows else None
@@ -230,14 +230,16 @@ SELECT EXISTS(SELECT FROM execution_nodeexecution WHERE execution_id = %(run)s A
 )
 
 
-def ask_for_scene(batch: Batch, claimed: Hold) -> Scene:
-    """Ask for the scene. The run's lock must stand before it in the batch."""
+def ask_for_scene(batch: Batch, claimed: Hold, *, emitted: int) -> Scene:
+    """Ask for the scene of so many outputs. The run's lock must stand before it in the batch."""
     plan = load_plan(claimed.graph_version_id).plan
     is_ordered = plan.nodes[claimed.node_id].ordered
     where = {"run": claimed.execution_id, "node": claimed.node_id, "ordinal": claimed.ordinal}
     return Scene(
         order=batch.ask(_ORDER, where) if is_ordered else None,
-        reach=ask_for_reach(batch, execution_id=claimed.execution_id, plan=plan, node_id=claimed.node_id),
+        reach=ask_for_reach(
+            batch, execution_id=claimed.execution_id, plan=plan, node_id=claimed.node_id, emitted=emitted
+        ),
     )
 
 

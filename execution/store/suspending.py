@@ -57,7 +57,7 @@ def suspend(claimed: Claimed, *, outputs: Sequence[Output], position: int, suspe
             _queue_again(claimed)
             run.announce(claimed.id, claimed.node_id)
         write_outputs(run, claimed.id, outputs, position)
-        let_travel(run, claimed, ask_for_scene(run.batch, claimed), outputs, has_ended=False)
+        let_travel(run, claimed, ask_for_scene(run.batch, claimed, emitted=len(outputs)), outputs, has_ended=False)
         save(run)
         if suspension.failure is not None:
             ask_to_release(run.batch, claimed)

@@ -42,10 +42,14 @@ class Drawn:
 
     def run(self, schedule: bytes) -> Machine:
         """Run it to its end; each byte of `schedule` chooses who takes the next step."""
-        masked = {key: frozenset(mask) for key, mask in self.masks.items()}
-        machine = Machine(self.plan, behave=self.behave, masks=masked, limit=LIMIT)
+        machine = self.machine()
         machine.run(choose_by(schedule))
         return machine
+
+    def machine(self) -> Machine:
+        """Return it as it stands before its first step."""
+        masked = {key: frozenset(mask) for key, mask in self.masks.items()}
+        return Machine(self.plan, behave=self.behave, masks=masked, limit=LIMIT)
 
     def behave(self, node: PlanNode, delivered: Mapping[str, Any]) -> list[tuple[str, Any]]:
         """Emit what follows from the inputs alone. Fuel runs out, so every cycle ends."""

@@ -183,6 +183,23 @@ def test_executions_of_a_node_become_ready_in_the_order_in_which_they_were_opene
 
 
 @thorough
+@given(drawn=arbitrary_plans(), schedule=schedules)
+def test_those_that_have_a_pin_wait_before_those_that_lack_it(drawn: Drawn, schedule: bytes) -> None:
+    """Whoever looks for the first that lacks it may stop at once if the latest has it."""
+    machine, choose_next = drawn.machine(), choose_by(schedule)
+
+    def choose(runnable: Sequence[Key]) -> Key:
+        for node in drawn.plan.nodes.values():
+            waiting = [step.firing for step in steps_of(machine, node.id) if step.status is Status.INCOMPLETE]
+            for pin in node.connected:
+                lacks = [pin not in firing.pins for firing in waiting]
+                assert lacks == sorted(lacks), node.name
+        return choose_next(runnable)
+
+    machine.run(choose)
+
+
+@thorough
 @given(plan=endless_plans(), schedule=schedules)
 def test_the_loop_guard_stops_every_endless_graph(plan: Plan, schedule: bytes) -> None:
     choose_next, opened = choose_by(schedule), []

@@ -89,7 +89,14 @@ def test_only_what_waits_at_the_nodes_in_question_is_read(wide_run: Execution) -
     assert waiting.count() == WAITING
     nodes: list[UUID] = list(waiting.values_list("node_id", flat=True)[:ASKED])
 
-    where: dict[str, Any] = {"run": wide_run.pk, "nodes": nodes, "enough": [0] * ASKED, "pins": []}
+    where: dict[str, Any] = {
+        "run": wide_run.pk,
+        "nodes": nodes,
+        "pin_of": ["b"] * ASKED,
+        "most": [1] * ASKED,
+        "enough": [0] * ASKED,
+        "pins": [],
+    }
     # The execution that waits and its pin, and that one again as the latest of its node.
     assert rows_read(explain(SINKS, where)) <= 3 * ASKED
 
@@ -110,7 +117,35 @@ def test_what_has_fired_at_a_node_is_not_read(user: User, drain: Drain) -> None:
     fired = NodeExecution.objects.filter(execution=run).values_list("node_id").annotate(count=Count("id"))
     nodes: list[UUID] = [node_id for node_id, count in fired if count == WAITING]
     assert len(nodes) == 2
-    assert rows_read(explain(SINKS, {"run": run.pk, "nodes": nodes, "enough": [0, 0], "pins": []})) <= 2
+    assert (
+        rows_read(
+            explain(
+                SINKS,
+                {"run": run.pk, "nodes": nodes, "pin_of": ["a", "a"], "most": [1, 1], "enough": [0, 0], "pins": []},
+            )
+        )
+        <= 2
+    )
+
+
+@pytest.mark.parametrize("pin", ["a", "b"])
+def test_of_all_that_waits_for_another_stream_only_the_next_is_read(user: User, drain: Drain, pin: str) -> None:
+    nodes: dict[str, Any] = {
+        "step": (STEP, {"items": list(range(WAITING))}),
+        "never": (STEP, {"items": []}),
+        "sum": (CALCULATOR, {"operation": "Add"}),
+    }
+    version = import_graph(owner=user, document=draw(nodes, ["step.item -> sum.a", "never.item -> sum.b"])).version
+    run = start_execution(user=user, version=version, input_data={})
+    drain.run()
+    vacuum()
+    waiting = NodeExecution.objects.filter(execution=run, status="INCOMPLETE")
+    assert waiting.count() == WAITING
+
+    reach = {"run": run.pk, "nodes": [version.nodes.get(block_id=CALCULATOR).node_id], "enough": [0], "pins": []}
+    # The latest twice, as it is known by its number, too; its pin; the first, with its pins.
+    assert rows_read(explain(SINKS, {**reach, "pin_of": [pin], "most": [1]})) <= 6
+    assert rows_read(explain(SINKS, {**reach, "pin_of": [None], "most": [1]})) >= WAITING
 
 
 def test_of_a_wide_join_its_other_pins_are_not_read(user: User, drain: Drain) -> None:
@@ -125,7 +160,7 @@ def test_of_a_wide_join_its_other_pins_are_not_read(user: User, drain: Drain) ->
     join = version.nodes.get(block_id=TEMPLATE).node_id
     assert NodeInput.objects.filter(node_execution__execution=run).count() == WAITING - 1
 
-    reach = {"run": run.pk, "nodes": [join], "pins": [pins[3]]}
+    reach = {"run": run.pk, "nodes": [join], "pin_of": [None], "most": [1], "pins": [pins[3]]}
     # The execution that waits, that one again as the latest, its last pin, and the one in question.
     assert rows_read(explain(SINKS, {**reach, "enough": [WAITING]})) <= 4
     assert rows_read(explain(SINKS, {**reach, "enough": [WAITING - 1]})) >= WAITING - 1

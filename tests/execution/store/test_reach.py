@@ -1,4 +1,4 @@
-"""Wide joins: what has come is known by number until little is lacking, and the answer is the same."""
+"""Joins of many pins and of many values: not all that waits is read, and the answer is the same."""
 
 import random
 from typing import Any
@@ -6,15 +6,16 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from execution.models import NodeInput
+from execution.models import NodeExecution, NodeInput
 from execution.models.values import FEW_PINS
 from execution.planning import load_plan
 from execution.services import start_execution
+from execution.store.reach import FEW_OPENED
 from graphs.services import import_graph
 from tests.execution.drain import Drain
 from tests.execution.random_graphs import TEMPLATE
 from tests.execution.reference import outputs_by_name, run_in_memory
-from tests.execution.small_graphs import INPUT, OUTPUT, STEP, draw
+from tests.execution.small_graphs import CONVERTER, INPUT, OUTPUT, STEP, draw
 from tests.execution.small_runs import ended, outputs_of, start
 
 WIDTH = 2 * FEW_PINS
@@ -54,6 +55,32 @@ def test_a_wide_join_fires_as_in_memory(user: User, drain: Drain, seed: int, goe
     assert sorted(found["out"]) == sorted(wanted["out"])
     counts = NodeInput.objects.filter(node_execution__execution=run, pin__startswith="values_")
     assert set(counts.values_list("number", flat=True)) == set(range(1, WIDTH + 3))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_streams_that_come_at_different_paces_are_joined_as_in_memory(user: User, drain: Drain, seed: int) -> None:
+    count = 2 * FEW_OPENED
+    text = {"type": "string"}
+    nodes: dict[str, Any] = {
+        "step": (STEP, {"items": list(range(count))}),
+        **{name: (CONVERTER, text) for name in ("b", "c", "c again")},
+        "join": (TEMPLATE, {"format": "{{ a }} {{ b }} {{ c }}", "values": {}}),
+        "out": (OUTPUT, {"name": "out"}),
+    }
+    arrows = [
+        "step.item -> join.values_#_a",
+        "step.item -> b.value",
+        "step.item -> c.value",
+        "c.value -> c again.value",
+    ]
+    arrows += ["b.value -> join.values_#_b", "c again.value -> join.values_#_c", "join.output -> out.value"]
+    drain.goes_on = seed % 2 == 0
+
+    run = start(user, draw(nodes, arrows))
+    drain.run(order=random.Random(seed))
+
+    assert sorted(outputs_of(ended(run))["out"]) == sorted(f"{item} {item} {item}" for item in range(count))
+    assert not NodeExecution.objects.filter(execution=run, status="INCOMPLETE").exists()
 
 
 @pytest.mark.parametrize("masked", [PINS[:3], PINS[-2:], ["twin"], PINS[3:]])
