@@ -4,6 +4,9 @@ CHAOS_SECONDS (default 180) is how long there are faults, CHAOS_PAUSE (default 3
 them on average, CHAOS_SEED what they are drawn from; with CHAOS_FAULTS only those with this word in their names happen
 (`freeze`, say). Everything happens in a folder of its own, with servers of its own; CHAOS_FOLDER (default
 `.local/chaos/<seed>`) gets the figures and logs.
+
+`python -m tests.chaos recovery` and `… crowding` measure on such servers, without faults at random, with the project's
+own settings: see these modules. It takes some minutes.
 """
 
 import os
@@ -13,6 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -37,28 +41,47 @@ SETTINGS: Final = {
     # Clients ask as often as they like.
     "API_RATE_EXECUTE": "1000000",
 }
+# What is measured: with the settings that everybody has.
+MEASURED: Final = ("recovery", "crowding")
+MEASURE_SECONDS: Final = 1200.0
+PLAIN: Final = {
+    "DJANGO_SETTINGS_MODULE": "tests.chaos.plain_settings",
+    "MAX_NODE_EXECUTIONS_PER_RUN": "1000000",
+}
 OTHER_SERVERS: Final = frozenset({"DATABASE_URL", "REDIS_URL", "BROKER_URL", "DATABASE_NAME", "REDIS_DATABASE"})
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
     """Run in a temporary folder, in a process of its own: settings are read once."""
+    if arguments and arguments[0] in MEASURED:
+        folder = _empty_folder(arguments[0])
+        return _run([f"tests.chaos.{arguments[0]}", str(folder)], PLAIN, seconds=MEASURE_SECONDS)
     seconds = float(os.environ.get("CHAOS_SECONDS") or 180)
     pause = float(os.environ.get("CHAOS_PAUSE") or 3)
     seed = os.environ.get("CHAOS_SEED") or str(secrets.randbelow(10**6))
-    folder = Path(os.environ.get("CHAOS_FOLDER") or open_folder("chaos") / seed).absolute()
+    asked = ["tests.chaos.run", str(_empty_folder(seed)), str(seconds), str(pause), seed]
+    return _run(asked, SETTINGS, seconds=seconds + OTHER_SECONDS)
+
+
+def _empty_folder(name: str) -> Path:
+    folder = Path(os.environ.get("CHAOS_FOLDER") or open_folder("chaos") / name).absolute()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    return folder
+
+
+def _run(module: list[str], settings: Mapping[str, str], *, seconds: float) -> int:
     with tempfile.TemporaryDirectory(prefix="chaos-") as local:
         kept = {name: value for name, value in os.environ.items() if name not in OTHER_SERVERS}
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.chaos.run", str(folder), str(seconds), str(pause), seed],
+            [sys.executable, "-m", *module],
             cwd=BASE_DIR,
-            env={**kept, **SETTINGS, "LOCAL_DIR": local},
+            env={**kept, **settings, "LOCAL_DIR": local},
             stdin=subprocess.DEVNULL,
             preexec_fn=partial(die_with_parent, signal.SIGKILL),
         )
         try:
-            return process.wait(seconds + OTHER_SECONDS)
+            return process.wait(seconds)
         except KeyboardInterrupt:
             # The terminal has told it, too: it ends what it has started.
             return process.wait(LEAVE_SECONDS)
@@ -68,4 +91,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

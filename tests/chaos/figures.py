@@ -32,7 +32,7 @@ def summarize(times: Sequence[float]) -> dict[str, float]:
 
 def measure(committed: Sequence[Committed], deaths: Mapping[int, float]) -> dict[str, Any]:
     """Return the figures of a database in which everything has ended."""
-    noticed, resumed = _measure_losses(deaths)
+    noticed, resumed = measure_losses(deaths)
     runs = Execution.objects.filter(parent=None)
     return {
         "faults": len(committed),
@@ -81,7 +81,7 @@ def _measure_progress(committed: Sequence[Committed]) -> dict[str, dict[str, flo
     }
 
 
-def _measure_losses(deaths: Mapping[int, float]) -> tuple[list[float], list[float]]:
+def measure_losses(deaths: Mapping[int, float]) -> tuple[list[float], list[float]]:
     """Return how long after a process was killed or frozen its attempts were called lost, and the next ones began."""
     noticed, resumed = [], []
     for past in PastAttempt.objects.filter(outcome=PastAttempt.Outcome.LOST).select_related("node_execution"):

@@ -91,24 +91,24 @@ def _with_known_answers() -> dict[str, tuple[dict[str, Any], Answer]]:
             Answer(outputs=triangles, sub_runs=4),
         ),
         "family": (_make_family(), Answer(outputs={"out": [1.0, 2.0, 3.0]}, sub_runs=3)),
-        "timer": (_numbers_into(TIMER, ["output_message"], count=6, seconds=1), _numbers("output_message", count=6)),
+        "timer": (numbers_into(TIMER, ["output_message"], count=6, seconds=1), _numbers("output_message", count=6)),
         "plain pauses": (
-            _numbers_into(PlainPauseBlock.id, ["before", "after"], count=5, seconds=0.6),
+            numbers_into(PlainPauseBlock.id, ["before", "after"], count=5, seconds=0.6),
             _numbers("before", "after", count=5),
         ),
         "long plain pause": (
-            _numbers_into(PlainPauseBlock.id, ["before", "after"], count=2, seconds=4),
+            numbers_into(PlainPauseBlock.id, ["before", "after"], count=2, seconds=4),
             _numbers("before", "after", count=2),
         ),
         "async pauses": (
-            _numbers_into(AsyncPauseBlock.id, ["before", "after"], count=12, seconds=1),
+            numbers_into(AsyncPauseBlock.id, ["before", "after"], count=12, seconds=1),
             _numbers("before", "after", count=12),
         ),
         "long async pause": (
-            _numbers_into(AsyncPauseBlock.id, ["before", "after"], count=3, seconds=4),
+            numbers_into(AsyncPauseBlock.id, ["before", "after"], count=3, seconds=4),
             _numbers("before", "after", count=3),
         ),
-        "retries": (_numbers_into(FLAKY, ["before", "after"], count=3), _numbers("before", "after", count=3)),
+        "retries": (numbers_into(FLAKY, ["before", "after"], count=3), _numbers("before", "after", count=3)),
     }
 
 
@@ -116,7 +116,7 @@ def _numbers(*pins: str, count: int) -> Answer:
     return Answer(outputs={pin: list(range(count)) for pin in pins})
 
 
-def _numbers_into(block_id: str, pins: list[str], *, count: int, **constants: Any) -> dict[str, Any]:
+def numbers_into(block_id: str, pins: list[str], *, count: int, **constants: Any) -> dict[str, Any]:
     """Return a graph that gives the numbers from 0 on to one node, and what it emits on each pin to an output."""
     nodes: dict[str, tuple[str, dict[str, Any]]] = {
         "numbers": (INPUT, {"name": "numbers", "value": list(range(count))}),
