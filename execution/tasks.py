@@ -84,9 +84,10 @@ def send(ready: Sequence[Ready]) -> None:
     try:
         with current_app.producer_or_acquire() as producer:
             try:
-                # One message goes by itself: the library finds a new connection for it if the old one is broken.
+                # The first goes by itself: somebody may begin with it while the others are put together.
+                _publish(ready[:1], producer)
                 with producer.batch() if len(ready) > 1 else nullcontext():
-                    _publish(ready, producer)
+                    _publish(ready[1:], producer)
             except (BatchPublishError, RuntimeError):
                 # Some may have arrived. Twice does no harm.
                 _publish(ready, producer)
