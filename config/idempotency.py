@@ -106,13 +106,14 @@ class AnswersOnce(BasePermission):
     def has_permission(self, request: Request, view: Any) -> bool:
         """Go on with a new request. Raises the errors above."""
         key = request.headers.get(HEADER)
-        if key is None or request.method not in _methods_of(view):
+        asked = request._request
+        # OPTIONS asks the permissions what they would say to a POST: that claims nothing.
+        if key is None or request.method not in _methods_of(view) or request.method != asked.method:
             return True
         if not _KEY.fullmatch(key):
             raise IdempotencyKeyInvalidError(
                 f"{HEADER} must be 1 to {MAX_IDEMPOTENCY_KEY_LENGTH} visible ASCII characters."
             )
-        asked = request._request
         setattr(asked, _CLAIM, _claim(request.user.pk, key=key, digest=_digest(asked)))
         return True
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.db import transaction
+from django.dispatch import receiver
 
 from execution.engine.statuses import ENDED
 from execution.exceptions import ExecutionNotDeletableError, ExecutionNotFoundError
@@ -11,7 +12,7 @@ from execution.run_files import FilesOfRun
 from execution.services import stop_executions
 from execution.store.pruning import Tree, delete_trees
 from graphs.models import Graph
-from graphs.signals import graph_deleted
+from graphs.signals import graph_deleted, graph_keepers_asked
 
 
 def delete_execution(*, run: Execution) -> None:
@@ -36,13 +37,15 @@ def delete_execution(*, run: Execution) -> None:
         delete_trees([Tree(root_id=run.pk, runs=tuple((key, run.user_id) for key in keys), node_executions=0)])
 
 
-def leave_graph(graph: Graph, **_options: Any) -> bool:
-    """Stop what runs of a graph that is deleted, and drop its presets; return whether runs of it are kept."""
+@receiver(graph_deleted, dispatch_uid="execution.deletion.leave_graph")
+def leave_graph(graph: Graph, **_options: Any) -> None:
+    """Stop what runs of a graph that is deleted, and drop its presets."""
     Preset.objects.filter(graph=graph).delete()
-    runs = Execution.objects.filter(graph_version__graph=graph)
-    going_on = runs.filter(parent__isnull=True).exclude(status__in=ENDED)
+    going_on = Execution.objects.filter(graph_version__graph=graph, parent__isnull=True).exclude(status__in=ENDED)
     stop_executions(execution_ids=list(going_on.values_list("pk", flat=True)))
-    return runs.exists()
 
 
-graph_deleted.connect(leave_graph, dispatch_uid="execution.deletion.leave_graph")
+@receiver(graph_keepers_asked, dispatch_uid="execution.deletion.keep_graph")
+def keep_graph(graph: Graph, **_options: Any) -> bool:
+    """Keep a deleted graph for as long as there are runs of it."""
+    return Execution.objects.filter(graph_version__graph=graph).exists()

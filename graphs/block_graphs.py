@@ -19,7 +19,8 @@ _BLOCK_GRAPHS: Final = UUID("6f1d8b0e-52c4-4f0c-9a56-0e3c3a2f7d11")
 def get_block_graph(*, user: AbstractBaseUser, block_id: str) -> GraphVersion:
     """Return the graph in which a user runs a block by itself: one node without constants, made at the first call.
 
-    It has no active version, so it is in no list. Raises `UnknownBlockError` and `BlockNotAloneError`.
+    It has no active version, so it is in no list. If its user deleted it, it is there again. Raises
+    `UnknownBlockError` and `BlockNotAloneError`.
     """
     interface = find_interface(block_id)
     if interface is None:
@@ -30,9 +31,11 @@ def get_block_graph(*, user: AbstractBaseUser, block_id: str) -> GraphVersion:
     node = NodeDocument(id=uuid5(graph_id, "node"), block_id=interface.id)
     found = _find_version(graph_id)
     if found is None:
-        Graph.objects.bulk_create([Graph(id=graph_id, owner_id=user.pk)], ignore_conflicts=True)
         with transaction.atomic():
-            locked = Graph.objects.select_for_update().get(pk=graph_id)
+            locked, _ = Graph.objects.select_for_update().get_or_create(pk=graph_id, defaults={"owner_id": user.pk})
+            if locked.deleted_at is not None:
+                locked.deleted_at = None
+                locked.save(update_fields=["deleted_at"])
             found = _find_version(graph_id) or insert_version(
                 graph=locked, number=1, document=GraphDocument(name=interface.name, nodes=(node,))
             )
@@ -40,4 +43,5 @@ def get_block_graph(*, user: AbstractBaseUser, block_id: str) -> GraphVersion:
 
 
 def _find_version(graph_id: UUID) -> GraphVersion | None:
-    return with_parts(GraphVersion.objects.select_related("graph").filter(graph_id=graph_id, version=1)).first()
+    versions = GraphVersion.objects.filter(graph_id=graph_id, graph__deleted_at__isnull=True, version=1)
+    return with_parts(versions.select_related("graph")).first()

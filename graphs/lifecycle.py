@@ -7,7 +7,7 @@ from django.db.models.functions import Now
 from uuid_utils.compat import uuid7
 
 from graphs.models import Graph, GraphVersion
-from graphs.signals import graph_deleted
+from graphs.signals import graph_deleted, graph_keepers_asked
 from graphs.store import insert_graphs, lock_graph
 
 
@@ -31,6 +31,7 @@ def delete_graph(*, graph: Graph) -> int:
     with transaction.atomic():
         locked = lock_graph(graph)
         count = locked.versions.count()
+        graph_deleted.send(sender=Graph, graph=locked)
         if _is_kept(locked):
             Graph.objects.filter(pk=locked.pk).update(deleted_at=Now())
         else:
@@ -55,6 +56,5 @@ def _remove_hidden(graph_id: UUID) -> bool:
 
 
 def _is_kept(graph: Graph) -> bool:
-    """Whether something tells of a graph that is being deleted; what goes on of it is stopped."""
-    # Everybody is asked: who has something to stop must hear of it.
-    return any([keeps for _, keeps in graph_deleted.send(sender=Graph, graph=graph)])
+    """Whether something tells of a deleted graph."""
+    return any(keeps for _, keeps in graph_keepers_asked.send(sender=Graph, graph=graph))

@@ -22,14 +22,13 @@ def ask_for_check(instance: Graph, **_others: Any) -> None:
 
 
 @receiver(graph_deleted)
-def ask_for_check_of_hidden(graph: Graph, **_others: Any) -> bool:
-    """Have the schedules of a graph looked at that is deleted, also if runs keep its rows; schedules keep nothing.
+def ask_for_check_of_hidden(graph: Graph, **_others: Any) -> None:
+    """Have the schedules of a graph looked at that is deleted, also if runs keep its rows.
 
     Those of graphs that may run it are looked at when it is gone: until then its deletion holds locks of its runs.
     """
     ask_for_check(instance=graph)
     transaction.on_commit(lambda: _ask_for_check_above(owner_id=graph.owner_id), robust=True)
-    return False
 
 
 @transaction.atomic

@@ -146,6 +146,15 @@ def test_stopping_and_deciding_take_a_key_too(user: User, version: GraphVersion)
     assert first.json()["had_ended"] is False
 
 
+@pytest.mark.parametrize("place", ["/v1/graphs", "/v1/presets", "/v1/credits/refund-requests", "{graph}/schedules"])
+def test_asking_for_the_methods_claims_no_key(user: User, version: GraphVersion, place: str) -> None:
+    address = place.format(graph=f"/v1/graphs/{version.graph_id}")
+
+    answer = client_of(user).options(address, headers={"Idempotency-Key": "k1"})
+
+    assert (answer.status_code, IdempotencyRecord.objects.count()) == (200, 0)
+
+
 def test_old_answers_of_those_who_never_come_again_are_deleted(user: User) -> None:
     for key in ("old", "new"):
         IdempotencyRecord.objects.create(user=user, key=key, request_digest="", status=200)

@@ -5,6 +5,7 @@ from rest_framework.test import APIClient
 
 from execution.models import Execution
 from execution.workers import WorkerProcesses
+from graphs.lifecycle import remove_hidden_graphs
 from graphs.models import Graph
 from tests.execution.drain import Drain
 from tests.execution.small_graphs import CALCULATOR, INPUT, TIMER
@@ -41,6 +42,19 @@ def test_the_graph_of_a_block_is_made_once_and_in_no_list(client: APIClient, dra
 
     assert (Graph.objects.count(), Execution.objects.count()) == (1, 2)
     assert client.get("/v1/graphs").json()["results"] == []
+
+
+def test_a_block_whose_graph_was_deleted_runs_again(client: APIClient, drain: Drain) -> None:
+    address = f"/v1/blocks/{TIMER}/execute?wait=0"
+    client.post(address, {"seconds": 600})
+    graph = f"/v1/graphs/{Graph.objects.get().pk}"
+    assert client.delete(graph).status_code == 200
+
+    run = client.post(address, {"seconds": 600}).json()["id"]
+    remove_hidden_graphs()
+
+    assert client.get(f"{graph}/executions/{run}").json()["status"] == "QUEUED"
+    assert Graph.objects.get().deleted_at is None
 
 
 @pytest.mark.parametrize(

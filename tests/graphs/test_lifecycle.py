@@ -12,6 +12,7 @@ from execution.services import start_execution
 from graphs.lifecycle import remove_hidden_graphs
 from graphs.models import Graph, GraphVersion
 from graphs.services import import_graph, replace_graph
+from graphs.signals import graph_deleted
 from tests.graphs.building import calculator_json, graph_json, node_json
 
 AGENT = "e189baac-8c20-45a1-94a7-55177ea42565"
@@ -131,3 +132,23 @@ def test_a_deleted_graph_goes_with_the_last_run_that_tells_of_it(client: APIClie
     assert (remove_hidden_graphs(), remove_hidden_graphs()) == (1, 0)
     assert list(Graph.objects.values_list("pk", flat=True)) == [kept.graph_id]
     assert list(Execution.objects.values_list("pk", flat=True)) == [runs[0].pk]
+
+
+def test_a_hidden_graph_is_not_deleted_a_second_time(client: APIClient, user: User, version: GraphVersion) -> None:
+    start_execution(user=user, version=version, input_data={})
+    client.delete(f"/v1/graphs/{version.graph_id}")
+    # Whoever had begun to start it before it was deleted.
+    later = start_execution(user=user, version=version, input_data={})
+    heard = []
+
+    def hear(**about: Any) -> None:
+        heard.append(about)
+
+    graph_deleted.connect(hear)
+    try:
+        assert remove_hidden_graphs() == 0
+    finally:
+        graph_deleted.disconnect(hear)
+
+    later.refresh_from_db()
+    assert (later.status, heard) == ("QUEUED", [])
