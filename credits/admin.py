@@ -149,7 +149,7 @@ class RefundRequestAdmin(LookOnly, admin.ModelAdmin[RefundRequest]):
     list_filter = ["status"]
     search_fields = ["=account__user__username"]
     fields: ClassVar[Any] = [
-        *("account", "balance", "top_up", "amount", "iso_week", "reason", "status", "result"),
+        *("account", "balance", "on_its_way", "top_up", "amount", "iso_week", "reason", "status", "result"),
         *("refund_id", "attempt", "tried_at", "created_at", "decided_at"),
     ]
     readonly_fields = fields
@@ -158,6 +158,11 @@ class RefundRequestAdmin(LookOnly, admin.ModelAdmin[RefundRequest]):
     def balance(self, request: RefundRequest) -> int:
         """Return what the user has left."""
         return request.account.balance
+
+    @admin.display(description="of which on its way back")
+    def on_its_way(self, request: RefundRequest) -> int:
+        """Return what of the balance is being sent back, by this request or by others."""
+        return refunds.find_on_its_way(request.account)
 
     def get_urls(self) -> list[URLPattern]:
         """Add where requests are decided."""

@@ -12,7 +12,7 @@ from uuid import UUID
 import structlog
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, Q, QuerySet, Sum
 from django.db.models.functions import Now
 
 from credits.exceptions import (
@@ -29,6 +29,7 @@ from credits.models import (
     NoticeKind,
     RefundRequest,
     RefundStatus,
+    TopUp,
     TopUpStatus,
 )
 from credits.money import check_reason
@@ -47,41 +48,60 @@ logger = structlog.get_logger(__name__)
 def request_refund(*, user_id: int, top_up_id: UUID, reason: str) -> RefundRequest:
     """Ask for the money of a top-up: one request per ISO week in which top-ups were made.
 
-    It is approved at once if the balance lacks no more than `REFUND_TOLERANCE` of it; else an admin decides. Call
-    `send_refund` after the commit. Raises `TopUpNotFoundError`, `ReasonMissingError` and `RefundRefusedError`.
+    It is approved at once if the balance, less what is on its way back already, lacks no more than `REFUND_TOLERANCE`
+    of it; else an admin decides. Call `send_refund` after the commit. Raises `TopUpNotFoundError`,
+    `ReasonMissingError` and `RefundRefusedError`.
     """
     top_up = get_top_up(user_id=user_id, top_up_id=top_up_id)
     if top_up.status != TopUpStatus.PAID:
         raise RefundRefusedError("Only what has been paid can be sent back.")
-    if LedgerEntry.objects.filter(
-        account=top_up.account, type=EntryType.REFUND, details__payment_id=top_up.payment_id
-    ).exists():
-        raise RefundRefusedError("This top-up was sent back before, wholly or in part.")
     year, week, _day = top_up.created_at.isocalendar()
     try:
         with transaction.atomic():
+            # What is left is judged by one request after the other, and by all that were approved before.
+            account = Account.objects.select_for_update(no_key=True).get(pk=top_up.account_id)
+            _refuse_what_went_back(top_up)
+            on_its_way = find_on_its_way(account)
             request = RefundRequest.objects.create(
-                account=top_up.account,
+                account=account,
                 top_up=top_up,
                 iso_week=f"{year}-W{week:02}",
                 amount=top_up.amount,
                 reason=check_reason(reason),
                 result="An admin will decide.",
             )
-            balance = Account.objects.get(pk=top_up.account_id).balance
-            if top_up.amount - balance <= settings.REFUND_TOLERANCE:
+            if top_up.amount - (account.balance - on_its_way) <= settings.REFUND_TOLERANCE:
                 _decide(request, status=RefundStatus.APPROVED, text="Sent back automatically.", decided_by_id=None)
             else:
-                note(
-                    account_id=top_up.account_id,
-                    kind=NoticeKind.REFUND_REQUESTED,
-                    balance=balance,
-                    text=f"Refund of {top_up.amount} credits: {request.reason}",
-                )
-                tell_after_commit(user_id)
+                _ask_admin(request, account, on_its_way=on_its_way)
     except IntegrityError:
         raise RefundRefusedError("A refund was asked for before in the week of this top-up.") from None
     return _fresh(request)
+
+
+def _refuse_what_went_back(top_up: TopUp) -> None:
+    if LedgerEntry.objects.filter(
+        account=top_up.account_id, type=EntryType.REFUND, details__payment_id=top_up.payment_id
+    ).exists():
+        raise RefundRefusedError("This top-up was sent back before, wholly or in part.")
+
+
+def _ask_admin(request: RefundRequest, account: Account, *, on_its_way: int) -> None:
+    also = f" ({on_its_way} more are on their way back)" if on_its_way else ""
+    note(
+        account_id=account.pk,
+        kind=NoticeKind.REFUND_REQUESTED,
+        balance=account.balance,
+        text=f"Refund of {request.amount} credits{also}: {request.reason}",
+    )
+    if account.user_id is not None:
+        tell_after_commit(account.user_id)
+
+
+def find_on_its_way(account: Account) -> int:
+    """Return how many of an account's credits are being sent back and have not left its balance yet."""
+    approved = RefundRequest.objects.filter(account=account, status=RefundStatus.APPROVED)
+    return int(approved.aggregate(amount=Sum("amount", default=0))["amount"])
 
 
 def approve_refund(*, request: RefundRequest, reason: str, actor_id: int | None) -> RefundRequest:
