@@ -3,11 +3,15 @@
 import json
 import os
 import selectors
+import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
+
+import psutil
 
 from bench.contender import RunFailedError, Work
 from bench.shapes import Shape
@@ -20,7 +24,10 @@ LEAVE_SECONDS: Final = 20.0
 
 
 class Peer:
-    """Start it from the main thread: the kernel ends it with the thread that started it."""
+    """Start it from the main thread: the kernel ends it with the thread that started it.
+
+    It stands still while others are measured: some go on working for minutes after they have answered.
+    """
 
     def __init__(
         self,
@@ -51,6 +58,7 @@ class Peer:
                 preexec_fn=die_with_parent,
             )
         self._read(READY_SECONDS)
+        self._send_signal(signal.SIGSTOP)
         return self
 
     def __exit__(
@@ -58,6 +66,7 @@ class Peer:
     ) -> None:
         if self._process is None:
             return
+        self._send_signal(signal.SIGCONT)
         if self._process.stdin is not None:
             self._process.stdin.close()
         try:
@@ -89,9 +98,21 @@ class Peer:
         }
         if self._running.stdin is None:
             raise RuntimeError("The peer takes no requests.")
-        self._running.stdin.write(f"{json.dumps(request)}\n".encode())
-        self._running.stdin.flush()
-        return float(self._read(ANSWER_SECONDS)["seconds"])
+        self._send_signal(signal.SIGCONT)
+        try:
+            self._running.stdin.write(f"{json.dumps(request)}\n".encode())
+            self._running.stdin.flush()
+            return float(self._read(ANSWER_SECONDS)["seconds"])
+        finally:
+            self._send_signal(signal.SIGSTOP)
+
+    def _send_signal(self, number: signal.Signals) -> None:
+        """Send it to the peer and all that it has started, servers and workers."""
+        with suppress(psutil.NoSuchProcess):
+            main = psutil.Process(self._running.pid)
+            for process in (main, *main.children(recursive=True)):
+                with suppress(psutil.NoSuchProcess):
+                    process.send_signal(number)
 
     @property
     def _running(self) -> subprocess.Popen[bytes]:
