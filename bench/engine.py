@@ -15,7 +15,7 @@ from bench.documents import write_document
 from bench.shapes import Shape
 from execution.engine.statuses import ENDED, Status
 from execution.models import Execution, Output
-from execution.services import start_execution
+from execution.services import accept_execution
 from execution.store.sessions import open_session
 from execution.store.trees import ENDED_CHANNEL
 from execution.workers import WorkerProcesses
@@ -66,7 +66,7 @@ class Engine:
         """Run it; RunFailedError if one run doesn't COMPLETE with every node executed once."""
         version = self.save(_document(shape, work))
         began = time.perf_counter()
-        ids = [self.start(version).pk for _ in range(runs)]
+        ids = [self.start(version) for _ in range(runs)]
         self.await_ends(ids)
         seconds = time.perf_counter() - began
         check_runs(ids, nodes=shape.size)
@@ -78,9 +78,9 @@ class Engine:
             self._versions[document.name] = create_graph(owner=self.user, document=document)
         return self._versions[document.name]
 
-    def start(self, version: GraphVersion) -> Execution:
+    def start(self, version: GraphVersion) -> UUID:
         """Start a run as the API does."""
-        return start_execution(user=self.user, version=version, input_data={})
+        return accept_execution(user=self.user, version=version, input_data={})
 
     def await_ends(self, execution_ids: Collection[UUID]) -> None:
         """Return when all runs have ended, told by the database; RunFailedError if that takes too long.

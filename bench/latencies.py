@@ -50,7 +50,7 @@ def hop_by_message(engine: Engine, *, repeats: int) -> Measured:
     version = engine.save(write_document(shape, block_id=StampBlock.id, pin="stamp"))
 
     def measure() -> float:
-        key = engine.start(version).pk
+        key = engine.start(version)
         engine.await_ends([key])
         seen = sorted(float(stamp["seen"]) for stamp in _outputs(key, "stamp"))
         return seen[-1] - seen[0]
@@ -63,7 +63,7 @@ def first_of_a_stream(engine: Engine, *, repeats: int) -> Measured:
     version = engine.save(write_stream(count=STREAM_ITEMS, first_pause=STREAM_PAUSE, successor=StampBlock.id))
 
     def measure() -> float:
-        key = engine.start(version).pk
+        key = engine.start(version)
         engine.await_ends([key])
         stamps = _outputs(key, "stamp")
         if len(stamps) != STREAM_ITEMS:
@@ -80,7 +80,7 @@ def memory_of_a_stream(engine: Engine) -> list[Measured]:
     for count in (FEW_ITEMS, MANY_ITEMS):
         version = engine.save(write_stream(count=count, first_pause=0, successor=None))
         began = time.perf_counter()
-        key = engine.start(version).pk
+        key = engine.start(version)
         engine.await_ends([key])
         seconds = time.perf_counter() - began
         peaks[count] = _outputs(key, "peak_kib")[0] / 1024
@@ -101,7 +101,7 @@ def stop(engine: Engine, *, repeats: int) -> Measured:
     def measure() -> float:
         mark = folder / str(uuid4())
         document = write_document(apart(1), block_id=EndlessBlock.id, constants={"mark": str(mark)})
-        key = engine.start(engine.save(document, again=True)).pk
+        key = engine.start(engine.save(document, again=True))
         _await_file(mark)
         asked = time.time()
         stop_execution(execution_id=key)

@@ -30,7 +30,7 @@ PAGES_DEEP: Final = 20
 def large_run(engine: Engine, *, repeats: int) -> list[Measured]:
     """Measure the page of a run with 10,000 node executions, and the first page of these."""
     version = engine.save(write_document(chain(1)))
-    key = engine.start(version).pk
+    key = engine.start(version)
     engine.await_ends([key])
     _copy_node_executions(key, NODE_EXECUTIONS)
     address = f"/v1/graphs/{version.graph_id}/executions/{key}"
@@ -45,7 +45,7 @@ def large_run(engine: Engine, *, repeats: int) -> list[Measured]:
 def long_list(engine: Engine, *, runs: int, repeats: int) -> list[Measured]:
     """Measure the first page of a user's runs and one far below, with `runs` rows in the table."""
     version = engine.save(write_document(chain(1)))
-    key = engine.start(version).pk
+    key = engine.start(version)
     engine.await_ends([key])
     print_line(f"    copying {runs:,} runs")
     _copy_runs(key, runs, owner=engine.user)

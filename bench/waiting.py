@@ -23,7 +23,7 @@ def many_waits(engine: Engine, *, repeats: int) -> list[Measured]:
     for number in range(repeats + 1):
         with _Watch(engine.worker_pids()["io"]) as watch:
             began = time.perf_counter()
-            key = engine.start(version).pk
+            key = engine.start(version)
             engine.await_ends([key])
             took = time.perf_counter() - began
         check_runs([key], nodes=WAITS)

@@ -50,7 +50,15 @@ class Wishes(TypedDict, total=False):
 def start_execution(
     *, user: AbstractBaseUser, version: GraphVersion, input_data: Mapping[str, Any], **wishes: Unpack[Wishes]
 ) -> Execution:
-    """Accept a run: check the graph, write the run and its first node executions, and send them.
+    """Do as `accept_execution`, and return the run."""
+    key = accept_execution(user=user, version=version, input_data=input_data, **wishes)
+    return Execution.objects.get(pk=key)
+
+
+def accept_execution(
+    *, user: AbstractBaseUser, version: GraphVersion, input_data: Mapping[str, Any], **wishes: Unpack[Wishes]
+) -> UUID:
+    """Accept a run: check the graph, write the run and its first node executions, and send them; return its id.
 
     Raises `GraphInvalidError` with every problem, `InputsUnknownError`, `MasksInvalidError` and, unless it is
     simulated, `FundsLackingError`.
@@ -60,7 +68,7 @@ def start_execution(
     if not simulate:
         require_funds(int(user.pk))
     (started,) = start_ordered([make_order(user=user, version=version, input_data=input_data, **wishes)])
-    return Execution.objects.get(pk=started.execution_id)
+    return started.execution_id
 
 
 def check_start(*, version: GraphVersion, nodes_input_masks: Masks | None = None, simulate: bool = False) -> None:

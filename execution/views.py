@@ -23,7 +23,7 @@ from execution.pagination import OldestFirstPagination
 from execution.parsers import StorableJSONParser
 from execution.receipts import ReceiptSerializer
 from execution.serializers import ExecutionDetailSerializer, ExecutionSerializer
-from execution.services import replay_execution, resume_execution, start_execution, stop_execution
+from execution.services import accept_execution, replay_execution, resume_execution, stop_execution
 from execution.start_serializers import ExecutionChangeSerializer, ReplaySerializer, StartSerializer
 from graphs.services import add_references, get_graph, get_version
 
@@ -42,11 +42,11 @@ def _user(request: Request) -> AbstractBaseUser:
 
 
 @transaction.atomic
-def _start(request: Request, *, graph_id: UUID, version: int | None) -> Execution:
+def _start(request: Request, *, graph_id: UUID, version: int | None) -> UUID:
     wanted = StartSerializer(data=request.data)
     wanted.is_valid(raise_exception=True)
     found = get_version(user=_user(request), graph_id=graph_id, version=version, parts=False)
-    started = start_execution(
+    started = accept_execution(
         user=_user(request),
         version=found,
         input_data=wanted.validated_data["input_data"],
@@ -62,12 +62,12 @@ def _start(request: Request, *, graph_id: UUID, version: int | None) -> Executio
         on_insufficient_credits=wanted.validated_data.get("on_insufficient_credits", OnInsufficientCredits.FAIL),
     )
     if label := wanted.validated_data["label"]:
-        Execution.objects.filter(pk=started.pk).update(label=label)
+        Execution.objects.filter(pk=started).update(label=label)
     return started
 
 
-def _answer_started(started: Execution) -> Response:
-    run = reporting.get_run(execution_id=started.pk)
+def _answer_started(started: UUID) -> Response:
+    run = reporting.get_run(execution_id=started)
     return Response(ExecutionSerializer(run).data, status=status.HTTP_202_ACCEPTED)
 
 
