@@ -107,7 +107,7 @@ class Allowance:
         self._taken += reference.bytes
         try:
             return read(form)
-        except OSError:
+        except Exception:  # each storage has its own family of errors
             logger.exception("a value is not in the storage", path=reference.path)
             return Hidden(reference.bytes)
 

@@ -5,10 +5,12 @@ from itertools import islice
 from typing import Final
 
 import structlog
+from django.utils import timezone
 
 from execution.models import Execution
 from execution.run_files import FOLDER, FilesOfRun, find_files_of_runs
 from execution.store.examination import Hit
+from execution.store.pruning import SLACK, first_id_of
 
 AT_ONCE: Final = 1000
 
@@ -16,7 +18,7 @@ logger = structlog.get_logger(__name__)
 
 
 def find_orphaned_files() -> list[Hit]:
-    """Return the folders whose run is gone, or the one sentence why the storage can't tell."""
+    """Return the folders of runs that are gone, but for young ones; or the one sentence why the storage can't tell."""
     hits: list[Hit] = []
     every = find_files_of_runs()
     try:
@@ -41,7 +43,9 @@ def remove_orphaned_files(hit: Hit) -> bool:
 
 
 def _without_run(every: Collection[FilesOfRun]) -> list[FilesOfRun]:
-    runs = Execution.objects.filter(pk__in=[files.execution_id for files in every])
+    # A run's files are written before its row is: nobody can see the row of one that begins at this moment.
+    old = [files for files in every if files.execution_id < first_id_of(timezone.now() - SLACK)]
+    runs = Execution.objects.filter(pk__in=[files.execution_id for files in old])
     known = set(runs.values_list("pk", flat=True))
     # A run that is pruned at this moment loses its files first: look again.
-    return [files for files in every if files.execution_id not in known and files.exist()]
+    return [files for files in old if files.execution_id not in known and files.exist()]

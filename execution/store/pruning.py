@@ -155,14 +155,14 @@ def delete_trees(trees: Iterable[Tree]) -> None:
 def _parameters(old: OldRuns, *, after: UUID) -> dict[str, Any]:
     return {
         "after": after,
-        "newest": _first_id_of(old.before + SLACK),
+        "newest": first_id_of(old.before + SLACK),
         "before": old.before,
         "statuses": sorted(set(old.statuses) & ENDED),
         "ended": sorted(ENDED),
     }
 
 
-def _first_id_of(moment: datetime) -> UUID:
+def first_id_of(moment: datetime) -> UUID:
     """Return an id before all that are made from `moment` on: they begin with 48 bits of milliseconds."""
     return UUID(int=int(moment.timestamp() * 1000) << 80)
 

@@ -29,7 +29,15 @@ from execution.pruning import Retention, prune
 from execution.retention import clean_up_files
 from execution.run_files import FilesOfRun
 from execution.services import replay_execution, stop_execution
-from execution.store.pruning import NO_ID, OF_NODE_EXECUTIONS, OF_RUNS, OldRuns, lock_prunable
+from execution.store.pruning import (
+    NO_ID,
+    OF_NODE_EXECUTIONS,
+    OF_RUNS,
+    SLACK,
+    OldRuns,
+    first_id_of,
+    lock_prunable,
+)
 from execution.store.sessions import open_session
 from tests.execution.drain import Drain
 from tests.execution.old_runs import (
@@ -278,11 +286,10 @@ def test_files_in_folders_go_too_and_removing_twice_does_no_harm(user: User, dra
 
 
 def test_files_whose_run_is_gone_are_removed_and_no_others(user: User, drain: Drain) -> None:
-    run, gone = run_to_its_end(user, drain), run_to_its_end(user, drain)
-    kept, orphaned = (FilesOfRun(user_id=str(user.pk), execution_id=each.pk) for each in (run, gone))
+    ids = run_to_its_end(user, drain).pk, first_id_of(timezone.now() - 2 * SLACK)
+    kept, orphaned = (FilesOfRun(user_id=str(user.pk), execution_id=key) for key in ids)
     for files in (kept, orphaned):
         default_storage.save(f"{files.folder}/letter.txt", ContentFile(b"Dear Ada"))
-    gone.delete()
 
     assert clean_up_files() == 1
     assert kept.exist()
