@@ -1,13 +1,6 @@
 from django.db import migrations, models
 
-# What waits with many pins, in a run that goes on, is waited for by number from now on.
-NUMBER_PINS = """
-UPDATE execution_nodeinput i SET number = numbered.number
-  FROM (SELECT p.node_execution_id, p.pin, row_number() OVER (PARTITION BY p.node_execution_id ORDER BY p.pin) AS number
-          FROM execution_nodeinput p JOIN execution_nodeexecution n ON n.id = p.node_execution_id
-         WHERE n.status = 'INCOMPLETE') AS numbered
- WHERE i.node_execution_id = numbered.node_execution_id AND i.pin = numbered.pin
-"""
+# What waits now has no numbers: as long as none is large all its pins are read, and the next one is numbered by them.
 
 
 class Migration(migrations.Migration):
@@ -21,7 +14,6 @@ class Migration(migrations.Migration):
             name="number",
             field=models.PositiveIntegerField(db_default=0, default=0),
         ),
-        migrations.RunSQL(NUMBER_PINS, migrations.RunSQL.noop),
         migrations.AddIndex(
             model_name="nodeinput",
             index=models.Index(

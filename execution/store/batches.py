@@ -6,7 +6,7 @@ what those before it did, and what others had committed when it began.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from django.db import Error as DatabaseError
@@ -110,6 +110,10 @@ class Batch:
         self.is_abandoned = True
 
 
+# A plan is kept until there are new statistics: while a table is empty it must not be to read it from end to end.
+_READ_NOTHING_WHOLE: Final = "SET LOCAL enable_seqscan = off"
+
+
 @contextmanager
 def one_transaction() -> Iterator[Batch]:
     """Run a batch in a transaction of its own, or as a part of the one that Django has open.
@@ -119,6 +123,7 @@ def one_transaction() -> Iterator[Batch]:
     if connection.in_atomic_block:
         with transaction.atomic():
             batch = Batch()
+            batch.ask(_READ_NOTHING_WHOLE)
             yield batch
             batch.flush()
             if batch.is_abandoned:
@@ -126,8 +131,7 @@ def one_transaction() -> Iterator[Batch]:
         return
     batch = Batch()
     batch.ask("BEGIN")
-    # A plan is kept until there are new statistics: while a table is empty it must not be to read it from end to end.
-    batch.ask("SET LOCAL enable_seqscan = off")
+    batch.ask(_READ_NOTHING_WHOLE)
     try:
         yield batch
         batch.ask("ROLLBACK" if batch.is_abandoned else "COMMIT")

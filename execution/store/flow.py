@@ -77,8 +77,12 @@ def travel(run: LockedRun, node_id: UUID, outputs: Sequence[tuple[str, Any]], re
     leave(run, run_outputs(plan.nodes[node_id], outputs))
     if not reach.node_ids:
         return
-    if not reach.suffices(emitted=len(outputs), masks=run.masks):
-        reach = ask_for_reach(run.batch, execution_id=run.id, plan=plan, node_id=node_id, sharply=True)
+    is_blurred = reach.is_blurred(run.masks)
+    if is_blurred or len(outputs) > reach.emitted:
+        # What was held back comes along, or a mask: once more, with that known.
+        reach = ask_for_reach(
+            run.batch, execution_id=run.id, plan=plan, node_id=node_id, emitted=len(outputs), sharply=is_blurred
+        )
     sinks, waiting = read_sinks(reach)
     emissions = [Emission(node_id, pin, value) for pin, value in outputs]
     write_deliveries(run, deliver(plan, sinks=sinks, emissions=emissions, masks=run.masks), waiting)

@@ -44,7 +44,8 @@ _FIRST_THAT_LACKS = f"""(
 # For each node, how many executions were opened, and those that wait with the pins that they have.
 #
 # Where only one `pin` can be delivered, `most` times at best, as many of those that lack it will do: before a join of
-# two streams all of one may wait for the other. It is all that waits without a `pin`, or where few were opened.
+# two streams all of one may wait for the other. (Before a join of more, those are passed over that have it already.) It
+# is all that waits without a `pin`, or where few were opened.
 #
 # A wide join would read more and more with each of its pins. As long as it hasn't `enough` of them to become ready now,
 # those `pins` do that may be delivered. How many there are is known by the last one's number, NULL if that is small.
@@ -94,9 +95,9 @@ class Reach:
     sinks: Answer | None = None
     statics: Answer | None = None
 
-    def suffices(self, *, emitted: int, masks: Masks) -> bool:
-        """Whether enough was read. Which pins a masked node lacks is not known by their number."""
-        return emitted <= self.emitted and not any(masks.get(node_id) for node_id in self.wide)
+    def is_blurred(self, masks: Masks) -> bool:
+        """Whether too few pins were read: which ones a masked node lacks is not known by their number."""
+        return any(masks.get(node_id) for node_id in self.wide)
 
 
 def ask_for_reach(
