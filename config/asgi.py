@@ -7,6 +7,9 @@ from django.core.asgi import get_asgi_application
 from config.startup import look_for_broker, require_database
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+# Each request has a thread of its own here: a session that were kept would be of no use to the next request, and stay
+# open until the garbage collector finds it.
+os.environ.setdefault("DATABASE_SESSION_PER_REQUEST", "true")
 
 require_database()
 look_for_broker()

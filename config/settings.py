@@ -67,7 +67,8 @@ DATABASES = {
         "OPTIONS": _database_options
         | {"options": f"{_session_options} {_database_options.get('options', '')}".strip()},
         "ENGINE": "django.db.backends.postgresql",
-        "CONN_MAX_AGE": None,
+        # Workers keep their sessions. The ASGI server has a thread, and so a session, for each request (config.asgi).
+        "CONN_MAX_AGE": 0 if read_bool("DATABASE_SESSION_PER_REQUEST", default=False) else None,
         "CONN_HEALTH_CHECKS": True,
     }
 }

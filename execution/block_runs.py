@@ -6,6 +6,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.contrib.auth.models import AbstractBaseUser
+from django.db import connection
 
 from execution.bounds import SINGLE, Allowance
 from execution.engine.statuses import ENDED
@@ -17,6 +18,8 @@ from graphs.block_graphs import get_block_graph
 LONGEST_WAIT: Final = 60.0
 _FIRST_PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 0.5
+# For a shorter pause a new session costs more than the old one is worth.
+_PAUSE_WITHOUT_SESSION: Final = 0.1
 
 
 def start_block(*, user: AbstractBaseUser, block_id: str, inputs: Mapping[str, Any], simulate: bool) -> Execution:
@@ -29,11 +32,16 @@ def start_block(*, user: AbstractBaseUser, block_id: str, inputs: Mapping[str, A
 
 
 def await_execution(*, execution_id: UUID, seconds: float) -> bool:
-    """Wait until a run has ended; False if it hasn't in time. Not to be called in a transaction."""
+    """Wait until a run has ended; False if it hasn't in time. Not to be called in a transaction.
+
+    Who waits holds no session of the database: there are fewer of them than there may be waiting.
+    """
     deadline, pause = time.monotonic() + min(seconds, LONGEST_WAIT), _FIRST_PAUSE
     while not Execution.objects.filter(pk=execution_id, status__in=ENDED).exists():
         if time.monotonic() >= deadline:
             return False
+        if pause >= _PAUSE_WITHOUT_SESSION and not connection.in_atomic_block:
+            connection.close()
         time.sleep(min(pause, max(0.0, deadline - time.monotonic())))
         pause = min(pause * 1.5, _LONGEST_PAUSE)
     return True
