@@ -131,7 +131,8 @@ def _methods_of(view: Any) -> tuple[str, ...]:
 def _claim(user_id: Any, *, key: str, digest: str) -> IdempotencyRecord:
     """Return a new record. Whoever has claimed the same key in a transaction that is not over is waited for."""
     records = IdempotencyRecord.objects.filter(user_id=user_id)
-    records.filter(created_at__lt=Now() - MEMORY).delete()
+    # Those of other keys are left to `forget_old_answers`: here they would have to be looked for with each request.
+    records.filter(key=key, created_at__lt=Now() - MEMORY).delete()
     wanted = IdempotencyRecord(user_id=user_id, key=key, request_digest=digest)
     IdempotencyRecord.objects.bulk_create([wanted], ignore_conflicts=True)
     record = records.select_for_update().get(key=key)
@@ -143,7 +144,7 @@ def _claim(user_id: Any, *, key: str, digest: str) -> IdempotencyRecord:
 
 
 def forget_old_answers() -> int:
-    """Delete the answers that nobody can ask for any more, of users who never came again; return how many."""
+    """Delete the answers that nobody can ask for any more; return how many."""
     count, _ = IdempotencyRecord.objects.filter(created_at__lt=Now() - MEMORY).delete()
     return count
 

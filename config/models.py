@@ -100,6 +100,10 @@ class IdempotencyRecord(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["user", "key"], name="one_answer_per_idempotency_key")]
+        indexes = [
+            # Forgetting.
+            models.Index(fields=["created_at"], name="idempotency_record_by_age"),
+        ]
 
     def __str__(self) -> str:
         """Show the key."""

@@ -100,12 +100,22 @@ STATUSES: tuple[tuple[type[Exception], HTTPStatus], ...] = (
 # What an exception may tell besides its text.
 _EXTENSIONS = ("node_errors", "required_scope", "balance", "owed", "needed")
 
+# Of these a view's throttle never hears: authentication and permissions come before it.
+_BEFORE_THROTTLE = (
+    NotAuthenticated,
+    AuthenticationFailed,
+    PermissionDenied,
+    AnsweredBeforeError,
+    IdempotencyKeyInvalidError,
+    IdempotencyKeyReusedError,
+)
+
 
 def handle_exception(error: Exception, context: dict[str, Any]) -> Response | None:
     """Return the answer to an error in a view; None (a server error) if it is none of the client's business."""
+    error = _find_told(error, context)
     if isinstance(error, AnsweredBeforeError):
         return show_again(error.record)
-    error = _find_told(error, context)
     status = next((status for family, status in STATUSES if isinstance(error, family)), None)
     if status is not None:
         set_rollback()
@@ -132,7 +142,7 @@ def _find_told(error: Exception, context: dict[str, Any]) -> Exception:
     """Return the error that the client is told of: mostly the error itself."""
     if isinstance(error, DATABASE_AWAY):
         return DatabaseAwayError()
-    if isinstance(error, (NotAuthenticated, AuthenticationFailed, PermissionDenied)) and context.get("view"):
+    if isinstance(error, _BEFORE_THROTTLE) and context.get("view"):
         return count_refused(context["request"], context["view"]) or error
     return error
 

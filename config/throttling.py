@@ -70,9 +70,9 @@ class RateThrottle(BaseThrottle):
 
 
 def count_refused(request: Request, view: Any) -> Throttled | None:
-    """Count a request that was refused before it came to the throttle; return what to answer if it is one too many.
+    """Count a request that ended before it came to the throttle; return what to answer if it is one too many.
 
-    So nobody tries keys, or addresses that a key is no good for, without end.
+    So nobody tries keys, or addresses that a key is no good for, or asks for an answer again, without end.
     """
     if hasattr(request._request, _STATE):
         return None

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import connection, transaction
+from django.db.models.functions import Now
 from django.utils import timezone
 from rest_framework.test import APIClient
 
@@ -153,6 +154,25 @@ def test_asking_for_the_methods_claims_no_key(user: User, version: GraphVersion,
     answer = client_of(user).options(address, headers={"Idempotency-Key": "k1"})
 
     assert (answer.status_code, IdempotencyRecord.objects.count()) == (200, 0)
+
+
+def test_a_key_forgets_no_old_answers_but_its_own(user: User, version: GraphVersion) -> None:
+    for key in ("k1", "k2"):
+        IdempotencyRecord.objects.create(user=user, key=key, request_digest="", status=200)
+    IdempotencyRecord.objects.update(created_at=timezone.now() - MEMORY)
+
+    assert execute(user, version, "a").status_code == 202
+
+    assert set(IdempotencyRecord.objects.values_list("key", "status")) == {("k1", 202), ("k2", 200)}
+
+
+@pytest.mark.parametrize("of_one", [{"user_id": 1, "key": "k1"}, {}])
+def test_old_answers_are_found_by_an_index(db: None, of_one: dict[str, Any]) -> None:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        plan = IdempotencyRecord.objects.filter(**of_one, created_at__lt=Now() - MEMORY).explain()
+
+    assert "Seq Scan" not in plan
 
 
 def test_old_answers_of_those_who_never_come_again_are_deleted(user: User) -> None:

@@ -15,6 +15,7 @@ from config import throttling
 from config.accounts.keys import make_key
 from config.addresses import find_address
 from config.counting import Counter
+from tests.graphs.building import calculator_json
 
 pytestmark = pytest.mark.django_db
 
@@ -53,6 +54,21 @@ def test_one_user_does_not_use_up_anothers_requests(client: APIClient, settings:
 
     assert [client.get("/v1/me").status_code for _ in range(2)] == [200, 429]
     assert other.get("/v1/me").status_code == 200
+
+
+def test_what_ends_at_its_idempotency_key_is_counted_as_well(client: APIClient, settings: Settings) -> None:
+    settings.API_RATES = {**settings.API_RATES, "write": 5}
+    graph, other = calculator_json(), calculator_json() | {"name": "Another"}
+
+    answers = [
+        client.post("/v1/graphs", body, headers={"Idempotency-Key": key})
+        for body, key in [(graph, "k"), (graph, "k"), (other, "k"), (graph, "no key"), (graph, "k"), (graph, "k")]
+    ]
+    refused = client.post("/v1/graphs", other, headers={"Idempotency-Key": "k"})
+
+    assert [answer.status_code for answer in [*answers, refused]] == [201, 201, 422, 400, 201, 429, 429]
+    assert [answer["RateLimit-Remaining"] for answer in answers] == ["4", "3", "2", "1", "0", "0"]
+    assert "Idempotency-Replayed" not in answers[5]
 
 
 def test_who_has_no_login_is_counted_by_address(settings: Settings) -> None:
