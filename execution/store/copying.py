@@ -10,6 +10,7 @@ from execution.engine.rehearsal import PastFiring, Played
 from execution.large_values import VALUES_FOLDER
 from execution.run_files import FilesOfRun
 from execution.store.batches import Batch
+from execution.store.inputs import SELECT_INPUTS
 from execution.store.past import STORED_FORM
 from execution.store.runs import LockedRun
 from execution.store.starting import Order
@@ -25,8 +26,8 @@ class Copied:
 
 
 def _own(value: str) -> str:
-    """Return SQL for a value as the replay has it: a large one lies with its own files."""
-    return f"CASE WHEN {value}::text ~ %(stored)s THEN replace({value}::text, %(old)s, %(new)s)::json ELSE {value} END"
+    """Return SQL for the text of a value as the replay has it: a large one lies with its own files."""
+    return f"CASE WHEN {value}::text ~ %(stored)s THEN replace({value}::text, %(old)s, %(new)s) ELSE {value}::text END"
 
 
 # What was reused happened a moment ago, one thing after the other: the replay may be replayed itself.
@@ -35,9 +36,8 @@ INSERT INTO execution_nodeexecution
        (id, execution_id, tree_id, node_id, ordinal, queue, status, inputs, output_count, reused_from,
         opened_at, queued_at, started_at, ended_at)
 SELECT r.id, %(run)s, %(run)s, r.node_id, r.ordinal, r.queue, 'COMPLETED',
-       COALESCE((SELECT json_object_agg(v.pin, {_own("v.value")}) FROM (
-           SELECT key AS pin, value FROM json_each(n.inputs)
-           UNION ALL SELECT pin, value FROM execution_nodeinput i WHERE i.node_execution_id = n.id) AS v), '{{}}'),
+       (SELECT '{{' || COALESCE(string_agg(v.pin::text || ':' || {_own("v.value")}, ','), '') || '}}'
+          FROM ({SELECT_INPUTS}) AS v)::json,
        r.outputs, n.id, t, t, t, t
   FROM unnest(%(ids)s::uuid[], %(nodes)s::uuid[], %(ordinals)s::int[], %(queues)s::text[], %(counts)s::int[],
               %(origins)s::uuid[], %(moments)s::int[])
@@ -48,46 +48,46 @@ SELECT r.id, %(run)s, %(run)s, r.node_id, r.ordinal, r.queue, 'COMPLETED',
 
 _COPY_OUTPUTS: Final = f"""
 INSERT INTO execution_output (node_execution_id, position, pin, value, recorded_at)
-SELECT r.id, o.position, o.pin, {_own("o.value")}, %(now)s::timestamptz + r.moment * interval '1 microsecond'
+SELECT r.id, o.position, o.pin, ({_own("o.value")})::json,
+       %(now)s::timestamptz + r.moment * interval '1 microsecond'
   FROM unnest(%(ids)s::uuid[], %(origins)s::uuid[], %(positions)s::int[], %(moments)s::int[])
        AS r(id, origin, position, moment)
   JOIN execution_output o ON o.node_execution_id = r.origin AND o.position = r.position
 """  # noqa: S608 - made of constants
 
 
-def _where_marked(value: str) -> str:
-    """Return SQL for the output that a mark stands for."""
+def _where_marked(rest: str) -> str:
+    """Return SQL for the output that is meant; `rest` is what follows a mark, or nothing."""
     return (
-        f"o.node_execution_id = ({value} #>> ARRAY[%(mark)s, '0'])::uuid"
-        f" AND o.position = ({value} #>> ARRAY[%(mark)s, '1'])::int"
+        f"o.node_execution_id = NULLIF(split_part({rest}, ':', 1), '')::uuid"
+        f" AND o.position = NULLIF(split_part({rest}, ':', 2), '')::int"
     )
 
 
-# Where the rows of a replay have a mark instead of a value.
+def _fill(table: str, where: str) -> str:
+    """Return SQL that puts values where the rows of a replay have a mark instead, and nothing else."""
+    return (
+        f"UPDATE {table} v SET value = ({_own('o.value')})::json FROM execution_output o"  # noqa: S608 - made of constants
+        f" WHERE {where} AND {_where_marked('split_part(v.value::text, %(mark)s, 2)')}"
+    )
+
+
+# Text is cut at the marks: PostgreSQL can't take `json` with \u0000 apart.
 _FILL_NODES: Final = f"""
-UPDATE execution_nodeexecution n SET inputs = (
-       SELECT json_object_agg(e.key, CASE WHEN o.position IS NULL THEN e.value ELSE {_own("o.value")} END
-                              ORDER BY e.number)
-         FROM json_each(n.inputs) WITH ORDINALITY AS e(key, value, number)
-         LEFT JOIN execution_output o ON {_where_marked("e.value")})
+UPDATE execution_nodeexecution n SET inputs = (split_part(n.inputs::text, %(mark)s, 1) || (
+       SELECT string_agg({_own("o.value")} || substr(rest, position('"' IN rest) + 1), '' ORDER BY number)
+         FROM unnest((string_to_array(n.inputs::text, %(mark)s))[2:]) WITH ORDINALITY AS piece(rest, number)
+         JOIN execution_output o ON {_where_marked("rest")}))::json
  WHERE n.execution_id = %(run)s AND n.reused_from IS NULL AND position(%(mark)s IN n.inputs::text) > 0
 """  # noqa: S608 - made of constants
 
-_FILL_INPUTS: Final = f"""
-UPDATE execution_nodeinput i SET value = {_own("o.value")}
-  FROM execution_nodeexecution n, execution_output o
- WHERE n.execution_id = %(run)s AND n.reused_from IS NULL AND i.node_execution_id = n.id AND {_where_marked("i.value")}
-"""  # noqa: S608 - made of constants
-
-_FILL_STATICS: Final = f"""
-UPDATE execution_staticvalue s SET value = {_own("o.value")}
-  FROM execution_output o WHERE s.execution_id = %(run)s AND {_where_marked("s.value")}
-"""  # noqa: S608 - made of constants
-
-_FILL_RUN_OUTPUTS: Final = f"""
-UPDATE execution_runoutput r SET value = {_own("o.value")}
-  FROM execution_output o WHERE r.execution_id = %(run)s AND {_where_marked("r.value")}
-"""  # noqa: S608 - made of constants
+_FILL_INPUTS: Final = _fill(
+    "execution_nodeinput",
+    "v.node_execution_id IN (SELECT id FROM execution_nodeexecution"
+    " WHERE execution_id = %(run)s AND reused_from IS NULL)",
+)
+_FILL_STATICS: Final = _fill("execution_staticvalue", "v.execution_id = %(run)s")
+_FILL_RUN_OUTPUTS: Final = _fill("execution_runoutput", "v.execution_id = %(run)s")
 
 
 def copy_reused(order: Order, origin_id: UUID, reused: Sequence[tuple[Played, PastFiring]]) -> Copied:

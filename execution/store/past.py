@@ -17,7 +17,7 @@ from execution.engine.rehearsal import PastFiring, Played, Values
 from execution.engine.statuses import Status
 from execution.large_values import ValueWriter, digest_of, read
 from execution.run_files import FilesOfRun
-from execution.values import dump
+from execution.store.inputs import SELECT_INPUTS
 
 # What `large_values` writes into a row in place of a large value. Nothing else looks like that there.
 STORED_FORM: Final = r'^\{"\$stored":\{"path":"[^"]*","bytes":[0-9]+(,"sha256":"[0-9a-f]+")?\}\}$'
@@ -31,10 +31,8 @@ CASE WHEN v.value::text ~ %(stored)s THEN v.value #>> '{$stored,path}' END AS pa
 # The end of a node execution is written before the outputs that came with it.
 _LOAD_FIRINGS: Final = f"""
 SELECT n.id, n.node_id, n.ordinal, n.status, EXTRACT(EPOCH FROM n.ended_at)::float8,
-       (SELECT json_agg(json_build_array(k.pin, k.digest, k.path)) FROM (
-           SELECT v.pin, {_KNOWN} FROM (
-               SELECT key AS pin, value FROM json_each(n.inputs)
-               UNION ALL SELECT pin, value FROM execution_nodeinput i WHERE i.node_execution_id = n.id) AS v) AS k)
+       (SELECT json_agg(json_build_array(v.pin, k.digest, k.path))
+          FROM ({SELECT_INPUTS}) AS v, LATERAL (SELECT {_KNOWN}) AS k)
   FROM execution_nodeexecution n WHERE n.execution_id = %(run)s AND n.status IN ('COMPLETED', 'FAILED')
 """  # noqa: S608 - made of constants
 
@@ -160,20 +158,20 @@ DISTANT: Final = Values(identify=_identify, select=_select)
 
 
 class CopyingWriter(ValueWriter):
-    """Writes stand-ins for the rows of a replay: `{mark: [node execution, position]}` for what is to be copied.
+    """Writes stand-ins for the rows of a replay: `mark`, node execution, colon, position, colon, quotation mark.
 
-    Nobody can have guessed the mark, so nothing else in a row looks like that.
+    So it is JSON text. Nobody can have guessed the mark, so nothing else in a row has it.
     """
 
     def __init__(self, files: FilesOfRun) -> None:
         super().__init__(files)
-        self.mark = f"$copy-{uuid4()}"
+        self.mark = f'"$copy-{uuid4()}:'
         self._parts: dict[Part, str] = {}
 
     def write(self, value: Any) -> str:
         """Return the JSON text for a row. Raises whatever the storage raises."""
         if isinstance(value, Emitted):
-            return dump({self.mark: [str(value.node_execution_id), value.position]})
+            return f'{self.mark}{value.node_execution_id}:{value.position}:"'
         if isinstance(value, Part):
             if value not in self._parts:
                 self._parts[value] = self._write(_read_part(value.whole, value.pin, value.source_name))
