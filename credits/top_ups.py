@@ -168,6 +168,8 @@ def _pay(top_up: TopUp, *, order: Order, payment_id: str) -> None:
     TopUp.objects.filter(pk=top_up.pk).update(
         status=top_up.status, payment_id=payment_id, amount=order.amount, error="", ended_at=Now()
     )
+    # What the entry has settled orders nothing while this one is under way, and perhaps nothing is charged any more.
+    _order_if_due(Account.objects.get(pk=top_up.account_id))
 
 
 def _fail(top_up: TopUp, error: str) -> None:
@@ -187,7 +189,7 @@ def _fail(top_up: TopUp, error: str) -> None:
 
 
 def set_auto_top_up(*, user_id: int, threshold: int, amount: int) -> Account:
-    """Have credits bought whenever the balance is below `threshold`; at once, if it is.
+    """Have credits bought whenever the balance is below `threshold`; at once, if it is or something is owed.
 
     Raises `AmountInvalidError` and `PaymentsOffError`.
     """
@@ -197,13 +199,22 @@ def set_auto_top_up(*, user_id: int, threshold: int, amount: int) -> Account:
     get_provider()
     with transaction.atomic():
         account = Account.objects.select_for_update().get(pk=find_account(user_id).pk)
-        Account.objects.filter(pk=account.pk).update(auto_top_up_threshold=threshold, auto_top_up_amount=amount)
-        if account.balance < threshold:
-            due = TopUp(account=account, kind=TopUpKind.AUTO, amount=amount)
-            TopUp.objects.bulk_create([due], ignore_conflicts=True)
-            tell_after_commit(user_id)
+        account.auto_top_up_threshold, account.auto_top_up_amount = threshold, amount
+        account.save(update_fields=["auto_top_up_threshold", "auto_top_up_amount"])
+        _order_if_due(account)
     account.refresh_from_db()
     return account
+
+
+def _order_if_due(account: Account) -> None:
+    """Order the next automatic top-up of a locked account, unless one is under way."""
+    threshold, amount = account.auto_top_up_threshold, account.auto_top_up_amount
+    if threshold is None or amount is None or account.user_id is None:
+        return
+    if account.balance < threshold or account.owed > 0:
+        due = TopUp(account=account, kind=TopUpKind.AUTO, amount=amount)
+        TopUp.objects.bulk_create([due], ignore_conflicts=True)
+        tell_after_commit(account.user_id)
 
 
 @dataclass(frozen=True, kw_only=True)

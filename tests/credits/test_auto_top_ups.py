@@ -9,7 +9,7 @@ from rest_framework.test import APIClient
 
 from credits.models import Account, Notice, TopUp
 from credits.top_ups import perform_auto_top_up, send_overdue
-from tests.credits.booking import account_of, give, set_balance, standing
+from tests.credits.booking import ROOT, account_of, give, set_balance, standing, use
 from tests.credits.paying import buy, entries_of, tell
 from tests.credits.stripe_double import StripeDouble
 from tests.credits.stripe_faults import BROKEN, BROKEN_AFTERWARDS, PASSING
@@ -31,7 +31,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[UUID]:
 def due(client: APIClient, payer: int, stripe_double: StripeDouble, sent: list[UUID]) -> UUID:
     """An automatic top-up of 700 credits that is to be made, by a user with 1,100 and a saved card."""
     buy(client, stripe_double)
-    client.put("/v1/credits/auto-top-up", {"threshold": 5_000, "amount": 700})
+    client.put("/v1/credits/auto-top-up", {"threshold": 1_500, "amount": 700})
     (key,) = sent
     return key
 
@@ -66,6 +66,25 @@ def test_credits_are_bought_at_once_where_the_balance_is_below_already(
     assert sent == [TopUp.objects.get(kind="AUTO").pk]
 
 
+def test_credits_are_bought_one_after_the_other_until_nothing_is_owed(
+    client: APIClient, payer: int, stripe_double: StripeDouble, sent: list[UUID]
+) -> None:
+    buy(client, stripe_double)
+    client.put("/v1/credits/auto-top-up", {"threshold": 300, "amount": 500})
+    use(payer, 3_100, run=ROOT)
+    owed = standing(payer)
+
+    under_way = []
+    while pending := list(TopUp.objects.filter(kind="AUTO", status="PENDING")):
+        under_way.append(len(pending))
+        assert pending[0].pk in sent
+        perform_auto_top_up(pending[0].pk)
+
+    assert owed == (0, 0, 2_000)
+    assert under_way == [1, 1, 1, 1, 1]
+    assert standing(payer) == (500, 0, 0)
+
+
 def test_a_declined_card_switches_it_off_and_tells_the_user(
     client: APIClient, payer: int, stripe_double: StripeDouble, sent: list[UUID]
 ) -> None:
@@ -97,7 +116,7 @@ def test_after_an_outage_it_is_tried_again_and_paid_once(
     client: APIClient, payer: int, stripe_double: StripeDouble, sent: list[UUID]
 ) -> None:
     buy(client, stripe_double)
-    client.put("/v1/credits/auto-top-up", {"threshold": 5_000, "amount": 700})
+    client.put("/v1/credits/auto-top-up", {"threshold": 1_500, "amount": 700})
     stripe_double.outage = True
     perform_auto_top_up(sent[0])
     still_on = account_of(payer).auto_top_up_amount
