@@ -1,16 +1,23 @@
 """What can go wrong with credits."""
 
+from typing import Final
+
 
 class CreditsError(Exception):
     """Anything that this app refuses; its text is meant for the user."""
 
 
 class FundsLackingError(CreditsError):
-    """The account can't pay. `balance`, `owed` and `needed` are credits; `needed` is what must come in first."""
+    """The account can't pay. `balance`, `owed` and `needed` are credits; `needed` is what must come in first.
+
+    Its text begins with `OPENING`.
+    """
+
+    OPENING: Final = "The balance is"
 
     def __init__(self, *, balance: int, owed: int, needed: int) -> None:
         debt = f" {owed} credits are owed for what the balance did not cover." if owed else ""
-        super().__init__(f"The balance is {balance} credits.{debt} At least {needed} more are needed to start a run.")
+        super().__init__(f"{self.OPENING} {balance} credits.{debt} At least {needed} more are needed to start a run.")
         self.balance = balance
         self.owed = owed
         self.needed = needed

@@ -29,8 +29,6 @@ LOOK_SECONDS: Final = 1.0
 BUSY_SECONDS: Final = 5.0
 MOST_COUNTED: Final = 20_000
 SHARE_OF_COROUTINES: Final = 4
-# A message that no worker has taken for so long (seconds) is in vain: others were sent since.
-MESSAGE_SECONDS: Final = 30.0
 
 logger = structlog.get_logger(__name__)
 
@@ -100,10 +98,11 @@ def look() -> float:
         # blocks get more than those for coroutines, which have but one process.
         for number in range(max(messages, len(listened)) if messages else 0):
             queue = listened[0] if number % SHARE_OF_COROUTINES else listened[-1]
-            fire_batch.apply_async(queue=queue, expires=MESSAGE_SECONDS)
+            # It never expires: that is a time of this machine's clock, and a worker whose own is ahead drops them all.
+            fire_batch.apply_async(queue=queue)
         if work.has_other:
             for queue in listened:
-                look_after.apply_async(queue=queue, expires=MESSAGE_SECONDS)
+                look_after.apply_async(queue=queue)
     except BROKER_AWAY as error:
         logger.warning("broker can't be reached; what is due stays due", error=str(error))
     return BUSY_SECONDS if work.due > FIRE_BATCH else LOOK_SECONDS

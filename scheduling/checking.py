@@ -134,7 +134,7 @@ def mark(schedule: Schedule, *, problem: str, now: datetime) -> None:
     """Note on the (locked) row, which the caller saves, whether it can run; its owner is told of each new reason."""
     if problem == schedule.problem:
         return
-    is_new = bool(problem) and _without_numbers(problem) != _without_numbers(schedule.problem)
+    is_new = bool(problem) and _without_amounts(problem) != _without_amounts(schedule.problem)
     schedule.problem = problem
     schedule.problem_since = (schedule.problem_since or now) if problem else None
     if is_new:
@@ -142,9 +142,9 @@ def mark(schedule: Schedule, *, problem: str, now: datetime) -> None:
         schedule_troubled.send_robust(sender=Schedule, schedule=schedule, reason=problem)
 
 
-def _without_numbers(problem: str) -> str:
-    """Return what stays of a reason while how much is lacking changes."""
-    return re.sub(r"\d+", "", problem)
+def _without_amounts(problem: str) -> str:
+    """Return what stays of a reason while how much is lacking changes. Other numbers, say a version's, matter."""
+    return re.sub(r"-?\d+", "", problem) if problem.startswith(FundsLackingError.OPENING) else problem
 
 
 def check_wanted(*, limit: int) -> int:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from celery import current_app
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import OperationalError, connection
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
@@ -124,6 +125,17 @@ def test_what_is_due_is_sent_to_every_kind_of_worker(
 
     assert look() == LOOK_SECONDS
     assert (waiting_in(broker, "cpu"), waiting_in(broker, "io")) == (1, 1)
+
+
+def test_a_tick_is_for_a_worker_whatever_its_clock_shows(user: User, broker: Connection) -> None:
+    make_schedule(user)
+    Schedule.objects.update(next_due=read_clock(), next_start=read_clock())
+
+    look()
+
+    queue = settings.CELERY_TASK_QUEUES[0]
+    message = queue(broker.default_channel).get(no_ack=True)
+    assert (message.headers["task"], message.headers["expires"]) == ("scheduling.fire_due", None)
 
 
 def test_much_that_is_due_is_sent_in_batches_and_not_again_at_once(

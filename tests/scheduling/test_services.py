@@ -231,11 +231,20 @@ def test_each_new_reason_is_told_once(user: User) -> None:
         heard.append(reason)
 
     schedule_troubled.connect(hear)
-    for reason in ("9 credits are left.", "8 credits are left.", "It is gone.", "It is gone.", "", "It is gone."):
+    poor, poorer = (str(FundsLackingError(balance=balance, owed=7, needed=8 - balance)) for balance in (0, -1))
+    for reason in (
+        poor,
+        poorer,
+        "Version 3 is gone.",
+        "Version 3 is gone.",
+        "",
+        "Version 3 is gone.",
+        "Version 4 is gone.",
+    ):
         mark(schedule, problem=reason, now=now)
     schedule_troubled.disconnect(hear)
 
-    assert heard == ["9 credits are left.", "It is gone.", "It is gone."]
+    assert heard == [poor, "Version 3 is gone.", "Version 3 is gone.", "Version 4 is gone."]
 
 
 def test_a_schedule_that_can_not_run_is_tried_again_each_time_and_mends_by_itself(user: User) -> None:
