@@ -132,15 +132,19 @@ def enter_payment(payment: Payment) -> TopUp | None:
 
 
 def _lock(order: Order) -> TopUp | None:
-    """Return the top-up of an order. It is written anew if its row was lost with a request that was rolled back."""
-    top_up = TopUp.objects.select_for_update(of=("self",)).select_related("account").filter(pk=order.id).first()
-    if top_up is None and get_user_model().objects.filter(pk=order.user_id).exists():
-        account = find_account(order.user_id)
-        TopUp.objects.bulk_create(
-            [TopUp(pk=order.id, account=account, kind=TopUpKind.CHECKOUT, amount=order.amount)], ignore_conflicts=True
-        )
-        top_up = TopUp.objects.select_for_update(of=("self",)).select_related("account").get(pk=order.id)
-    return top_up
+    """Return the top-up of an order, locked after its account: whoever charges orders top-ups with the account locked.
+
+    It is written anew if its row was lost with a request that was rolled back.
+    """
+    accounts = Account.objects.select_for_update(no_key=True, of=("self",))
+    if accounts.filter(top_ups=order.id).first() is None:
+        if not get_user_model().objects.filter(pk=order.user_id).exists():
+            return None
+        account = accounts.get(pk=find_account(order.user_id).pk)
+        lost = TopUp(pk=order.id, account=account, kind=TopUpKind.CHECKOUT, amount=order.amount)
+        TopUp.objects.bulk_create([lost], ignore_conflicts=True)
+    locked = TopUp.objects.select_for_update(no_key=True, of=("self",))
+    return locked.select_related("account").get(pk=order.id)
 
 
 def _is_final(top_up: TopUp, payment: Payment) -> bool:
