@@ -7,6 +7,7 @@ All that takes time happens before anybody has to wait for it: what is locked at
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final
 from uuid import UUID
 
@@ -30,7 +31,7 @@ from execution.store.copying import Copied, copy_reused, copy_values
 from execution.store.flow import leave, write_deliveries
 from execution.store.past import DISTANT, CopyingWriter, find_files, know, load_past
 from execution.store.runs import LockedRun
-from execution.store.starting import Order, Started, place_inputs, start_run
+from execution.store.starting import Order, Started, Written, place_inputs, start_run, write_values
 from execution.values import dump
 
 
@@ -88,8 +89,7 @@ def start_replay(order: Order, origin: Origin) -> Started:
     share((path for each in played.played.values() for path in find_files(each)), files)
     writer = CopyingWriter(files)
     rest = _list_rest(played)
-    for value in (value for firing in rest.firings for value in firing.added.values()):
-        writer.write(value)  # what goes to the storage takes its time
+    written = _write_large(order, rest, writer)
     try:
         with transaction.atomic():
             reused = [(each, each.reused) for each in played.played.values() if each.reused is not None]
@@ -99,7 +99,7 @@ def start_replay(order: Order, origin: Origin) -> Started:
             if _look(origin, order.graph, lock=True) != seen:
                 raise ExecutionNotReplayableError("The run has gone on meanwhile: replay it again as it is now.")
             beginning = _Beginning(outputs=played.outputs, rest=rest, writer=writer, copied=copied)
-            return start_run(order, begin=lambda run, _: _begin(run, origin, beginning))
+            return start_run(order, begin=lambda run, _: _begin(run, origin, beginning), written=written)
     except ExecutionError:
         files.remove()
         raise
@@ -151,10 +151,17 @@ def _list_rest(rehearsal: Rehearsal) -> Deliveries:
     )
 
 
+def _write_large(order: Order, rest: Deliveries, writer: CopyingWriter) -> Written:
+    """Write what goes to the storage: that takes its time. The writer knows it when rows are made of it."""
+    written = write_values(order, writer=writer)
+    for value in chain(rest.statics.values(), *(firing.added.values() for firing in rest.firings)):
+        writer.write(value)
+    return written
+
+
 def _begin(run: LockedRun, origin: Origin, beginning: _Beginning) -> None:
     writer, copied = beginning.writer, beginning.copied
     names = {"run": run.id, "origin": origin.execution_id, "node": origin.node_execution_id, "began": copied.began}
-    run.writer = writer
     run.batch.ask(_NAME_ORIGIN, names)
     if run.simulate:
         run.batch.ask(_REMEMBER, names)

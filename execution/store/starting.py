@@ -57,6 +57,27 @@ class Started:
     has_ended: bool
 
 
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """The values of an order as the run's row has them, and who has written them and writes the run's others."""
+
+    inputs: str
+    masks: str
+    mocks: str
+    writer: ValueWriter
+
+
+def write_values(order: Order, *, writer: ValueWriter | None = None) -> Written:
+    """Write what a run is given. Raises whatever the storage raises."""
+    writer = writer or ValueWriter(FilesOfRun(user_id=str(order.user_id), execution_id=order.id))
+    return Written(
+        inputs=writer.write_all(order.input_data),
+        masks=writer.write_masks(order.masks),
+        mocks=writer.write_all(order.mocks),
+        writer=writer,
+    )
+
+
 InputsOf = Mapping[UUID, Mapping[str, Any]]
 
 
@@ -68,20 +89,23 @@ def open_starting_nodes(run: LockedRun, inputs_of: InputsOf) -> None:
 Begin = Callable[[LockedRun, InputsOf], None]
 
 
-def start_run(order: Order, *, begin: Begin = open_starting_nodes) -> Started:
-    """Create a run and what it begins with. Raises `InputsUnknownError`."""
-    (started,) = start_runs([order], begin=begin)
+def start_run(order: Order, *, begin: Begin = open_starting_nodes, written: Written | None = None) -> Started:
+    """Create a run and what it begins with; see `start_runs`."""
+    (started,) = start_runs([order], begin=begin, written=[written] if written else None)
     return started
 
 
-def start_runs(orders: Sequence[Order], *, begin: Begin = open_starting_nodes) -> list[Started]:
+def start_runs(
+    orders: Sequence[Order], *, begin: Begin = open_starting_nodes, written: Sequence[Written] | None = None
+) -> list[Started]:
     """Create runs and what they begin with, all or none. Raises `InputsUnknownError`.
 
-    However many they are, it takes two round trips, unless one of them ends at once.
+    However many they are, it takes two round trips, unless one of them ends at once. Whoever holds locks has `written`
+    their values before.
     """
     inputs = [place_inputs(order) for order in orders]
     # What goes to the storage takes its time: not while others wait.
-    written = [_write(order) for order in orders]
+    written = written or [write_values(order) for order in orders]
     with one_transaction() as batch:
         runs = []
         for order, inputs_of, values, admitted in zip(orders, inputs, written, _admit(batch, orders), strict=True):
@@ -141,27 +165,7 @@ VALUES (%(id)s, %(user)s, %(version)s, 'QUEUED', %(admitted)s, %(inputs)s::json,
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Written:
-    """The values of an order as the run's row has them, and who has written them."""
-
-    inputs: str
-    masks: str
-    mocks: str
-    writer: ValueWriter
-
-
-def _write(order: Order) -> _Written:
-    writer = ValueWriter(FilesOfRun(user_id=str(order.user_id), execution_id=order.id))
-    return _Written(
-        inputs=writer.write_all(order.input_data),
-        masks=writer.write_masks(order.masks),
-        mocks=writer.write_all(order.mocks),
-        writer=writer,
-    )
-
-
-def _insert(batch: Batch, order: Order, values: _Written, *, admitted: bool) -> LockedRun:
+def _insert(batch: Batch, order: Order, values: Written, *, admitted: bool) -> LockedRun:
     asked = order.graph.settings
     limit = asked.get("max_node_executions") or settings.MAX_NODE_EXECUTIONS_PER_RUN
     on_error = order.on_error or asked.get("on_error") or OnError.CONTINUE

@@ -186,6 +186,40 @@ def test_a_run_that_goes_on_while_its_replay_is_prepared_is_not_replayed(
     assert default_storage.listdir(f"runs/{user.pk}")[0] == [str(origin.pk)]
 
 
+def test_nothing_is_written_to_the_storage_once_others_have_to_wait(
+    user: User, drain: Drain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes: dict[str, tuple[str, dict[str, Any]]] = {
+        "in": (INPUT, {"name": "in"}),
+        "out": (OUTPUT, {"name": "out"}),
+        "keep": (CALCULATOR, {"operation": "Add"}),
+        "late": (INPUT, {"name": "late"}),
+    }
+    document = draw(nodes, ["in.result_$_0 -> keep.a", "late.result -> keep.b", "in.result -> out.value"])
+    document["links"][0]["is_static"] = True
+    origin = start_execution(
+        user=user, version=import_graph(owner=user, document=document).version, input_data={"in": [LARGE, 1]}
+    )
+    drain.run()
+    before: list[set[str]] = []
+    monkeypatch.setattr(
+        replaying, "copy_reused", first(lambda: before.append(list_values(user, {origin.pk})), copy_reused)
+    )
+
+    run = replay_last(Execution.objects.get(pk=origin.pk))
+
+    # What was delivered and emitted before, what the run is given, the part of it that a static link has brought.
+    assert list_values(user, {origin.pk}) == before[0]
+    assert len(before[0]) == 4
+    assert count_reused(run)
+
+
+def list_values(user: User, others: set[Any]) -> set[str]:
+    """Return the names of the values' files of the user's runs but for `others`."""
+    runs = set(default_storage.listdir(f"runs/{user.pk}")[0]) - {str(other) for other in others}
+    return {name for run in runs for name in default_storage.listdir(f"runs/{user.pk}/{run}/values")[1]}
+
+
 def first(before: Callable[[], None], then: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function that does something else first, as another process would: it must not have to wait."""
 
