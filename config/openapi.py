@@ -19,7 +19,7 @@ from config.throttling import describe_headers
 
 _PROBLEM: Final = {"$ref": "#/components/schemas/Problem"}
 _TEXT: Final = {"type": "string"}
-_PROBLEM_SCHEMA: Final = {
+PROBLEM_SCHEMA: Final = {
     "type": "object",
     "description": "What went wrong (RFC 9457).",
     "required": ["type", "title", "status", "detail"],
@@ -39,6 +39,12 @@ _PROBLEM_SCHEMA: Final = {
             "additionalProperties": True,
         },
         "required_scope": {**_TEXT, "description": "The scope that the API key lacks."},
+        "balance": {"type": "integer", "description": "Where credits are lacking: how many there are."},
+        "owed": {"type": "integer", "description": "Where credits are lacking: what the balance did not cover before."},
+        "needed": {
+            "type": "integer",
+            "description": "Where credits are lacking: how many more must come in.",
+        },
     },
 }
 _WHY: Final = {
@@ -119,7 +125,7 @@ class Schema(AutoSchema):
 def complete_schema(result: dict[str, Any], **_options: Any) -> dict[str, Any]:
     """Add the components that all operations share; a hook of drf-spectacular's."""
     schemas = result["components"]["schemas"]
-    schemas["Problem"] = _PROBLEM_SCHEMA
+    schemas["Problem"] = PROBLEM_SCHEMA
     for name, schema in schemas.items():
         if name.startswith("Paginated"):
             schema["description"] = "A page of a list."

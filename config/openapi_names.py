@@ -43,7 +43,7 @@ COMMON_NAMES: Final = {
     "number": "Its place in the history.",
     "entry_count": "How many entries it stands for.",
     "top_up_id": "The top-up.",
-    "iso_week": "The week in which it was asked for, as in ISO 8601.",
+    "iso_week": "The week of the top-up, as in ISO 8601: one refund may be asked for of each.",
     "checkout_url": "Where it is paid.",
     "session_id": "The payment, as the payment service calls it.",
     "page_size": "How many a page shows at most.",

@@ -98,7 +98,7 @@ STATUSES: tuple[tuple[type[Exception], HTTPStatus], ...] = (
 )
 
 # What an exception may tell besides its text.
-_EXTENSIONS = ("node_errors", "required_scope", "balance", "owed", "needed")
+EXTENSIONS = ("node_errors", "required_scope", "balance", "owed", "needed")
 
 # Of these a view's throttle never hears: authentication and permissions come before it.
 _BEFORE_THROTTLE = (
@@ -119,7 +119,7 @@ def handle_exception(error: Exception, context: dict[str, Any]) -> Response | No
     status = next((status for family, status in STATUSES if isinstance(error, family)), None)
     if status is not None:
         set_rollback()
-        extensions = {name: getattr(error, name) for name in _EXTENSIONS if hasattr(error, name)}
+        extensions = {name: getattr(error, name) for name in EXTENSIONS if hasattr(error, name)}
         refusal = _describe(status=status, detail=str(error), extensions=extensions)
         if isinstance(error, PaymentUnavailableError):
             refusal["Retry-After"] = str(WAIT_SECONDS)
@@ -127,7 +127,7 @@ def handle_exception(error: Exception, context: dict[str, Any]) -> Response | No
     response = exception_handler(error, context)
     if response is None:
         return None
-    extensions = {name: getattr(error, name) for name in _EXTENSIONS if hasattr(error, name)}
+    extensions = {name: getattr(error, name) for name in EXTENSIONS if hasattr(error, name)}
     if isinstance(error, ValidationError):
         told = error.detail
         extensions["field_errors"] = told if isinstance(told, dict) else {api_settings.NON_FIELD_ERRORS_KEY: told}

@@ -73,7 +73,8 @@ class ExecuteBlockView(APIView):
             return response
         outputs = find_block_outputs(run=get_run(execution_id=execution_id))
         shown = {pin: [show_value(value, url=None) for value in values] for pin, values in outputs.items()}
-        return JsonResponse(shown, headers={"Execution-Id": str(execution_id)})
+        headers = {name: value for name, value in response.items() if name != "Content-Type"}
+        return JsonResponse(shown, headers=headers | {"Execution-Id": str(execution_id)})
 
 
 def _read_dry_run(text: str) -> bool:

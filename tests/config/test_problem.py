@@ -10,6 +10,8 @@ from rest_framework.response import Response
 from rest_framework.test import APIRequestFactory
 from rest_framework.views import APIView
 
+from config.openapi import PROBLEM_SCHEMA
+from config.problem import EXTENSIONS
 from execution.exceptions import ExecutionNotFoundError, MasksInvalidError, ReviewDecidedError
 from graphs.exceptions import GraphDocumentError, GraphInvalidError, GraphNotFoundError, UnknownBlockError
 
@@ -83,6 +85,10 @@ def test_headers_that_belong_to_an_error_stay() -> None:
     assert throttled["Retry-After"] == "7"
     assert anonymous.status_code == 401
     assert anonymous["WWW-Authenticate"] == "Bearer"
+
+
+def test_whatever_a_problem_tells_is_in_the_schema() -> None:
+    assert set(EXTENSIONS) | {"field_errors"} < set(PROBLEM_SCHEMA["properties"])
 
 
 def test_a_fault_of_our_own_is_not_dressed_up() -> None:

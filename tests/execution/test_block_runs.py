@@ -24,6 +24,7 @@ def test_a_block_runs_on_a_worker_and_its_outputs_are_the_answer(client: APIClie
 
     assert (first.status_code, first.json()) == (200, {"result": [42.0]})
     assert (again.json(), again["Execution-Id"]) == (first.json(), first["Execution-Id"])
+    assert ("Idempotency-Replayed" in first, again["Idempotency-Replayed"]) == (False, "true")
     run = Execution.objects.get()
     shown = client.get(f"/v1/graphs/{run.graph_version.graph_id}/executions/{run.pk}").json()
     assert (shown["id"], shown["status"]) == (first["Execution-Id"], "COMPLETED")
