@@ -9,7 +9,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection
 
-from credits.history import recent_quantity
+from credits.history import recent_cost, recent_quantity
 from credits.pricing import KNOWN_BEFORE, Cost, CostType, price_before
 from execution.planning import GraphPlan, NodeSpec, load_plan
 from execution.prices import find_prices, price
@@ -136,31 +136,37 @@ def _quote_node(
 
 def _price_once(spec: NodeSpec, mask: Mapping[str, Any]) -> Range:
     """Return what one execution costs: by its constants, and by whatever may come through its links at most."""
-    costs = find_prices(spec).costs
-    if not costs:
+    listed = find_prices(spec)
+    if not listed.costs:
         return Range(expected=0.0, most=0)
     likely = price(spec, delivered={}, mask=mask)
     size = likely.size if likely else 0
     # What comes through a link may ask for another line of the price list.
-    possible = (likely.cost,) if likely and not spec.plan.incoming else costs
+    possible = (likely.cost,) if likely and not spec.plan.incoming else listed.costs
     return Range(
-        expected=_expect(spec, likely.cost, size=size) if likely else 0.0,
-        most=max(_most(spec, cost, size=size) for cost in possible),
+        expected=_range(spec, likely.cost, size=size, version=likely.version).expected if likely else 0.0,
+        most=max(_range(spec, cost, size=size, version=listed.version).most for cost in possible),
     )
 
 
-def _expect(spec: NodeSpec, cost: Cost, *, size: int) -> float:
-    recent = None if cost.type in (*KNOWN_BEFORE, CostType.TOKENS) else _recent(spec, cost)
-    return float(price_before(cost, size=size, quantity=recent.mean if recent else None))
+def _range(spec: NodeSpec, cost: Cost, *, size: int, version: int) -> Range:
+    """Return what one execution costs by a line of the price list: as the block's newest charges, if they tell."""
+    block_id, least = spec.plan.block_id, price_before(cost, size=size)
+    if cost.type is CostType.TOKENS or (cost.type is CostType.BYTE and spec.plan.incoming):
+        # Neither tokens nor what comes through links is known before; the price without them is the least.
+        paid = recent_cost(block_id=block_id, type=cost.type, version=version)
+        return Range(expected=max(paid.mean, least), most=max(int(paid.most), least)) if paid else _exactly(least)
+    used = None if cost.type in KNOWN_BEFORE else recent_quantity(block_id=block_id, type=cost.type)
+    if used is None:
+        return _exactly(least)
+    return Range(
+        expected=float(price_before(cost, size=size, quantity=used.mean)),
+        most=price_before(cost, size=size, quantity=used.most),
+    )
 
 
-def _most(spec: NodeSpec, cost: Cost, *, size: int) -> int:
-    recent = None if cost.type in (*KNOWN_BEFORE, CostType.TOKENS) else _recent(spec, cost)
-    return price_before(cost, size=size, quantity=recent.most if recent else None)
-
-
-def _recent(spec: NodeSpec, cost: Cost) -> Any:
-    return recent_quantity(block_id=spec.plan.block_id, type=cost.type)
+def _exactly(credits: int) -> Range:
+    return Range(expected=float(credits), most=credits)
 
 
 def _quote_below(spec: NodeSpec, above: tuple[UUID, ...], tree: _Tree) -> Range:

@@ -155,6 +155,12 @@ class LedgerEntry(models.Model):
                 condition=Q(quantity__isnull=False),
                 name="entry_with_quantity",
             ),
+            # What it cost lately, where that is no matter of a quantity.
+            models.Index(
+                fields=["block_id", "price_type", "-id"],
+                condition=Q(price_type__in=["BYTE", "TOKENS"]),
+                name="entry_without_quantity",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -9,10 +9,12 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from rest_framework.test import APIClient
 
 from credits.history import forget_history
+from credits.models import LedgerEntry
 from credits.price_list import forget_prices, set_price
 from execution.services import start_execution
 from graphs.models import GraphVersion
 from graphs.services import import_graph
+from tests.credits.booking import give
 from tests.execution.drain import Drain
 from tests.execution.paid_blocks import COUNTING, MODULES, PAID, TALKING
 from tests.execution.small_graphs import CALCULATOR, INPUT, STEP, draw
@@ -81,6 +83,43 @@ def test_what_blocks_used_lately_is_what_they_are_expected_to_use(client: APICli
     quoted = ask(client, version)
 
     assert by_name(quoted, "price") == {"a": (12, 18), "b": (12, 18)}
+
+
+def test_what_tokens_and_bytes_lately_cost_is_reckoned_with(client: APIClient, user: User, drain: Drain) -> None:
+    set_price(block_id=PAID, costs=[{"amount": 1, "type": "BYTE"}], reason="By size.")
+    nodes = {
+        "few": (TALKING, {"items": 1}),
+        "many": (TALKING, {"items": 9}),
+        "far": (STEP, {"items": [1, 10**300]}),
+        "sized": (PAID, {}),
+    }
+    version = save(user, nodes, ["far.item -> sized.value"])
+    give(user.pk, 10_000)
+    before = by_name(ask(client, version), "price")
+    start_execution(user=user, version=version, input_data={})
+    drain.run()
+    forget_history()
+
+    after = by_name(ask(client, version), "price")
+
+    paid = {block: [-entry.amount for entry in LedgerEntry.objects.filter(block_id=block)] for block in (TALKING, PAID)}
+    assert (before["few"], before["many"]) == ((5, 5), (5, 5))
+    assert before["sized"][1] < max(paid[PAID])
+    assert {after["few"], after["many"]} == {(sum(paid[TALKING]) / 2, max(paid[TALKING]))}
+    assert after["sized"] == (sum(paid[PAID]) / 2, max(paid[PAID]))
+
+
+def test_what_was_charged_by_another_price_is_not(client: APIClient, user: User, drain: Drain) -> None:
+    version = save(user, {"a": (TALKING, {"items": 1_000})})
+    start_execution(user=user, version=version, input_data={})
+    drain.run()
+    forget_history()
+    dear = by_name(ask(client, version), "price")["a"]
+
+    set_price(block_id=TALKING, costs=[{"amount": 2, "type": "TOKENS"}], reason="Cheaper.")
+
+    assert dear[1] > 1_000
+    assert by_name(ask(client, version), "price")["a"] == (2, 2)
 
 
 def test_a_mask_counts(client: APIClient, user: User) -> None:
