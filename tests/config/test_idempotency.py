@@ -85,11 +85,11 @@ def test_what_was_refused_may_be_tried_again(user: User, version: GraphVersion) 
 def test_what_goes_wrong_leaves_neither_a_run_nor_an_answer(
     user: User, version: GraphVersion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def start_and_fail(**options: Any) -> Execution:
-        services.start_execution(**options)
+    def start_and_fail(**options: Any) -> None:
+        services.accept_execution(**options)
         raise ZeroDivisionError
 
-    monkeypatch.setattr("execution.views.start_execution", start_and_fail)
+    monkeypatch.setattr("execution.views.accept_execution", start_and_fail)
     with pytest.raises(ZeroDivisionError):
         execute(user, version, "a")
     assert (Execution.objects.count(), IdempotencyRecord.objects.count()) == (0, 0)
