@@ -31,5 +31,6 @@ def test_timers_that_are_due_all_the_time_don_t_make_everything_else_be_done_as_
     finally:
         sweeper.stop()
 
-    assert sweeps[3] - sweeps[0] >= 3 * REST_SECONDS
+    # Each is noted somewhere within its sweep, not at its beginning.
+    assert sweeps[3] - sweeps[0] > 2.5 * REST_SECONDS
     assert len(woken) > 2 * len(sweeps)
