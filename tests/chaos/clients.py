@@ -17,6 +17,7 @@ from config.accounts.keys import make_key
 from execution.engine.statuses import ENDED
 from execution.models import Execution
 from graphs.models import GraphVersion
+from tests.chaos.actors import PAUSE, PAUSE_AFTER_ERROR, Actor
 from tests.chaos.tasks import Task
 
 HOST: Final = "127.0.0.1"
@@ -24,13 +25,10 @@ COUNT: Final = 2
 MOST_AT_ONCE: Final = 8
 LABEL: Final = "request "
 ANSWER_SECONDS: Final = 15.0
-LAST_ANSWER_SECONDS: Final = 60.0
-PAUSE: Final = 0.05
-PAUSE_AFTER_ERROR: Final = 0.3
 
 
-class Client:
-    """A thread that starts runs, one after the other; when there are enough, it asks for old ones once more.
+class Client(Actor):
+    """Somebody who starts runs, one after the other; when there are enough, it asks for old ones once more.
 
     Each run is labelled with the key of its request. `accepted` maps these to the run that the first answer named,
     `contradicted` those to which another answer named another run. `unheard` requests got no answer, or that it can't
@@ -38,6 +36,7 @@ class Client:
     """
 
     def __init__(self, port: int, secret: str, tasks: Sequence[Task], chance: random.Random, *, name: str) -> None:
+        super().__init__(f"client {name}")
         self.accepted: dict[str, UUID] = {}
         self.contradicted: dict[str, UUID] = {}
         self.is_asking = False
@@ -50,31 +49,6 @@ class Client:
         self._keys = (f"{LABEL}{name}-{number}" for number in itertools.count())
         self._addresses: dict[UUID, str] = {}
         self._asked: dict[str, str] = {}
-        self._leaving = threading.Event()
-        self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._loop, name=f"client {name}", daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def leave(self) -> None:
-        """Begin no more; wait for the answer that is still due. Raises what a client should never meet."""
-        self._leaving.set()
-        self._thread.join(LAST_ANSWER_SECONDS)
-        if self._thread.is_alive():
-            raise TimeoutError("A client waits for its answer in vain.")
-        if self._failure is not None:
-            raise self._failure
-
-    def _loop(self) -> None:
-        try:
-            while not self._leaving.is_set():
-                self._act()
-        except BaseException as error:  # noqa: BLE001 - raised again by `leave`
-            self._failure = error
-        finally:
-            connection.close()
 
     def _act(self) -> None:
         try:

@@ -2,7 +2,6 @@
 
 import heapq
 import random
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,13 +16,12 @@ from execution.engine.statuses import ENDED, Status
 from execution.models import Execution, Output
 from execution.services import start_execution, stop_execution
 from graphs.models import GraphVersion
+from tests.chaos.actors import PAUSE, PAUSE_AFTER_ERROR, Actor
 from tests.chaos.tasks import Task
 
 MOST_AT_ONCE: Final = 8
 STOPPED_SHARE: Final = 0.1
 LONGEST_BEFORE_STOP: Final = 10.0
-PAUSE: Final = 0.05
-PAUSE_AFTER_ERROR: Final = 0.3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,14 +32,15 @@ class Trace:
     outputs: int
 
 
-class Users:
-    """A thread that starts and stops runs.
+class Users(Actor):
+    """They start and stop runs.
 
     `asked_to_stop` are the runs that somebody tried to stop, `stopped` those where a receipt says that it was done,
     with what they had recorded just after it (None: nobody could look).
     """
 
     def __init__(self, user: User, tasks: Sequence[Task], chance: random.Random) -> None:
+        super().__init__("users")
         self.asked_to_stop: set[UUID] = set()
         self.stopped: dict[UUID, Trace | None] = {}
         self.refused = 0
@@ -49,29 +48,6 @@ class Users:
         self._tasks = tasks
         self._chance = chance
         self._to_stop: list[tuple[float, UUID]] = []
-        self._leaving = threading.Event()
-        self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._loop, name="users", daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def leave(self) -> None:
-        """Start no more runs; raise whatever a user met that is no outage."""
-        self._leaving.set()
-        self._thread.join(60)
-        if self._failure is not None:
-            raise self._failure
-
-    def _loop(self) -> None:
-        try:
-            while not self._leaving.is_set():
-                self._act()
-        except BaseException as error:  # noqa: BLE001 - raised again by `leave`
-            self._failure = error
-        finally:
-            connection.close()
 
     def _act(self) -> None:
         """Stop whom it is time to stop, and start a run if there aren't enough."""
