@@ -13,8 +13,7 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_sent_and_little_is_taken(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
-    monkeypatch.setattr("execution.services.send", list)
+def little_is_taken(nothing_is_sent: None, settings: Settings) -> None:
     settings.GRAPH_MAX_BYTES = 4_000
 
 

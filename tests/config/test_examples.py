@@ -41,9 +41,8 @@ def test_every_body_has_an_example_that_fits_its_schema() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_every_example_does_what_it_is_for(
-    user: User, client: APIClient, monkeypatch: pytest.MonkeyPatch, stripe_double: StripeDouble
+    user: User, client: APIClient, nothing_is_sent: None, stripe_double: StripeDouble
 ) -> None:
-    monkeypatch.setattr("execution.services.send", list)
     owned = give_everything(user) | {"top_up_id": str(buy(client, stripe_double).pk)}
     # What has ended is of no use to the others.
     operations = sorted(with_bodies(), key=lambda each: each[2]["operationId"] == "replay_execution")

@@ -26,9 +26,7 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_sent(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
-    monkeypatch.setattr("execution.services.send", list)
-    monkeypatch.setattr("execution.block_runs.LONGEST_WAIT", 0.0)
+def nothing_is_counted(nothing_is_sent: None, settings: Settings) -> None:
     settings.REDIS_URL = None
 
 

@@ -50,9 +50,7 @@ def connection_stays() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_sent(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
-    monkeypatch.setattr("execution.services.send", list)
-    monkeypatch.setattr("execution.block_runs.LONGEST_WAIT", 0.0)
+def nothing_is_counted(nothing_is_sent: None, settings: Settings) -> None:
     settings.REDIS_URL = None
     settings.API_RATES = dict.fromkeys(settings.API_RATES, 10**9)
 
