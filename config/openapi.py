@@ -57,6 +57,7 @@ _WHY: Final = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large.",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body is not JSON.",
     HTTPStatus.UNPROCESSABLE_ENTITY: f"The `{HEADER}` was sent before, with another request.",
+    HTTPStatus.NOT_IMPLEMENTED: "There are no payments here: no payment provider is configured.",
     HTTPStatus.SERVICE_UNAVAILABLE: "The database, or who takes payments, can't be reached: wait for `Retry-After`.",
     HTTPStatus.TOO_MANY_REQUESTS: "Too many requests: wait for as many seconds as `Retry-After` says.",
 }
@@ -117,6 +118,7 @@ class Schema(AutoSchema):
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "requestBody" in operation,
             HTTPStatus.UNPROCESSABLE_ENTITY: any(parameter["name"] == HEADER for parameter in parameters),
             HTTPStatus.TOO_MANY_REQUESTS: True,
+            HTTPStatus.NOT_IMPLEMENTED: getattr(self.view, "needs_provider", False),
             HTTPStatus.SERVICE_UNAVAILABLE: True,
         }
         return [status for status, is_wanted in wanted.items() if is_wanted]

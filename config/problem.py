@@ -89,7 +89,7 @@ STATUSES: tuple[tuple[type[Exception], HTTPStatus], ...] = (
     (RefundRequestNotFoundError, HTTPStatus.NOT_FOUND),
     (RefundRefusedError, HTTPStatus.CONFLICT),
     (EntryConflictError, HTTPStatus.CONFLICT),
-    (PaymentsOffError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (PaymentsOffError, HTTPStatus.NOT_IMPLEMENTED),
     (PaymentUnavailableError, HTTPStatus.SERVICE_UNAVAILABLE),
     (CreditsError, HTTPStatus.BAD_REQUEST),
     (GraphsError, HTTPStatus.BAD_REQUEST),

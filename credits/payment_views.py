@@ -47,6 +47,7 @@ def _answer_instead(response: Response, data: Mapping[str, Any]) -> HttpResponse
 class StartTopUpView(APIView):
     """Buying credits."""
 
+    needs_provider = True
     required_scopes = {"POST": "credits"}
     idempotent_methods = ("POST",)
 
@@ -78,6 +79,8 @@ class StartTopUpView(APIView):
 class TopUpView(APIView):
     """One top-up."""
 
+    needs_provider = True
+
     @extend_schema(operation_id="get_top_up", tags=["credits"], responses=TopUpSerializer)
     def get(self, request: Request, top_up_id: UUID) -> Response:
         """Return how a top-up stands, asking the payment provider if it is pending."""
@@ -90,6 +93,7 @@ class TopUpReturnView(APIView):
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
+    needs_provider = True
 
     @extend_schema(
         operation_id="return_from_checkout",
@@ -114,6 +118,7 @@ class TopUpReturnView(APIView):
 class AutoTopUpView(APIView):
     """Buying credits automatically."""
 
+    needs_provider = True
     required_scopes = {"PUT": "credits", "DELETE": "credits"}
 
     @extend_schema(operation_id="get_auto_top_up", tags=["credits"], responses=AutoTopUpStandingSerializer)

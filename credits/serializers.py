@@ -21,8 +21,18 @@ class AutoTopUpSerializer(serializers.Serializer[Any]):
     amount = serializers.IntegerField(min_value=LEAST, max_value=MOST, help_text=f"In multiples of {STEP}.")
 
 
+class AutoTopUpWishSerializer(AutoTopUpSerializer):
+    """The same; an amount of 0 ends it."""
+
+    amount = serializers.IntegerField(
+        min_value=0, max_value=MOST, help_text=f"In multiples of {STEP}; 0: nothing is bought any more."
+    )
+
+
 class AccountSerializer(serializers.ModelSerializer[Account]):
     """What a user has."""
+
+    credits = serializers.IntegerField(source="spendable", read_only=True, help_text="The same as `spendable`.")
 
     balance = serializers.IntegerField(read_only=True, help_text="What there is, what is held included.")
     held = serializers.IntegerField(read_only=True, help_text="Set aside for node executions under way.")
@@ -38,7 +48,16 @@ class AccountSerializer(serializers.ModelSerializer[Account]):
 
     class Meta:
         model = Account
-        fields = ["balance", "held", "spendable", "owed", "node_executions", "low_balance_threshold", "auto_top_up"]
+        fields = [
+            "credits",
+            "balance",
+            "held",
+            "spendable",
+            "owed",
+            "node_executions",
+            "low_balance_threshold",
+            "auto_top_up",
+        ]
 
     def get_auto_top_up(self, account: Account) -> dict[str, int] | None:
         """Return when credits are bought automatically; null if they aren't."""
@@ -190,7 +209,19 @@ def show_item(item: Item) -> dict[str, Any]:
 class StartTopUpSerializer(serializers.Serializer[Any]):
     """How many credits to buy."""
 
-    amount = serializers.IntegerField(min_value=LEAST, max_value=MOST, help_text=f"In multiples of {STEP}.")
+    amount = serializers.IntegerField(
+        required=False, min_value=LEAST, max_value=MOST, help_text=f"In multiples of {STEP}."
+    )
+    credit_amount = serializers.IntegerField(
+        required=False, min_value=LEAST, max_value=MOST, help_text="The same as `amount`."
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Take the number under either name."""
+        amounts = set(attrs.values())
+        if len(amounts) != 1:
+            raise serializers.ValidationError({"amount": ["Name one amount."]})
+        return {"amount": amounts.pop()}
 
 
 class TopUpSerializer(serializers.ModelSerializer[TopUp]):
@@ -220,6 +251,27 @@ class RefundRequestSerializer(serializers.ModelSerializer[RefundRequest]):
         model = RefundRequest
         fields = ["id", "top_up_id", "amount", "reason", "status", "result", "iso_week", "created_at", "decided_at"]
         read_only_fields = ["id", "amount", "status", "result", "iso_week", "created_at", "decided_at"]
+
+
+class RefundReasonSerializer(serializers.Serializer[Any]):
+    """Why somebody wants the money of a top-up."""
+
+    reason = serializers.CharField(max_length=MAX_REASON_LENGTH)
+
+
+class RefundSerializer(RefundRequestSerializer):
+    """A wish for the money of a top-up, with AutoGPT's name of it besides."""
+
+    transaction_key = serializers.UUIDField(source="top_up_id", read_only=True, help_text="The same as `top_up_id`.")
+
+    class Meta(RefundRequestSerializer.Meta):
+        fields = [*RefundRequestSerializer.Meta.fields, "transaction_key"]
+
+
+class PortalSerializer(serializers.Serializer[Any]):
+    """The payment provider's own page."""
+
+    url = serializers.URLField(help_text="Its address: it holds for a short while, and only for you.")
 
 
 class AutoTopUpStandingSerializer(serializers.Serializer[Any]):

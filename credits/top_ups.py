@@ -74,6 +74,12 @@ def open_checkout(top_up_id: UUID) -> Checkout:
     return checkout
 
 
+def open_portal(*, user_id: int) -> str:
+    """Return the address of the provider's page for the user's cards. Raises as `open_checkout` does."""
+    provider = get_provider()
+    return provider.open_portal(customer_id=_ensure_customer(find_account(user_id)))
+
+
 def _ensure_customer(account: Account) -> str:
     if account.customer_id:
         return account.customer_id
@@ -102,6 +108,14 @@ def look_after(top_up: TopUp) -> TopUp:
         complete_session(top_up.session_id)
         top_up.refresh_from_db()
     return top_up
+
+
+def look_after_newest(*, user_id: int) -> None:
+    """Do the same for the user's newest checkout that is pending, if there is one."""
+    pending = TopUp.objects.filter(account__user_id=user_id, kind=TopUpKind.CHECKOUT, status=TopUpStatus.PENDING)
+    newest = pending.filter(session_id__isnull=False).order_by("-id").first()
+    if newest is not None:
+        look_after(newest)
 
 
 def complete_session(session_id: str) -> TopUp | None:

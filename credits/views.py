@@ -5,7 +5,7 @@ from typing import Any, cast
 from django.contrib.auth.models import User
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.exceptions import NotFound, PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -49,13 +49,6 @@ class AccountView(APIView):
         """Return what there is, what is held for runs under way, and what is owed."""
         return Response(AccountSerializer(account_of(request)).data)
 
-    @extend_schema(
-        operation_id="update_credits",
-        tags=["credits"],
-        request=AccountSerializer,
-        responses=AccountSerializer,
-        examples=[OpenApiExample("Five dollars", value={"low_balance_threshold": 500}, request_only=True)],
-    )
     def patch(self, request: Request) -> Response:
         """Set the balance below which you are told."""
         wanted = AccountSerializer(data=request.data)

@@ -112,6 +112,10 @@ class PaymentProvider(Protocol):
         """Return a page for an order; the same one if repeated."""
         ...
 
+    def open_portal(self, *, customer_id: str) -> str:
+        """Return the address of the page where a customer sees to their cards."""
+        ...
+
     def find_checkout(self, session_id: str) -> Payment:
         """Return how the payment of a checkout page stands."""
         ...

@@ -117,6 +117,12 @@ class StripeProvider:
             session = self._client.v1.checkout.sessions.create(params, _once(f"checkout:{order.id}"))  # type: ignore[arg-type]
         return Checkout(session_id=session.id, url=str(session.url))
 
+    def open_portal(self, *, customer_id: str) -> str:
+        """Return the address of Stripe's billing portal for a customer."""
+        params: dict[str, Any] = {"customer": customer_id, "return_url": settings.TOP_UP_CANCEL_URL}
+        with _explaining():
+            return str(self._client.v1.billing_portal.sessions.create(params).url)  # type: ignore[arg-type]
+
     def find_checkout(self, session_id: str) -> Payment:
         """Return how the payment of a checkout page stands."""
         with _explaining():

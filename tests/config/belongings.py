@@ -51,6 +51,7 @@ def give_everything(user: User) -> dict[str, str]:
         "preset_id": str(preset.pk),
         "schedule_id": str(schedule.pk),
         "top_up_id": str(top_up.pk),
+        "transaction_key": str(top_up.pk),
         "notice_id": str(Notice.objects.create(user=user, kind="LOW_BALANCE", text="Your balance is low.").pk),
         "key_id": str(ApiKey.objects.get(user=user).pk),
         "token": share_execution(run=run)[1],

@@ -162,6 +162,8 @@ class StripeDouble:
                 return 200, self._add("cus", object="customer")
             case ("POST", "checkout", "sessions"):
                 return 200, self._open_session(form)
+            case ("POST", "billing_portal", "sessions"):
+                return 200, self._add("bps", object="billing_portal.session", url=f"{self.address}/portal", **form)
             case ("GET", "customers", customer, "payment_methods"):
                 cards = [each for each in self.all_of("payment_method") if each["customer"] == customer]
                 return 200, _list(reversed(cards))

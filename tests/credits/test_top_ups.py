@@ -163,8 +163,8 @@ def test_an_outage_is_told(client: APIClient, payer: int, stripe_double: StripeD
 
 
 def test_without_a_provider_nothing_is_bought(client: APIClient, payer: int) -> None:
-    assert client.post("/v1/credits/top-up", {"amount": 500}).status_code == 503
-    assert client.put("/v1/credits/auto-top-up", {"amount": 500, "threshold": 5}).status_code == 503
+    assert client.post("/v1/credits/top-up", {"amount": 500}).status_code == 501
+    assert client.put("/v1/credits/auto-top-up", {"amount": 500, "threshold": 5}).status_code == 501
 
 
 def test_a_checkout_that_is_not_there_is_not_found(client: APIClient, stripe_double: StripeDouble) -> None:

@@ -26,6 +26,7 @@ def test_an_account_shows_what_there_is(client: APIClient, payer: int) -> None:
     shown = client.get("/v1/credits").json()
 
     assert shown == {
+        "credits": 70,
         "balance": 100,
         "held": 30,
         "spendable": 70,
