@@ -8,6 +8,7 @@ from django.db.models import QuerySet
 
 from credits.exceptions import ExportTooLongError
 from credits.models import LedgerEntry
+from credits.models.ledger import find_started_graph
 
 MOST_ROWS: Final = 100_000
 COLUMNS: Final = (
@@ -21,6 +22,7 @@ COLUMNS: Final = (
     "execution_id",
     "root_execution_id",
     "graph_id",
+    "root_graph_id",
     "graph_version",
     "node_id",
     "node_execution_id",
@@ -44,7 +46,8 @@ def write_csv(entries: QuerySet[LedgerEntry]) -> str:
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
     # What has come in since then is cut off at its newest end.
-    for row in entries.values_list(*COLUMNS)[:MOST_ROWS].iterator():
+    columns = [find_started_graph() if name == "root_graph_id" else name for name in COLUMNS]
+    for row in entries.values_list(*columns)[:MOST_ROWS].iterator():
         writer.writerow([_show(value) for value in row])
     return text.getvalue()
 

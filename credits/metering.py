@@ -48,7 +48,10 @@ NOTHING_CHARGED: Final = Charged(charged=0, owed=0, is_new=False)
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """What a charge is for. `root_execution_id` is the run at the top of the tree, which may be the run itself."""
+    """What a charge is for. `root_execution_id` is the run at the top of the tree, which may be the run itself.
+
+    `root_graph_id` is that run's graph where it is another run, else None.
+    """
 
     execution_id: UUID
     root_execution_id: UUID
@@ -57,6 +60,7 @@ class Subject:
     node_id: UUID
     node_execution_id: UUID
     block_id: str
+    root_graph_id: UUID | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,6 +154,7 @@ def describe_capture(
         "execution_id": subject.execution_id,
         "root_execution_id": subject.root_execution_id,
         "graph_id": subject.graph_id,
+        "root_graph_id": subject.root_graph_id,
         "graph_version": subject.graph_version,
         "node_id": subject.node_id,
         "node_execution_id": subject.node_execution_id,

@@ -98,7 +98,7 @@ class SummaryQuerySerializer(serializers.Serializer[Any]):
     )
     since = serializers.DateTimeField(required=False)
     until = serializers.DateTimeField(required=False)
-    graph_id = serializers.UUIDField(required=False, help_text="Only of this graph's runs.")
+    graph_id = serializers.UUIDField(required=False, help_text="Only of this graph's runs, their sub-runs included.")
     execution_id = serializers.UUIDField(required=False, help_text="Only of this run, its sub-runs included.")
     block_id = serializers.CharField(required=False, max_length=MAX_BLOCK_ID_LENGTH, help_text="Only of this block.")
 
@@ -124,7 +124,7 @@ class SummaryItemSerializer(serializers.Serializer[Any]):
 
     day = serializers.DateField(allow_null=True, help_text="The day, in UTC.")
     block_id = serializers.CharField(allow_null=True, help_text="The block; null for the fee.")
-    graph_id = serializers.UUIDField(allow_null=True)
+    graph_id = serializers.UUIDField(allow_null=True, help_text="The graph of runs, their sub-runs included.")
     execution_id = serializers.UUIDField(allow_null=True, help_text="The run, its sub-runs included.")
     user_id = serializers.IntegerField(allow_null=True, help_text="The user; null if they are gone.")
     cost = serializers.IntegerField(help_text="What it cost.")
@@ -137,6 +137,10 @@ class EntrySerializer(serializers.ModelSerializer[LedgerEntry]):
     """One change of the balance."""
 
     number = serializers.IntegerField(source="sequence")
+    graph_id = serializers.UUIDField(allow_null=True, help_text="The graph of `execution_id`.")
+    root_graph_id = serializers.UUIDField(
+        source="started_graph_id", allow_null=True, help_text="The graph of `root_execution_id`."
+    )
 
     class Meta:
         model = LedgerEntry
@@ -150,6 +154,7 @@ class EntrySerializer(serializers.ModelSerializer[LedgerEntry]):
             "execution_id",
             "root_execution_id",
             "graph_id",
+            "root_graph_id",
             "graph_version",
             "node_id",
             "node_execution_id",

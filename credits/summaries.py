@@ -11,6 +11,7 @@ from django.db.models.functions import TruncDate
 
 from credits.exceptions import SummaryTooLongError
 from credits.models import Account, EntryType, LedgerEntry
+from credits.models.ledger import find_started_graph
 from credits.reporting import Span
 
 MOST_GROUPS: Final = 10_000
@@ -28,7 +29,10 @@ class By(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Scope:
-    """Whose usage: of one account (of all, if none is named), of a graph, of a run with its sub-runs, of a block."""
+    """Whose usage: of one account (of all, if none is named), of a graph's runs, of a run, of a block.
+
+    Whatever a run's sub-runs used is the run's, and its graph's.
+    """
 
     account: Account | None
     span: Span = Span()
@@ -40,7 +44,7 @@ class Scope:
 _COLUMNS: Final = {
     By.DAY: ("day", "day"),
     By.BLOCK: ("block_id", "block_id"),
-    By.GRAPH: ("graph_id", "graph_id"),
+    By.GRAPH: ("graph_id", "started_graph"),
     By.RUN: ("execution_id", "root_execution_id"),
     By.USER: ("user_id", "account__user_id"),
 }
@@ -51,10 +55,12 @@ def summarize(scope: Scope, *, by: Sequence[By]) -> list[dict[str, Any]]:
     """Return what was used as [{day, block_id, graph_id, execution_id, user_id, cost, owed, charges, last_at}].
 
     What is not summed by is null; so is the block of a fee, and who is gone. `cost` is the price, of which `owed` could
-    not be paid at once. By days the newest come first, and within them what cost most. Raises `SummaryTooLongError` for
+    not be paid at once. A graph's is what its runs used, with all their sub-runs, so every way of summing comes to the
+    same. By days the newest come first, and within them what cost most. Raises `SummaryTooLongError` for
     more than `MOST_GROUPS`.
     """
-    used = LedgerEntry.objects.filter(_restrict(scope), type=EntryType.USAGE).order_by()
+    used = LedgerEntry.objects.annotate(started_graph=find_started_graph()).order_by()
+    used = used.filter(_restrict(scope), type=EntryType.USAGE)
     if By.DAY in by:
         used = used.annotate(day=TruncDate("created_at"))
     grouped = used.values(*(_COLUMNS[each][1] for each in by)).annotate(
@@ -71,7 +77,7 @@ def _restrict(scope: Scope) -> Q:
     condition = scope.span.on("created_at")
     for column, value in (
         ("account", scope.account),
-        ("graph_id", scope.graph_id),
+        ("started_graph", scope.graph_id),
         ("root_execution_id", scope.run_id),
         ("block_id", scope.block_id),
     ):

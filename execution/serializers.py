@@ -28,9 +28,11 @@ class OriginSerializer(serializers.Serializer[Execution]):
 class StatsSerializer(serializers.Serializer[Any]):
     """What a run took. Times are in seconds, the cost is in credits."""
 
-    cost = serializers.IntegerField(help_text="Credits, its sub-runs included.")
+    cost = serializers.IntegerField(
+        help_text="Credits: of a run that no other has started with all its sub-runs, of a sub-run its own."
+    )
     walltime = serializers.FloatField(help_text="From the first claim to the end, or until now.")
-    cputime = serializers.FloatField(help_text="Processor time of its node executions and those of its sub-runs.")
+    cputime = serializers.FloatField(help_text="Processor time of its node executions; added up like the cost.")
     nodes_walltime = serializers.FloatField(help_text="Sum over its node executions.")
     nodes_cputime = serializers.FloatField(help_text="Sum over its node executions.")
     node_count = serializers.IntegerField(help_text="Node executions that ended.")

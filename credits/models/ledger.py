@@ -6,12 +6,13 @@ changes by an entry and in no other way, what is held by a hold and in no other 
 """
 
 from typing import Final
+from uuid import UUID
 
 from django.conf import settings
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import F, Q
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 
 MAX_KEY_LENGTH: Final = 200
 MAX_BLOCK_ID_LENGTH: Final = 64
@@ -81,13 +82,19 @@ class Account(models.Model):
         return self.balance - self.held
 
 
+def find_started_graph() -> Coalesce:
+    """Return what `started_graph_id` is in the database."""
+    return Coalesce("root_graph_id", "graph_id")
+
+
 class LedgerEntry(models.Model):
     """One change of a balance, never changed itself. What it is about is named by id, and may be gone.
 
     `amount` is what the balance changed by, `owed` what remained unpaid (below zero: what was paid of it). The price
     of something used is therefore `owed - amount`. `sequence` numbers an account's entries from 1; `balance_after`
     and `owed_after` follow from the entry before. `quantity` is what the price was worked out from (seconds, items,
-    US dollars), where it was known only afterwards. `price_version` is 0 for the price in the code.
+    US dollars), where it was known only afterwards. `price_version` is 0 for the price in the code. `graph_id` is the
+    graph of `execution_id`; `root_graph_id` that of the run at the top of its tree, where that is another run.
     """
 
     key = models.CharField(max_length=MAX_KEY_LENGTH, unique=True)
@@ -102,6 +109,7 @@ class LedgerEntry(models.Model):
     execution_id = models.UUIDField(null=True)
     root_execution_id = models.UUIDField(null=True)
     graph_id = models.UUIDField(null=True)
+    root_graph_id = models.UUIDField(null=True)
     graph_version = models.IntegerField(null=True)
     node_id = models.UUIDField(null=True)
     node_execution_id = models.UUIDField(null=True)
@@ -167,6 +175,11 @@ class LedgerEntry(models.Model):
         """Say what it is and how much."""
         return f"{self.type} {self.amount:+d}"
 
+    @property
+    def started_graph_id(self) -> UUID | None:
+        """The graph of the run at the top of its tree: what its user has started."""
+        return self.root_graph_id or self.graph_id
+
 
 class Hold(models.Model):
     """Credits set aside for a node execution under way. It is gone when that has ended."""
@@ -189,7 +202,8 @@ class Hold(models.Model):
 class RunCost(models.Model):
     """What a run and its sub-runs used: the sum of their USAGE entries, kept by the ledger's trigger.
 
-    `first_sequence` is the number of the first of them: where the run stands in the account's history.
+    `graph_id` is the run's own graph, whichever of them was charged first. `first_sequence` is the number of the first
+    entry: where the run stands in the account's history.
     """
 
     root_execution_id = models.UUIDField(primary_key=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import replace
+from functools import lru_cache
 from uuid import UUID
 
 from django.conf import settings
@@ -15,7 +16,7 @@ from credits.pricing import Usage
 from credits.store.ledger import Held
 from execution.engine.statuses import Status
 from execution.large_values import read_all
-from execution.models import OnInsufficientCredits
+from execution.models import Execution, OnInsufficientCredits
 from execution.planning import load_plan
 from execution.prices import price
 from execution.store.batches import Answer, Batch
@@ -138,7 +139,15 @@ def subject_of(claimed: Claimed) -> Subject:
         node_id=claimed.node_id,
         node_execution_id=claimed.id,
         block_id=graph.plan.nodes[claimed.node_id].block_id,
+        root_graph_id=_find_graph(claimed.root_id) if claimed.root_id else None,
     )
+
+
+@lru_cache(maxsize=10_000)
+def _find_graph(execution_id: UUID) -> UUID:
+    """Return the graph of a run, which stays the same."""
+    found: UUID = Execution.objects.values_list("graph_version__graph_id", flat=True).get(pk=execution_id)
+    return found
 
 
 # A node execution that was charged before (it failed, and its run was resumed) is not charged again.
@@ -178,8 +187,11 @@ _BILL = f"""
 WITH due AS MATERIALIZED (
     SELECT e.id, e.user_id, e.node_count - e.billed_executions AS count, e.max_cost,
            json_build_object('execution_id', e.id, 'root_execution_id', COALESCE(e.root_id, e.id),
-                             'graph_id', v.graph_id, 'graph_version', v.version)::jsonb AS facts
+                             'graph_id', v.graph_id, 'graph_version', v.version,
+                             'root_graph_id', top_version.graph_id)::jsonb AS facts
       FROM execution_execution e JOIN graphs_graphversion v ON v.id = e.graph_version_id
+      LEFT JOIN execution_execution top ON top.id = e.root_id
+      LEFT JOIN graphs_graphversion top_version ON top_version.id = top.graph_version_id
      WHERE e.id = ANY(%(runs)s) AND NOT e.simulate AND e.node_count > e.billed_executions ORDER BY e.id
 ), billed AS MATERIALIZED (
     SELECT due.id, fee.* FROM due, LATERAL {metering.CHARGE_FEE} AS fee
