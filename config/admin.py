@@ -1,6 +1,6 @@
 """Accounts in the admin: users with their time zone, and API keys."""
 
-from typing import Any
+from typing import Any, Final
 
 from django import forms
 from django.contrib import admin, messages
@@ -65,17 +65,30 @@ class ApiKeyForm(forms.ModelForm[ApiKey]):
         fields = ["user", "name", "scopes", "expires_at"]
 
 
+_NOTED: Final = ("last_used_at", "suspended_at", "revoked_at")
+
+
 @admin.register(ApiKey)
 class ApiKeyAdmin(admin.ModelAdmin[ApiKey]):
     """API keys: made here or over the API, shown once, revoked here or there."""
 
     form = ApiKeyForm
-    list_display = ["shown", "name", "user", "scopes", "created_at", "expires_at", "last_used_at", "revoked_at"]
+    list_display = [
+        "shown",
+        "name",
+        "user",
+        "scopes",
+        "created_at",
+        "expires_at",
+        "last_used_at",
+        "suspended_at",
+        "revoked_at",
+    ]
     list_select_related = ["user"]
     list_filter = ["revoked_at"]
     search_fields = ["shown", "name", "user__username"]
     autocomplete_fields = ["user"]
-    readonly_fields = ["shown", "created_at", "last_used_at", "revoked_at"]
+    readonly_fields = ["shown", "created_at", *_NOTED]
     actions = ["revoke"]
     show_full_result_count = False
 
@@ -83,7 +96,7 @@ class ApiKeyAdmin(admin.ModelAdmin[ApiKey]):
         """Ask for what a new key needs; show the rest of one that is there."""
         del request
         asked = ["user", "name", "scopes", "expires_at"]
-        return ["shown", *asked, "created_at", "last_used_at", "revoked_at"] if obj else asked
+        return ["shown", *asked, "created_at", *_NOTED] if obj else asked
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Refuse: what a key may do is settled when it is made."""

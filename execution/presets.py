@@ -1,7 +1,7 @@
 """Presets: inputs for a graph that are kept to be run with again."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from django.contrib.auth.models import AbstractBaseUser
@@ -12,6 +12,8 @@ from execution.models import Execution, OnInsufficientCredits, Preset
 from execution.services import start_execution
 from graphs.models import GraphVersion
 from graphs.services import add_references, get_version
+
+_OVERLAID: Final = ("input_data", "nodes_input_masks", "input_credentials")
 
 
 def find_presets(*, user_id: int) -> QuerySet[Preset]:
@@ -36,6 +38,13 @@ def save_preset(*, user: AbstractBaseUser, preset: Preset) -> Preset:
     preset.user_id = user.pk
     preset.save()
     return preset
+
+
+def complete_with_preset(preset: Preset, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a run is to be started with: what is `wanted`, and the preset's where that says nothing."""
+    filled = {name: {**getattr(preset, name), **wanted[name]} for name in _OVERLAID}
+    kept = {"max_cost": preset.max_cost, "on_insufficient_credits": preset.on_insufficient_credits}
+    return {**kept, **wanted, **filled}
 
 
 def execute_preset(

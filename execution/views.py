@@ -17,10 +17,12 @@ from rest_framework.views import APIView
 
 from execution import reporting
 from execution.deletion import delete_execution
+from execution.exceptions import PresetNotFoundError
 from execution.filters import AnyGraphExecutionFilter, ExecutionFilter
-from execution.models import Execution, NodeExecution, OnInsufficientCredits
-from execution.pagination import OldestFirstPagination
+from execution.models import Execution, NodeExecution, OnInsufficientCredits, Preset
+from execution.pagination import OldestFirstPagination, RunPagination
 from execution.parsers import StorableJSONParser
+from execution.presets import complete_with_preset, get_preset
 from execution.receipts import ReceiptSerializer
 from execution.serializers import ExecutionDetailSerializer, ExecutionSerializer
 from execution.services import accept_execution, replay_execution, resume_execution, stop_execution
@@ -33,6 +35,9 @@ INCLUDE_NODE_EXECUTIONS = OpenApiParameter(
     bool,
     description="`false` leaves them out; `node_executions_next` is then where all of them are.",
 )
+PRESET = OpenApiParameter(
+    "preset_id", UUID, description="A preset of the graph: what it keeps counts where the body says nothing."
+)
 GONE = OpenApiResponse(description="It is gone.")
 
 
@@ -41,27 +46,41 @@ def _user(request: Request) -> AbstractBaseUser:
     return cast(AbstractBaseUser, request.user)
 
 
+def _read_preset(request: Request, graph_id: UUID) -> Preset | None:
+    """Return the preset that the run is to take inputs from. Raises `PresetNotFoundError` if it is another graph's."""
+    text = request.query_params.get("preset_id")
+    if text is None:
+        return None
+    try:
+        preset = get_preset(user=_user(request), preset_id=UUID(text))
+    except ValueError:
+        raise ValidationError({"preset_id": ["This is not the id of a preset."]}) from None
+    if preset.graph_id != graph_id:
+        raise PresetNotFoundError(f"The graph {graph_id} has no preset {preset.pk}.")
+    return preset
+
+
 @transaction.atomic
 def _start(request: Request, *, graph_id: UUID, version: int | None) -> UUID:
-    wanted = StartSerializer(data=request.data)
-    wanted.is_valid(raise_exception=True)
+    serializer = StartSerializer(data=request.data)
+    serializer.is_valid(raise_exception=True)
     found = get_version(user=_user(request), graph_id=graph_id, version=version, parts=False)
+    preset = _read_preset(request, graph_id)
+    wanted = complete_with_preset(preset, serializer.validated_data) if preset else serializer.validated_data
     started = accept_execution(
         user=_user(request),
         version=found,
-        input_data=wanted.validated_data["input_data"],
+        input_data=wanted["input_data"],
         nodes_input_masks=add_references(
-            found,
-            masks=wanted.validated_data["nodes_input_masks"],
-            references=wanted.validated_data["input_credentials"],
+            found, masks=wanted["nodes_input_masks"], references=wanted["input_credentials"]
         ),
-        simulate=wanted.validated_data["dry_run"],
-        max_duration=wanted.validated_data.get("max_duration"),
-        on_error=wanted.validated_data.get("on_error"),
-        max_cost=wanted.validated_data.get("max_cost"),
-        on_insufficient_credits=wanted.validated_data.get("on_insufficient_credits", OnInsufficientCredits.FAIL),
+        simulate=wanted["dry_run"],
+        max_duration=wanted.get("max_duration"),
+        on_error=wanted.get("on_error"),
+        max_cost=wanted.get("max_cost"),
+        on_insufficient_credits=wanted.get("on_insufficient_credits", OnInsufficientCredits.FAIL),
     )
-    if label := wanted.validated_data["label"]:
+    if label := wanted["label"]:
         Execution.objects.filter(pk=started).update(label=label)
     return started
 
@@ -81,6 +100,7 @@ class ExecuteActiveView(APIView):
     @extend_schema(
         operation_id="execute_active_graph",
         tags=["executions"],
+        parameters=[PRESET],
         request=StartSerializer,
         responses={202: ExecutionSerializer},
         examples=[INPUTS],
@@ -100,6 +120,7 @@ class ExecuteView(APIView):
     @extend_schema(
         operation_id="execute_graph",
         tags=["executions"],
+        parameters=[PRESET],
         request=StartSerializer,
         responses={202: ExecutionSerializer},
         examples=[INPUTS],
@@ -113,6 +134,7 @@ class ExecutionsView(generics.ListAPIView[Execution]):
     """The runs that the user has started."""
 
     serializer_class = ExecutionSerializer
+    pagination_class = RunPagination
     filterset_class = AnyGraphExecutionFilter
 
     def get_queryset(self) -> QuerySet[Execution]:
@@ -129,6 +151,7 @@ class GraphExecutionsView(generics.ListAPIView[Execution]):
     """The runs of a graph."""
 
     serializer_class = ExecutionSerializer
+    pagination_class = RunPagination
     filterset_class = ExecutionFilter
 
     def get_queryset(self) -> QuerySet[Execution]:

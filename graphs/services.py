@@ -96,6 +96,21 @@ def create_version(*, graph: Graph, document: GraphDocument) -> GraphVersion:
     return version
 
 
+def change_settings(*, graph: Graph, changes: Mapping[str, Any]) -> GraphVersion:
+    """Save the active version with other settings as the next one; null takes a setting away.
+
+    Where nothing changes the active version is returned. Raises as `create_version` does.
+    """
+    with transaction.atomic():
+        locked = lock_graph(graph)
+        active = get_version(user=locked.owner, graph_id=locked.pk)
+        document = active.document()
+        wanted = {key: value for key, value in {**document.settings, **changes}.items() if value is not None}
+        if wanted == document.settings:
+            return active
+        return create_version(graph=locked, document=replace(document, settings=wanted))
+
+
 def replace_graph(*, graph: Graph, document: bytes | str | Mapping[str, Any]) -> ImportedGraph:
     """Save an exported document as the next version of a graph; ids stay, and sub-graphs in it are left out.
 

@@ -5,7 +5,14 @@ from uuid import UUID
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db.models import QuerySet
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, PolymorphicProxySerializer, extend_schema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import (
+    OpenApiExample,
+    OpenApiParameter,
+    OpenApiResponse,
+    PolymorphicProxySerializer,
+    extend_schema,
+)
 from rest_framework import generics, status
 from rest_framework.exceptions import ValidationError
 from rest_framework.fields import BooleanField
@@ -221,6 +228,27 @@ class ActiveVersionView(APIView):
         graph = services.get_graph(user=_user(request), graph_id=graph_id)
         version = services.set_active_version(graph=graph, version=wanted.validated_data["active_graph_version"])
         return Response(VersionSummarySerializer(version).data)
+
+
+class GraphSettingsView(APIView):
+    """What a graph asks of its runs."""
+
+    @extend_schema(
+        operation_id="change_graph_settings",
+        tags=["graphs"],
+        request=OpenApiTypes.OBJECT,
+        responses={200: OpenApiResponse(OpenApiTypes.OBJECT, description="All settings as they are then.")},
+        examples=[OpenApiExample("An hour at most", value={"max_duration": 3600}, request_only=True)],
+    )
+    def patch(self, request: Request, graph_id: UUID) -> Response:
+        """Change some settings; null takes one away.
+
+        That makes the next version of the graph, which becomes the active one: versions never change.
+        """
+        if not isinstance(request.data, dict):
+            raise ValidationError({"non_field_errors": ["The body must be an object: {setting: value}."]})
+        graph = services.get_graph(user=_user(request), graph_id=graph_id)
+        return Response(services.change_settings(graph=graph, changes=request.data).settings)
 
 
 class GraphExportView(APIView):

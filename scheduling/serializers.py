@@ -167,6 +167,12 @@ class ScheduleSerializer(serializers.ModelSerializer[Schedule]):
         return serializers.DateTimeField().to_representation(schedule.next_start)
 
 
+class DeletedScheduleSerializer(serializers.Serializer[Any]):
+    """What was deleted."""
+
+    id = serializers.UUIDField(help_text="The schedule's id.")
+
+
 class OccurrenceSerializer(serializers.ModelSerializer[Occurrence]):
     """What became of one due time, with its run."""
 

@@ -18,6 +18,7 @@ from graphs.services import get_graph
 from scheduling import services
 from scheduling.models import Occurrence, Schedule
 from scheduling.serializers import (
+    DeletedScheduleSerializer,
     OccurrenceSerializer,
     PreviewedSerializer,
     PreviewSerializer,
@@ -117,11 +118,11 @@ class ScheduleView(APIView):
         services.change_schedule(schedule=schedule, fields=wanted.validated_data)
         return _show(request, schedule_id)
 
-    @extend_schema(operation_id="delete_schedule", responses={204: None})
+    @extend_schema(operation_id="delete_schedule", responses={200: DeletedScheduleSerializer})
     def delete(self, request: Request, schedule_id: UUID) -> Response:
         """Delete a schedule with its history; its runs stay."""
         services.delete_schedule(schedule=services.get_schedule(user_id=_pk(request), schedule_id=schedule_id))
-        return Response(status=status.HTTP_204_NO_CONTENT)
+        return Response({"id": str(schedule_id)})
 
 
 class PauseView(APIView):

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.contrib.auth.models import User
+from django.db import transaction
 from django.db.models import Case, Q, Value, When
 from django.db.models.functions import Now
 
@@ -73,6 +74,8 @@ def use_key(secret: str) -> ApiKey:
         raise KeyRefusedError("There is no such API key.")
     if key.revoked_at is not None:
         raise KeyRefusedError("This API key was revoked.")
+    if key.suspended_at is not None:
+        raise KeyRefusedError("This API key is suspended.")
     if key.state == "expired":
         raise KeyRefusedError("This API key has expired.")
     if not key.user.is_active:
@@ -87,6 +90,34 @@ def revoke_key(key: ApiKey) -> ApiKey:
     ApiKey.objects.filter(pk=key.pk, revoked_at__isnull=True).update(revoked_at=Now())
     key.refresh_from_db()
     return key
+
+
+def suspend_key(key: ApiKey) -> ApiKey:
+    """Let a key open nothing until it is resumed."""
+    ApiKey.objects.filter(pk=key.pk, suspended_at__isnull=True).update(suspended_at=Now())
+    key.refresh_from_db()
+    return key
+
+
+def resume_key(key: ApiKey, *, maker: ApiKey | None = None) -> ApiKey:
+    """Let a suspended key open things again. Raises `KeyRefusedError` if it may do more than `maker`, a key, may."""
+    if maker is not None and key.suspended_at is not None:
+        _check_maker(maker, scopes=key.scopes, expires_at=key.expires_at)
+    ApiKey.objects.filter(pk=key.pk).update(suspended_at=None)
+    key.refresh_from_db()
+    return key
+
+
+@transaction.atomic
+def change_scopes(key: ApiKey, *, scopes: Collection[str], maker: ApiKey | None = None) -> ApiKey:
+    """Change what a key may do. Raises `KeyRefusedError` if `maker`, a key, can't give what is added."""
+    locked = ApiKey.objects.select_for_update(no_key=True).get(pk=key.pk)
+    added = [scope for scope in scopes if scope not in locked.scopes]
+    if maker is not None and added:
+        _check_maker(maker, scopes=added, expires_at=locked.expires_at)
+    locked.scopes = [scope for scope in Scope if scope in scopes]
+    locked.save(update_fields=["scopes"])
+    return locked
 
 
 def digest(secret: str) -> str:

@@ -11,6 +11,29 @@ from scheduling.moments import list_zones
 SCOPES = [scope.value for scope in Scope]
 
 
+# What AutoGPT's clients call them.
+AUTOGPT_PERMISSIONS = {
+    "EXECUTE_GRAPH": Scope.EXECUTE,
+    "READ_GRAPH": Scope.READ,
+    "EXECUTE_BLOCK": Scope.EXECUTE,
+    "READ_BLOCK": Scope.READ,
+}
+
+
+def check_zone(name: str) -> str:
+    """Return the name of a zone; it may be empty. Raises `ValidationError`."""
+    if name and name not in list_zones():
+        raise serializers.ValidationError("This is not the name of an IANA time zone, such as Europe/Berlin.")
+    return name
+
+
+def choose_time_zone(user: User, name: str) -> User:
+    """Set the user's zone; the installation's counts if it is empty."""
+    user.profile.chosen_time_zone = name
+    user.profile.save(update_fields=["chosen_time_zone"])
+    return user
+
+
 class MeSerializer(serializers.ModelSerializer[User]):
     """The account that asks."""
 
@@ -56,16 +79,13 @@ class MeSerializer(serializers.ModelSerializer[User]):
 
     def validate_time_zone(self, value: str) -> str:
         """Refuse what is no zone."""
-        if value and value not in list_zones():
-            raise serializers.ValidationError("This is not the name of an IANA time zone, such as Europe/Berlin.")
-        return value
+        return check_zone(value)
 
     def update(self, instance: User, validated_data: dict[str, Any]) -> User:
         """Save the names with the user and the zone with the profile."""
         zone = validated_data.pop("profile", {}).get("time_zone")
         if zone is not None:
-            instance.profile.chosen_time_zone = zone
-            instance.profile.save(update_fields=["chosen_time_zone"])
+            choose_time_zone(instance, zone)
         if validated_data:
             for name, value in validated_data.items():
                 setattr(instance, name, value)
@@ -91,13 +111,26 @@ class ApiKeySerializer(serializers.ModelSerializer[ApiKey]):
     last_used_at = serializers.DateTimeField(
         allow_null=True, read_only=True, help_text="When it was last used, to the minute."
     )
+    suspended_at = serializers.DateTimeField(
+        allow_null=True, read_only=True, help_text="Since when it opens nothing, until it is resumed; null: it is not."
+    )
     revoked_at = serializers.DateTimeField(
         allow_null=True, read_only=True, help_text="When it was revoked; null: it was not."
     )
 
     class Meta:
         model = ApiKey
-        fields = ["id", "name", "prefix", "scopes", "created_at", "expires_at", "last_used_at", "revoked_at"]
+        fields = [
+            "id",
+            "name",
+            "prefix",
+            "scopes",
+            "created_at",
+            "expires_at",
+            "last_used_at",
+            "suspended_at",
+            "revoked_at",
+        ]
 
     def to_representation(self, instance: ApiKey) -> dict[str, Any]:
         """Show the scopes in their usual order."""
@@ -119,6 +152,36 @@ class RenameKeySerializer(serializers.Serializer[Any]):
     """A new name for a key."""
 
     name = serializers.CharField(max_length=MAX_KEY_NAME_LENGTH, help_text="What it is for.")
+
+
+class PermissionsSerializer(serializers.Serializer[Any]):
+    """What a key is to do."""
+
+    permissions = serializers.MultipleChoiceField(
+        choices=[*SCOPES, *AUTOGPT_PERMISSIONS],
+        allow_empty=False,
+        help_text="Scopes; AutoGPT's names of `read` and `execute` will do.",
+    )
+
+    def validate_permissions(self, names: set[str]) -> set[str]:
+        """Return the scopes."""
+        return {str(AUTOGPT_PERMISSIONS.get(name, name)) for name in names}
+
+
+class TimeZoneSerializer(serializers.Serializer[User]):
+    """A time zone."""
+
+    timezone = serializers.CharField(
+        source="profile.time_zone", max_length=MAX_ZONE_LENGTH, help_text="IANA name, such as Europe/Berlin."
+    )
+
+    def validate_timezone(self, value: str) -> str:
+        """Refuse what is no zone."""
+        return check_zone(value)
+
+    def update(self, instance: User, validated_data: dict[str, Any]) -> User:
+        """Save the zone with the profile."""
+        return choose_time_zone(instance, validated_data["profile"]["time_zone"])
 
 
 class LoginSerializer(serializers.Serializer[Any]):

@@ -27,9 +27,22 @@ from config.accounts.serializers import (
 from config.models import ApiKey
 
 
-def _user(request: Request) -> User:
+def user_of(request: Request) -> User:
     """Return the user: the settings demand that there is one."""
     return cast(User, request.user)
+
+
+def maker_of(request: Request) -> ApiKey | None:
+    """Return the key that asks; None if a session does, which may do all."""
+    return request.auth if isinstance(request.auth, ApiKey) else None
+
+
+def find_key(request: Request, key_id: UUID) -> ApiKey:
+    """Return a key of the user's. Raises `NotFound`."""
+    key = ApiKey.objects.filter(user=user_of(request), pk=key_id).first()
+    if key is None:
+        raise NotFound(f"There is no API key {key_id}.")
+    return key
 
 
 class MeView(APIView):
@@ -38,7 +51,7 @@ class MeView(APIView):
     @extend_schema(operation_id="get_me", tags=["accounts"], responses=MeSerializer)
     def get(self, request: Request) -> Response:
         """Return the account that asks, and what it may do."""
-        return Response(MeSerializer(_user(request), context={"request": request}).data)
+        return Response(MeSerializer(user_of(request), context={"request": request}).data)
 
     @extend_schema(
         operation_id="change_me",
@@ -49,7 +62,7 @@ class MeView(APIView):
     )
     def patch(self, request: Request) -> Response:
         """Change the account's names or its time zone."""
-        change = MeSerializer(_user(request), data=request.data, partial=True, context={"request": request})
+        change = MeSerializer(user_of(request), data=request.data, partial=True, context={"request": request})
         change.is_valid(raise_exception=True)
         change.save()
         return Response(change.data)
@@ -64,7 +77,7 @@ class ApiKeysView(generics.ListAPIView[ApiKey]):
         """Return the user's keys, revoked ones included."""
         if getattr(self, "swagger_fake_view", False):
             return ApiKey.objects.none()
-        return ApiKey.objects.filter(user=_user(self.request))
+        return ApiKey.objects.filter(user=user_of(self.request))
 
     @extend_schema(operation_id="list_api_keys", tags=["accounts"])
     def get(self, request: Request) -> Response:
@@ -88,8 +101,8 @@ class ApiKeysView(generics.ListAPIView[ApiKey]):
         wanted = ApiKeySerializer(data=request.data)
         wanted.is_valid(raise_exception=True)
         made = keys.make_key(
-            user=_user(request),
-            maker=request.auth if isinstance(request.auth, ApiKey) else None,
+            user=user_of(request),
+            maker=maker_of(request),
             **wanted.validated_data,
         )
         answer = {**ApiKeySerializer(made.key).data, "key": made.secret}
@@ -99,16 +112,10 @@ class ApiKeysView(generics.ListAPIView[ApiKey]):
 class ApiKeyView(APIView):
     """One API key."""
 
-    def _find(self, request: Request, key_id: UUID) -> ApiKey:
-        key = ApiKey.objects.filter(user=_user(request), pk=key_id).first()
-        if key is None:
-            raise NotFound(f"There is no API key {key_id}.")
-        return key
-
     @extend_schema(operation_id="get_api_key", tags=["accounts"], responses=ApiKeySerializer)
     def get(self, request: Request, key_id: UUID) -> Response:
         """Return what is known of a key."""
-        return Response(ApiKeySerializer(self._find(request, key_id)).data)
+        return Response(ApiKeySerializer(find_key(request, key_id)).data)
 
     @extend_schema(
         operation_id="rename_api_key",
@@ -121,7 +128,7 @@ class ApiKeyView(APIView):
         """Give a key another name."""
         wanted = RenameKeySerializer(data=request.data)
         wanted.is_valid(raise_exception=True)
-        key = self._find(request, key_id)
+        key = find_key(request, key_id)
         key.name = wanted.validated_data["name"]
         key.save(update_fields=["name"])
         return Response(ApiKeySerializer(key).data)
@@ -129,7 +136,7 @@ class ApiKeyView(APIView):
     @extend_schema(operation_id="revoke_api_key", tags=["accounts"], responses={200: ApiKeySerializer})
     def delete(self, request: Request, key_id: UUID) -> Response:
         """Revoke a key: from now on it opens nothing. It stays in the list."""
-        return Response(ApiKeySerializer(keys.revoke_key(self._find(request, key_id))).data)
+        return Response(ApiKeySerializer(keys.revoke_key(find_key(request, key_id))).data)
 
 
 class LoginView(APIView):

@@ -43,7 +43,8 @@ def test_every_body_has_an_example_that_fits_its_schema() -> None:
 def test_every_example_does_what_it_is_for(
     user: User, client: APIClient, nothing_is_sent: None, stripe_double: StripeDouble
 ) -> None:
-    owned = give_everything(user) | {"top_up_id": str(buy(client, stripe_double).pk)}
+    bought = str(buy(client, stripe_double).pk)
+    owned = give_everything(user) | {"top_up_id": bought, "transaction_key": bought}
     # What has ended is of no use to the others.
     operations = sorted(with_bodies(), key=lambda each: each[2]["operationId"] == "replay_execution")
 
@@ -58,6 +59,9 @@ def test_every_example_does_what_it_is_for(
         if answer.status_code not in (200, 201, 202):
             refused[name] = (answer.status_code, answer.json()["detail"])
 
-    # Nothing waits in fact for that decision.
-    assert refused == {"decide_review": (409, "This was decided before, or its run has ended.")}
-    assert TopUp.objects.filter(account__user=user).count() == 3
+    # Nothing waits in fact for that decision, and money is asked back by either name once a week.
+    assert refused == {
+        "decide_review": (409, "This was decided before, or its run has ended."),
+        "request_refund": (409, "This top-up was sent back before, wholly or in part."),
+    }
+    assert TopUp.objects.filter(account__user=user).count() == 4

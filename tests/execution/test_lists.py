@@ -127,3 +127,29 @@ def test_a_time_may_have_any_offset(client: APIClient, runs: dict[str, Execution
     found = client.get("/v1/executions", {"created_time_gte": made["COMPLETED"], "created_time_lte": made["COMPLETED"]})
 
     assert [each["id"] for each in found.json()["results"]] == [str(runs["COMPLETED"].pk)]
+
+
+def test_pages_may_be_asked_for_by_number(client: APIClient, runs: dict[str, Execution]) -> None:
+    first = client.get("/v1/executions?page=1&page_size=2").json()
+    second = client.get(first["next"]).json()
+    third = client.get(second["next"]).json()
+    beyond = client.get("/v1/executions?page=4&page_size=2").json()
+
+    numbers = {"total_items": 5, "total_pages": 3, "current_page": 2, "page_size": 2}
+    assert (second["pagination"], second["executions"]) == (numbers, second["results"])
+    assert second["previous"].endswith("page=1&page_size=2")
+    assert (first["previous"], third["next"], beyond["executions"], beyond["next"]) == (None, None, [], None)
+    by_cursor = client.get("/v1/executions").json()
+    numbered = [run["id"] for page in (first, second, third) for run in page["results"]]
+    assert [run["id"] for run in by_cursor["results"]] == numbered
+    assert "pagination" not in by_cursor
+    graph = runs["REVIEW"].graph_version.graph_id
+    of_graph = client.get(f"/v1/graphs/{graph}/executions?page=1").json()
+    assert (of_graph["pagination"]["total_items"], len(of_graph["executions"])) == (1, 1)
+
+
+@pytest.mark.parametrize("page", ["0", "-1", "x", "201", "9" * 30, ""])
+def test_a_number_that_leads_nowhere_is_refused(client: APIClient, page: str) -> None:
+    answer = client.get("/v1/executions", {"page": page})
+
+    assert (answer.status_code, list(answer.json()["field_errors"])) == (400, ["page"])

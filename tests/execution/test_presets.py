@@ -121,3 +121,35 @@ def test_a_preset_is_for_ones_own_graphs_and_eyes(client: APIClient, version: Gr
     assert stranger.get("/v1/presets").json()["results"] == []
     for method, address in (("get", ""), ("patch", ""), ("delete", ""), ("post", "/execute")):
         assert getattr(stranger, method)(f"/v1/presets/{preset}{address}", {"name": "x"}).status_code == 404
+
+
+def test_a_run_of_the_graph_may_name_a_preset(client: APIClient, version: GraphVersion, drain: Drain) -> None:
+    preset = make(client, version, max_cost=20).json()["id"]
+    address = f"/v1/graphs/{version.graph_id}/execute"
+
+    usual = client.post(f"{address}?preset_id={preset}", {})
+    other = client.post(f"{address}/1?preset_id={preset}", {"inputs": {"B": 40}, "max_cost": 30})
+    drain.run()
+
+    runs = [f"/v1/graphs/{version.graph_id}/executions/{each.json()['id']}" for each in (usual, other)]
+    assert [client.get(run).json()["outputs"] for run in runs] == [{"Sum": [3.0]}, {"Sum": [41.0]}]
+    assert list(Execution.objects.order_by("id").values_list("max_cost", flat=True)) == [20, 30]
+
+
+def test_a_preset_of_another_graph_or_of_somebody_else_is_not_there(
+    client: APIClient, user: User, version: GraphVersion
+) -> None:
+    other = import_graph(owner=user, document=ADDING).version
+    preset = make(client, other).json()["id"]
+    stranger = APIClient()
+    stranger.force_login(User.objects.create_user("mallory"))
+    strangers = import_graph(owner=User.objects.get(username="mallory"), document=ADDING).version
+
+    answers = [
+        client.post(f"/v1/graphs/{version.graph_id}/execute?preset_id={preset}", {}),
+        stranger.post(f"/v1/graphs/{strangers.graph_id}/execute?preset_id={preset}", {}),
+        client.post(f"/v1/graphs/{version.graph_id}/execute?preset_id=usual", {}),
+    ]
+
+    assert [answer.status_code for answer in answers] == [404, 404, 400]
+    assert Execution.objects.count() == 0

@@ -60,6 +60,22 @@ def test_warnings_and_sub_graphs_are_told(client: APIClient) -> None:
     assert "GmailSendBlock" in shown["warnings"][0]
 
 
+def test_other_settings_make_the_next_version(client: APIClient) -> None:
+    made = post(client, calculator_json() | {"settings": {"on_error": "fail_run", "colour": "red"}}).json()
+    address = f"/v1/graphs/{made['id']}/settings"
+
+    changed = client.patch(address, {"max_duration": 60, "on_error": None})
+    again = client.patch(address, {"max_duration": 60})
+    refused = client.patch(address, {"max_duration": -1})
+    senseless = client.patch(address, [1], format="json")
+
+    assert (changed.json(), again.json()) == ({"colour": "red", "max_duration": 60},) * 2
+    assert [refused.status_code, senseless.status_code] == [400, 400]
+    shown = client.get(f"/v1/graphs/{made['id']}").json()
+    assert (shown["version"], shown["settings"]) == (2, changed.json())
+    assert (shown["nodes"], shown["links"]) == (made["nodes"], made["links"])
+
+
 @pytest.mark.parametrize(
     ("body", "told"),
     [

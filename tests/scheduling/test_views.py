@@ -111,7 +111,9 @@ def test_a_schedule_is_changed(client: APIClient, user: User, change: dict[str, 
 def test_a_schedule_is_deleted(client: APIClient, user: User) -> None:
     address = f"/v1/schedules/{create(client, user)['id']}"
 
-    assert client.delete(address).status_code == 204
+    answer = client.delete(address)
+
+    assert (answer.status_code, answer.json()) == (200, {"id": address.rpartition("/")[2]})
     assert client.get(address).status_code == 404
     assert client.delete(address).status_code == 404
 
