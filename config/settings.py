@@ -128,7 +128,11 @@ CELERY_ACCEPT_CONTENT = ["json"]
 
 CPU_QUEUE = "cpu"
 IO_QUEUE = "io"
-CELERY_TASK_QUEUES = [Queue(name, Exchange(name), routing_key=name) for name in (CPU_QUEUE, IO_QUEUE)]
+# Workers that take from a queue take from its backlog, too: see execution.queues.
+BACKLOG_QUEUES = {queue: f"{queue}.backlog" for queue in (CPU_QUEUE, IO_QUEUE)}
+CELERY_TASK_QUEUES = [
+    Queue(name, Exchange(name), routing_key=name) for names in BACKLOG_QUEUES.items() for name in names
+]
 CELERY_TASK_DEFAULT_QUEUE = CPU_QUEUE
 CELERY_TASK_CREATE_MISSING_QUEUES = False
 

@@ -6,12 +6,10 @@ import structlog
 from celery import Celery
 from django.conf import settings
 
-from execution.planning import CPU_QUEUE, IO_QUEUE
 from execution.presence import find_listened
+from execution.queues import QUEUES, both_of
 from execution.store.messages import due_probes, note_passed
 from execution.tasks import BROKER_AWAY, send_probe
-
-QUEUES: Final = (CPU_QUEUE, IO_QUEUE)
 
 # It is in the broker as long as the broker remembers.
 MEMORY_KEY: Final = "execution:memory"
@@ -49,6 +47,6 @@ class BrokerWatch:
             if client.exists(MEMORY_KEY):
                 return
             # In a queue with something in it, probes tell what is lost.
-            note_passed([queue for queue in QUEUES if not client.llen(queue)])
+            note_passed([queue for queue in QUEUES if not any(client.llen(name) for name in both_of(queue))])
             client.set(MEMORY_KEY, "1")
             logger.warning("the broker is new, or has lost what it knew")

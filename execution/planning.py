@@ -9,6 +9,7 @@ from uuid import UUID
 
 from execution.engine.dataflow import Masks
 from execution.engine.plan import Plan, PlanLink, PlanNode, PlanPin
+from execution.queues import CPU_QUEUE, IO_QUEUE
 from execution.retries import RetryRule, read_rule, read_time_limit
 from graphs.blocks.contract import DEFAULT_TIME_LIMIT, Block, Kind, Need, RetryPolicy
 from graphs.blocks.interfaces import InputPin, Interface
@@ -16,8 +17,6 @@ from graphs.blocks.registry import find_block, find_interface
 from graphs.document import GraphDocument, LinkDocument, NodeDocument
 from graphs.models import GraphVersion
 
-CPU_QUEUE = "cpu"
-IO_QUEUE = "io"
 PLANS_KEPT = 256
 
 

@@ -5,7 +5,7 @@ while. So whatever is found is looked at again (see `execution.examination`).
 """
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from amqp.exceptions import NotFound
 from celery import current_app
@@ -13,14 +13,12 @@ from django.conf import settings
 from kombu import Connection
 from kombu.exceptions import ChannelError
 
-from execution.planning import CPU_QUEUE, IO_QUEUE
 from execution.presence import find_listened
+from execution.queues import QUEUES, both_of
 from execution.store.examination import LEASES_OF_PATIENCE, Hit
 from execution.store.messages import note_passed
 from execution.store.queues import QueueRows, count_queues
 from execution.tasks import BROKER_AWAY
-
-QUEUES: Final = (CPU_QUEUE, IO_QUEUE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,15 +101,17 @@ def empty_queue(queue: str) -> bool:
         return False
     with _connect() as connection:
         channel: Any = connection.default_channel
-        channel.queue_purge(queue)
+        for name in both_of(queue):
+            if _count(connection, name):
+                channel.queue_purge(name)
     note_passed([queue])
     return True
 
 
 def _count_messages() -> dict[str, int]:
-    """Return how many messages wait in our queues. Raises what `BROKER_AWAY` lists."""
+    """Return how many messages wait in our queues and their backlogs. Raises what `BROKER_AWAY` lists."""
     with _connect() as connection:
-        return {queue: _count(connection, queue) for queue in QUEUES}
+        return {queue: sum(_count(connection, name) for name in both_of(queue)) for queue in QUEUES}
 
 
 def _count(connection: Connection, queue: str) -> int:

@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 
 from execution.async_loop import run_in_background
 from execution.beginning import begin, begin_next
-from execution.planning import IO_QUEUE
+from execution.queues import IO_QUEUE, backlog_of
 from execution.runner import run_async, run_plain
 from execution.store.messages import note_passed
 from execution.store.ready import Ready
@@ -61,17 +61,24 @@ def execute_node_async(node_execution_id: str) -> None:
 
 
 @shared_task(name="execution.probe")
-def probe(queue: str, sent_at: str) -> None:
-    """Note that this message has come out of its queue, so all that were sent before it have, too."""
+def probe(queue: str, sent_at: str, through: str = "") -> None:
+    """Note that this message has come out of a queue and its backlog, so all that were sent before it have, too.
+
+    It goes `through` the backlog first, and from there through the queue.
+    """
     try:
+        if through:
+            probe.apply_async(args=(queue, sent_at), queue=queue)
+            return
         note_passed([queue], sent_at=datetime.fromisoformat(sent_at))
-    except DatabaseError as error:
+    except (DatabaseError, *BROKER_AWAY) as error:
         logger.warning("a probe was in vain", queue=queue, error=str(error).strip())
 
 
 def send_probe(queue: str, *, sent_at: datetime) -> None:
-    """Send a probe through a queue. Raises what `BROKER_AWAY` lists."""
-    probe.apply_async(args=(queue, sent_at.isoformat()), queue=queue)
+    """Send a probe through a queue and its backlog. Raises what `BROKER_AWAY` lists."""
+    backlog = backlog_of(queue)
+    probe.apply_async(args=(queue, sent_at.isoformat(), backlog), queue=backlog)
 
 
 def send(ready: Sequence[Ready]) -> None:
@@ -101,9 +108,8 @@ def _publish(ready: Sequence[Ready], producer: Any) -> None:
         task = execute_node_async if each.queue == IO_QUEUE else execute_node
         # The shadow name is what logs and Flower show: the block.
         message_id = str(each.id) if each.is_revocable else None
-        task.apply_async(
-            args=(str(each.id),), queue=each.queue, shadow=each.name, task_id=message_id, producer=producer
-        )
+        queue = backlog_of(each.queue) if each.is_backlog else each.queue
+        task.apply_async(args=(str(each.id),), queue=queue, shadow=each.name, task_id=message_id, producer=producer)
 
 
 def revoke(node_execution_ids: Sequence[UUID]) -> None:

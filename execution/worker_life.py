@@ -3,7 +3,14 @@
 from typing import Any
 
 from billiard.process import current_process
-from celery.signals import worker_init, worker_process_init, worker_ready, worker_shutdown, worker_shutting_down
+from celery.signals import (
+    celeryd_after_setup,
+    worker_init,
+    worker_process_init,
+    worker_ready,
+    worker_shutdown,
+    worker_shutting_down,
+)
 from celery.worker.control import control_command
 from celery.worker.state import revoked
 
@@ -14,6 +21,7 @@ from execution.endings import end_overdue
 from execution.loop_watch import take_left_behind
 from execution.places import MAX_PLACES, Places, take_place
 from execution.presence import Presence
+from execution.queues import QUEUES, backlog_of
 from execution.recovery import Sweeper
 from execution.stopper import Stopper, Workplace
 from execution.tasks import DROP_MESSAGES, send
@@ -27,6 +35,14 @@ def drop_messages(_state: Any, message_ids: list[str]) -> dict[str, str]:
     """Revoke messages: this worker drops them when they come."""
     revoked.update(message_ids)
     return {"ok": f"{len(message_ids)} messages will be dropped"}
+
+
+@celeryd_after_setup.connect
+def take_backlogs(instance: Any, **_options: Any) -> None:
+    """Let the worker take from the backlogs of its queues, too."""
+    queues = instance.app.amqp.queues
+    for queue in set(QUEUES) & set(queues.consume_from):
+        queues.select_add(backlog_of(queue))
 
 
 @worker_init.connect

@@ -17,8 +17,8 @@ from django_celery_beat.models import PeriodicTask
 from django_celery_beat.schedulers import DatabaseScheduler
 from psycopg import Error as SessionError
 
-from execution.broker import QUEUES
 from execution.presence import find_listened
+from execution.queues import QUEUES
 from execution.tasks import BROKER_AWAY
 from scheduling.leadership import Leadership
 from scheduling.store import look_for_work

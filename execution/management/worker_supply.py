@@ -3,11 +3,9 @@
 from collections.abc import Callable
 from types import TracebackType
 
-from execution.planning import CPU_QUEUE, IO_QUEUE
 from execution.presence import find_listened
+from execution.queues import QUEUES
 from execution.workers import WorkerProcesses
-
-QUEUES = (CPU_QUEUE, IO_QUEUE)
 
 
 class WorkerSupply:

@@ -9,7 +9,7 @@ from typing import Final
 
 from django.conf import settings
 
-from execution.planning import CPU_QUEUE
+from execution.queues import CPU_QUEUE
 from execution.store.batches import Answer, Batch
 from execution.store.ready import Ready, describe_ready
 

@@ -13,7 +13,7 @@ from django.db import connection
 from credits.metering import Price
 from execution.engine.statuses import Status
 from execution.models import OnInsufficientCredits
-from execution.planning import CPU_QUEUE, IO_QUEUE
+from execution.queues import CPU_QUEUE, IO_QUEUE
 from execution.store.batches import Batch, Prepared
 
 

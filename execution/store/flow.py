@@ -6,8 +6,8 @@ from uuid import UUID
 
 from execution.engine.dataflow import Deliveries, Emission, Firing, deliver
 from execution.engine.outputs import run_outputs
-from execution.planning import CPU_QUEUE
 from execution.prices import may_cost
+from execution.queues import CPU_QUEUE
 from execution.store.batches import Prepared
 from execution.store.reach import Reach, Waiting, WaitingByOrdinal, ask_for_reach, read_sinks
 from execution.store.runs import LockedRun, wake

@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from execution.engine.dataflow import Firing
-from execution.planning import CPU_QUEUE
+from execution.queues import CPU_QUEUE
 from execution.store.batches import Batch, Prepared
 from execution.store.claims import Claimed, worker_name
 from execution.store.ready import Ready

@@ -1,6 +1,7 @@
 """How many messages of one run are in the broker at most: the rest of its QUEUED node executions are held back as rows.
 
-So a run of 100,000 node executions neither floods the broker nor stands in the way of others. A run and all runs below
+So a run of 100,000 node executions neither floods the broker nor stands in the way of others: what fills its window
+goes by a queue of its own (see `execution.queues`), which the messages of smaller runs pass. A run and all runs below
 it share one window: they are one tree, called by the id of its first run. Whoever claims or records in it sends the
 next ones; the sweeper does where nobody is left to.
 """
@@ -11,13 +12,14 @@ from uuid import UUID
 
 from django.conf import settings
 
-from execution.planning import CPU_QUEUE, IO_QUEUE
+from execution.queues import CPU_QUEUE, IO_QUEUE
 from execution.store.batches import Answer, Batch, Prepared
 from execution.store.ready import Ready, describe_ready
 
 # `IS TRUE` keeps PostgreSQL from the index that lists a queue's messages: those of all runs.
 #
-# They are sent when half of the window is free, so that they go several at a time.
+# They are sent when half of the window is free, so that they go several at a time. Those that fill it are of the
+# backlog: there is more to come, or as good as.
 _RELEASE: Final = Prepared(
     "release_next",
     "tree uuid, queues text[], sizes int[]",
@@ -29,7 +31,7 @@ WITH free AS MATERIALIZED (
             LIMIT q.size) AS sent) AS places
       FROM unnest(%(queues)s, %(sizes)s) AS q(queue, size)
 ), next AS MATERIALIZED (
-    SELECT n.id FROM free, LATERAL (
+    SELECT n.id, count(*) OVER (PARTITION BY free.queue) >= free.places AS fills FROM free, LATERAL (
            SELECT id FROM execution_nodeexecution
             WHERE tree_id = %(tree)s AND queue = free.queue AND status = 'QUEUED' AND held_back
             ORDER BY id LIMIT free.places FOR UPDATE SKIP LOCKED) AS n
@@ -38,7 +40,7 @@ WITH free AS MATERIALIZED (
 UPDATE execution_nodeexecution n SET held_back = false, queued_at = clock_timestamp()
   FROM next, execution_execution e, execution_execution top
  WHERE n.id = next.id AND (n.status = 'QUEUED') IS TRUE AND e.id = n.execution_id AND top.id = %(tree)s AND top.admitted
-RETURNING n.id, n.node_id, e.graph_version_id, e.resumptions = 0
+RETURNING n.id, n.node_id, e.graph_version_id, e.resumptions = 0, next.fills
 """,
 )
 

@@ -13,7 +13,7 @@ import psycopg
 import redis
 from django.conf import settings
 
-from execution.planning import CPU_QUEUE, IO_QUEUE
+from execution.queues import QUEUES, both_of
 from execution.store.ready import Ready
 from execution.tasks import send
 from tests.chaos.crew import Crew, Post
@@ -22,7 +22,7 @@ from tests.chaos.servers import IMMEDIATE, OwnServer, connect
 T = TypeVar("T")
 Later = Callable[[float, Callable[[], None]], None]
 FREEZE_WORKER: Final = "freeze a worker"
-QUEUES: Final = (CPU_QUEUE, IO_QUEUE)
+MESSAGE_LISTS: Final = tuple(name for queue in QUEUES for name in both_of(queue))
 OLD_MESSAGES: Final = 60
 A_MINUTE: Final = 60.0
 HOUR: Final = 3600.0
@@ -191,7 +191,7 @@ class Faults:
 
     def _lose_messages(self, _later: Later) -> str:
         def lose(client: "redis.Redis") -> str:
-            taken = [client.rpop(queue) for queue in QUEUES for _ in range(self._chance.randint(1, MOST_LOST))]
+            taken = [client.rpop(queue) for queue in MESSAGE_LISTS for _ in range(self._chance.randint(1, MOST_LOST))]
             return f"{sum(message is not None for message in taken)} messages"
 
         return self._ask_broker(lose)

@@ -17,7 +17,7 @@ from django.db.models import Q, QuerySet  # noqa: E402
 from django.db.models.functions import Now  # noqa: E402
 
 from execution.models import Execution, NodeExecution, PastAttempt  # noqa: E402
-from execution.planning import CPU_QUEUE  # noqa: E402
+from execution.queues import CPU_QUEUE  # noqa: E402
 from execution.services import start_execution  # noqa: E402
 from graphs.models import GraphVersion  # noqa: E402
 from graphs.services import import_graph  # noqa: E402

@@ -26,7 +26,7 @@ from credits.models import LedgerEntry  # noqa: E402
 from tests.chaos.checker import examine  # noqa: E402
 from tests.chaos.clients import Client, examine_requests, make_clients  # noqa: E402
 from tests.chaos.crew import Crew  # noqa: E402
-from tests.chaos.faults import QUEUES, Faults  # noqa: E402
+from tests.chaos.faults import MESSAGE_LISTS, Faults  # noqa: E402
 from tests.chaos.figures import measure  # noqa: E402
 from tests.chaos.nemesis import Nemesis  # noqa: E402
 from tests.chaos.prices import grant_riches, make_blocks_cost  # noqa: E402
@@ -204,7 +204,7 @@ def _await(condition: Callable[[], bool], seconds: float) -> bool:
 
 def _count_messages() -> int:
     with redis.Redis.from_url(str(settings.REDIS_URL), socket_timeout=5) as client:
-        return sum(int(client.llen(queue)) for queue in QUEUES)
+        return sum(int(client.llen(queue)) for queue in MESSAGE_LISTS)
 
 
 def _ask_doctor() -> list[str]:

@@ -15,7 +15,7 @@ from django.db import connection
 
 from config.supervisor import print_line
 from tests.chaos.crew import Crew
-from tests.chaos.faults import QUEUES
+from tests.chaos.faults import MESSAGE_LISTS
 from tests.chaos.prices import grant_riches
 from tests.chaos.servers import make_broker, make_database
 
@@ -68,7 +68,7 @@ class Stand:
 
     def count_messages(self) -> int:
         """Return how many messages are in the queues."""
-        return sum(int(self.broker.llen(queue)) for queue in QUEUES)
+        return sum(int(self.broker.llen(queue)) for queue in MESSAGE_LISTS)
 
     def report(self, figures: dict[str, Any]) -> None:
         """Print the figures, and keep them."""

@@ -12,7 +12,7 @@ from django.db import connections
 
 from execution.attempts import Attempt, Keeper
 from execution.beginning import begin, begin_next
-from execution.planning import IO_QUEUE
+from execution.queues import IO_QUEUE
 from execution.recovery import sweep
 from execution.runner import run_async, run_plain
 from execution.store.ready import Ready

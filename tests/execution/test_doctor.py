@@ -13,7 +13,7 @@ from django.db import connections
 from execution import recovery
 from execution.engine.statuses import Status
 from execution.examination import CHECKS, examine
-from execution.planning import CPU_QUEUE, IO_QUEUE
+from execution.queues import CPU_QUEUE, IO_QUEUE
 from execution.services import resume_execution, start_execution, stop_execution
 from graphs.services import import_graph
 from tests.execution.damage import (

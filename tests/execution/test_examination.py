@@ -9,7 +9,7 @@ from django.utils import timezone
 from execution.engine.statuses import Status
 from execution.examination import examine, treat
 from execution.models import Execution, Output, QueueProbe, Review, RunOutput
-from execution.planning import CPU_QUEUE
+from execution.queues import CPU_QUEUE
 from execution.services import stop_execution
 from execution.store.claims import claim
 from tests.execution.damage import (

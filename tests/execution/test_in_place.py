@@ -17,7 +17,8 @@ from execution.attempts import Attempt
 from execution.beginning import begin, begin_next
 from execution.engine.statuses import Status
 from execution.models import NodeExecution
-from execution.planning import IO_QUEUE, load_plan
+from execution.planning import load_plan
+from execution.queues import IO_QUEUE
 from execution.runner import run_plain
 from execution.services import start_execution, stop_execution
 from execution.store.ready import Ready

@@ -10,7 +10,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from execution.models import NodeExecution, QueueProbe
-from execution.planning import CPU_QUEUE, IO_QUEUE
+from execution.queues import CPU_QUEUE, IO_QUEUE
 from execution.recovery import sweep
 from execution.store.messages import due_probes, note_passed, take_lost
 from tests.execution.drain import Drain

@@ -9,9 +9,9 @@ from django.contrib.auth.models import User
 from kombu import Connection
 
 from execution.examination import examine
-from execution.planning import CPU_QUEUE, IO_QUEUE
 from execution.presence import Presence, find_listened
 from execution.queue_examination import empty_queue, look_at_queues
+from execution.queues import CPU_QUEUE, IO_QUEUE
 from execution.store.claims import claim
 from execution.store.ready import Ready
 from execution.tasks import send

@@ -16,7 +16,7 @@ from execution import recovery
 from execution.engine.statuses import Status
 from execution.models import Execution, NodeExecution, PastAttempt, QueueProbe, RunOutput
 from execution.places import Running
-from execution.planning import CPU_QUEUE
+from execution.queues import CPU_QUEUE
 from execution.recovery import lead, sweep
 from execution.store.claims import Claimed, claim, renew_leases
 from execution.store.losses import hand_back

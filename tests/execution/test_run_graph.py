@@ -10,9 +10,9 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 
-from execution.management.worker_supply import QUEUES
 from execution.models import Execution, Review
 from execution.presence import find_listened
+from execution.queues import QUEUES
 from execution.services import decide_review
 from graphs.models import Graph
 from graphs.services import import_graph, replace_graph

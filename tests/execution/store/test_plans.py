@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from django.db.models import Count
 
 from execution.models import Execution, NodeExecution, NodeInput
-from execution.planning import CPU_QUEUE
+from execution.queues import CPU_QUEUE
 from execution.services import start_execution
 from execution.store.batches import Prepared
 from execution.store.claims import CLAIM, CLAIM_HELD_BACK
