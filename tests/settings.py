@@ -32,6 +32,7 @@ from config.settings import *  # noqa: E402, F403
 from config.settings import DATABASES, EMBEDDED_SERVERS  # noqa: E402
 
 TEST_DATABASE_PREFIX = "test_run_"
+DATABASES["default"]["ENGINE"] = "tests.postgresql"
 DATABASES["default"]["TEST"] = {
     "NAME": os.environ.get("TEST_DATABASE_NAME") or f"{TEST_DATABASE_PREFIX}{os.getpid()}",
     # Dropping and copying are quick only without the template's connections.
