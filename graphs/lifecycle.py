@@ -7,7 +7,7 @@ from django.db.models.functions import Now
 from uuid_utils.compat import uuid7
 
 from graphs.models import Graph, GraphVersion
-from graphs.signals import graph_deleted, graph_keepers_asked
+from graphs.signals import graph_deleted, graph_given_up, graph_keepers_asked
 from graphs.store import insert_graphs, lock_graph
 
 
@@ -31,6 +31,7 @@ def delete_graph(*, graph: Graph) -> int:
     with transaction.atomic():
         locked = lock_graph(graph)
         count = locked.versions.count()
+        graph_given_up.send(sender=Graph, graph=locked)
         graph_deleted.send(sender=Graph, graph=locked)
         if _is_kept(locked):
             Graph.objects.filter(pk=locked.pk).update(deleted_at=Now())

@@ -4,6 +4,12 @@ from typing import Final
 
 from django.dispatch import Signal
 
+graph_given_up: Final = Signal()
+"""A graph is about to be deleted, in the transaction that does it. Sent with `graph`, before `graph_deleted`.
+
+Who decides when the graph runs notes it here, and locks rows of its own for that: no run of the graph is locked yet.
+"""
+
 graph_deleted: Final = Signal()
 """A graph is being deleted, in the transaction that does it. Sent with `graph`, once.
 

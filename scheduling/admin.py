@@ -24,7 +24,7 @@ from graphs.pagination import BoundedPaginator
 from scheduling.checking import REFUSALS, explain
 from scheduling.models import Occurrence, Schedule
 from scheduling.services import pause_schedule, resume_schedule, run_now, with_last_run
-from scheduling.wording import describe_cron
+from scheduling.wording import describe_kept_cron
 
 MAX_SHOWN = 50
 
@@ -110,7 +110,7 @@ class ScheduleAdmin(LookOnly, admin.ModelAdmin[Schedule]):
     def times(self, schedule: Schedule) -> str:
         """Say its times in words."""
         if schedule.cron:
-            return f"{describe_cron(schedule.cron)} ({schedule.cron}, {schedule.timezone})"
+            return f"{describe_kept_cron(schedule.cron)} ({schedule.cron}, {schedule.timezone})"
         return f"once, at {schedule.run_at:%Y-%m-%d %H:%M:%S} UTC"
 
     @admin.display

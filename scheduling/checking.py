@@ -113,6 +113,7 @@ def rehearse(schedule: Schedule, *, versions: Versions) -> None:
 def find_problem(schedule: Schedule, *, versions: Versions) -> str:
     """Return why the schedule can't run, in a sentence; nothing if it can."""
     try:
+        _ = schedule.timing
         rehearse(schedule, versions=versions)
     except REFUSALS as error:
         return explain(error)

@@ -34,6 +34,8 @@ from scheduling.store import (
 )
 from scheduling.timing import Due, Timing
 
+# A row that can't be read is looked at again so much later.
+UNREADABLE_REST: Final = timedelta(hours=1)
 # Schedules that one transaction decides about: their rows are locked meanwhile.
 AT_ONCE: Final = 100
 
@@ -105,9 +107,10 @@ def _fire_schedule(schedule: Schedule, current: Round) -> None:
     try:
         timing = schedule.timing
     except REFUSALS as error:
-        # A row that can't be read any more, as when a time zone has left the database of zones.
+        # A row that can't be read any more, as when a time zone has left the database of zones. What is due stays so:
+        # when it can be read again, the times until then were missed.
         mark(schedule, problem=explain(error), now=current.now)
-        schedule.next_due = schedule.next_start = None
+        schedule.next_start = current.now + UNREADABLE_REST
         return
     due = timing.list_due(first, now=current.now)
     times = [each for each in due.times if (schedule.pk, each) not in current.decided]

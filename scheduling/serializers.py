@@ -10,7 +10,7 @@ from graphs.credential_serializers import CredentialsField
 from scheduling.cron import MAX_LENGTH
 from scheduling.models import MAX_NAME_LENGTH, Occurrence, Schedule
 from scheduling.policies import Misfire, Overlap
-from scheduling.wording import describe_cron
+from scheduling.wording import describe_kept_cron
 
 MAX_PREVIEWED = 100
 _DAY = 24 * 60 * 60
@@ -158,7 +158,7 @@ class ScheduleSerializer(serializers.ModelSerializer[Schedule]):
 
     def get_description(self, schedule: Schedule) -> str:
         """Say its times in words."""
-        return describe_cron(schedule.cron) if schedule.cron else "Once"
+        return describe_kept_cron(schedule.cron) if schedule.cron else "Once"
 
     def get_next_run_time(self, schedule: Schedule) -> str | None:
         """Return when it starts a run next, jitter included."""

@@ -17,6 +17,7 @@ from graphs.lifecycle import remove_hidden_graphs
 from scheduling.reports import find_failing_blocks, find_late_runs
 
 MOST_NAMED: Final = 20
+PRUNE_BATCH: Final = 5_000
 
 logger = structlog.get_logger(__name__)
 
@@ -64,17 +65,34 @@ def clean_up() -> None:
     clean_up_files()
 
 
+# Ids are time-ordered, so what is old is found along the primary key, a batch at a time: what was written down since
+# then (by the first 48 bits of a UUIDv7, the milliseconds) was decided about since then as well.
+_PRUNE: Final = """
+DELETE FROM scheduling_occurrence WHERE id IN (
+    SELECT id FROM scheduling_occurrence
+     WHERE id < (lpad(to_hex(((extract(epoch FROM clock_timestamp()) - %(age)s) * 1000)::bigint), 12, '0')
+                 || repeat('0', 20))::uuid
+       AND state NOT IN ('WAITING', 'STARTED') AND decided_at < clock_timestamp() - make_interval(secs => %(age)s)
+     ORDER BY id LIMIT %(batch)s)
+"""
+
+
 def prune_occurrences() -> int:
-    """Delete what became of schedules' times more than OCCURRENCE_RETENTION_DAYS ago (0: never); return how many."""
+    """Delete what became of schedules' times more than OCCURRENCE_RETENTION_DAYS ago (0: never); return how many.
+
+    Each batch is a transaction of its own.
+    """
     if settings.OCCURRENCE_RETENTION_DAYS <= 0:
         return 0
+    age = settings.OCCURRENCE_RETENTION_DAYS * 24 * 60 * 60
+    deleted = batch = PRUNE_BATCH
+    total = 0
     with connection.cursor() as cursor:
-        cursor.execute(
-            "DELETE FROM scheduling_occurrence WHERE state NOT IN ('WAITING', 'STARTED')"
-            " AND decided_at < clock_timestamp() - make_interval(secs => %s)",
-            [settings.OCCURRENCE_RETENTION_DAYS * 24 * 60 * 60],
-        )
-        return int(cursor.rowcount)
+        while deleted == batch:
+            cursor.execute(_PRUNE, {"age": age, "batch": batch})
+            deleted = int(cursor.rowcount)
+            total += deleted
+    return total
 
 
 def _tell(subject: str, lines: list[str]) -> None:

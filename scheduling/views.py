@@ -1,6 +1,6 @@
 """The API of schedules: every user sees their own, somebody else's is not there.
 
-What starts runs, now or later, asks a key for the scope `execute`.
+What decides when runs start, now or later or no more, asks a key for the scope `execute`.
 """
 
 from typing import cast
@@ -97,7 +97,7 @@ class GraphSchedulesView(generics.ListAPIView[Schedule]):
 class ScheduleView(APIView):
     """One schedule."""
 
-    required_scopes = {"PATCH": "execute"}
+    required_scopes = {"PATCH": "execute", "DELETE": "execute"}
 
     @extend_schema(operation_id="get_schedule", responses=ScheduleSerializer)
     def get(self, request: Request, schedule_id: UUID) -> Response:
@@ -127,6 +127,8 @@ class ScheduleView(APIView):
 
 class PauseView(APIView):
     """Pausing a schedule."""
+
+    required_scopes = {"POST": "execute"}
 
     @extend_schema(operation_id="pause_schedule", request=None, responses=ScheduleSerializer)
     def post(self, request: Request, schedule_id: UUID) -> Response:

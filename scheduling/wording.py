@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 from cron_descriptor import FormatException, MissingFieldException, Options, WrongArgumentException, get_description
 
 from scheduling.cron import Cron, parse_cron
+from scheduling.exceptions import CronInvalidError
 
 
 def describe_cron(text: str) -> str:
@@ -22,6 +23,14 @@ def describe_cron(text: str) -> str:
         return f"{words}, every day"
     # One of the two days is enough.
     return words if cron.needs_both_days else words.replace(", only on ", ", or on ").replace(", only in ", ", in ")
+
+
+def describe_kept_cron(text: str) -> str:
+    """Return the same of an expression that was saved before: as it stands, should it be none any more."""
+    try:
+        return describe_cron(text)
+    except CronInvalidError:
+        return text
 
 
 def describe_moment(moment: datetime, zone: ZoneInfo) -> str:

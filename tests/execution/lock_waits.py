@@ -39,6 +39,17 @@ def lock_account(session: "Connection[Any]", user: User) -> None:
 @contextmanager
 def running_into(session: "Connection[Any]", work: Callable[[], Any]) -> Iterator["Future[Any]"]:
     """Do `work` in a thread; the body begins when it waits for a lock of `session`, whose end lets it go on."""
+    with do_beside(work) as future:
+        try:
+            _wait_for_somebody(session, future)
+            yield future
+        finally:
+            session.execute("ROLLBACK")
+
+
+@contextmanager
+def do_beside(work: Callable[[], Any]) -> Iterator["Future[Any]"]:
+    """Do `work` in a thread, in a session of its own; it has been done, without an error, when the body is left."""
 
     def in_thread() -> Any:
         try:
@@ -48,11 +59,7 @@ def running_into(session: "Connection[Any]", work: Callable[[], Any]) -> Iterato
 
     with ThreadPoolExecutor(1) as threads:
         future = threads.submit(in_thread)
-        try:
-            _wait_for_somebody(session, future)
-            yield future
-        finally:
-            session.execute("ROLLBACK")
+        yield future
         future.result(timeout=DEADLINE_SECONDS)
 
 

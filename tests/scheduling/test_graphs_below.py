@@ -13,6 +13,7 @@ from graphs.services import find_sub_graphs, get_version, replace_graph
 from scheduling.checking import check_wanted
 from scheduling.models import Schedule
 from tests.execution.families import AGENT, make_family
+from tests.execution.lock_waits import running_into, session_beside
 from tests.execution.small_graphs import draw
 from tests.scheduling.making import make_schedule
 
@@ -57,6 +58,35 @@ def test_who_runs_no_other_graphs_and_who_is_somebody_else_is_not_looked_at(user
 
     assert list(Schedule.objects.filter(needs_check=True)) == [above]
     assert {alone.needs_check, strangers.needs_check} == {False}
+
+
+def test_it_is_noted_in_the_transaction_of_the_deletion(user: User) -> None:
+    above = make_schedule(user, make_family())
+
+    with transaction.atomic():
+        delete_graph(graph=find_lowest(above))
+        above.refresh_from_db()
+        assert above.needs_check
+        # Whoever does this dies as soon as it is committed.
+        transaction.get_connection().run_on_commit.clear()
+
+    assert check_wanted(limit=10) == 1
+    assert "which you don't have" in problems(above)[0]
+
+
+def test_who_is_just_being_looked_at_is_looked_at_again(user: User) -> None:
+    above = make_schedule(user, make_family())
+    lowest = find_lowest(above)
+    Schedule.objects.update(needs_check=True)
+
+    with session_beside() as other:
+        # Somebody has found that it can run, and is about to say so.
+        other.execute("UPDATE scheduling_schedule SET needs_check = false")
+        with running_into(other, lambda: delete_graph(graph=lowest)):
+            other.execute("COMMIT")
+
+    assert check_wanted(limit=10) == 1
+    assert "which you don't have" in problems(above)[0]
 
 
 def test_a_deletion_that_is_taken_back_has_nothing_looked_at(user: User) -> None:

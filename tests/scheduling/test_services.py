@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 from django_celery_beat.models import PeriodicTask
+from rest_framework.test import APIClient
 
 from credits.exceptions import FundsLackingError
 from execution.exceptions import InputsUnknownError
@@ -18,7 +19,7 @@ from graphs.exceptions import GraphInvalidError, GraphNotFoundError
 from graphs.services import get_graph, replace_graph
 from scheduling.checking import check_wanted, mark
 from scheduling.exceptions import CronInvalidError, SchedulingError, TimeZoneUnknownError, TimingInvalidError
-from scheduling.firing import fire_due
+from scheduling.firing import UNREADABLE_REST, fire_due
 from scheduling.models import Schedule
 from scheduling.services import change_schedule, create_schedule, delete_schedule, pause_schedule, run_now
 from scheduling.signals import schedule_troubled
@@ -289,16 +290,34 @@ def test_a_schedule_of_an_account_that_is_switched_off_does_not_run(user: User) 
     assert schedule.occurrences.get().reason == "The account of its owner is switched off."
 
 
-def test_a_schedule_whose_row_can_not_be_read_any_more_says_so(user: User) -> None:
+def test_a_schedule_whose_row_can_not_be_read_says_so_and_is_tried_again(user: User) -> None:
     schedule = make_schedule(user)
-    Schedule.objects.update(timezone="Europe/Atlantis")
-    assert schedule.next_due
+    Schedule.objects.update(timezone="Europe/Atlantis", needs_check=True)
+    due = schedule.next_due
+    assert due
 
-    fire_due(limit=10, now=schedule.next_due)
+    fire_due(limit=10, now=due)
+    check_wanted(limit=10)
 
     schedule.refresh_from_db()
     assert "Europe/Atlantis" in schedule.problem
-    assert schedule.next_due is None
+    assert (schedule.next_due, states(schedule)) == (due, [])
+    assert schedule.next_start == due + UNREADABLE_REST
+    assert fire_due(limit=10, now=due) == 0
+    Schedule.objects.update(timezone="UTC")
+    fire_due(limit=10, now=schedule.next_start)
+    schedule.refresh_from_db()
+    assert (schedule.problem, states(schedule)) == ("", ["MISSED", "STARTED"])
+
+
+def test_a_schedule_whose_expression_can_not_be_read_is_still_shown(user: User, client: APIClient) -> None:
+    schedule = make_schedule(user)
+    Schedule.objects.update(cron="never")
+
+    fire_due(limit=10, now=schedule.next_due)
+    shown = client.get("/v1/schedules").json()["results"]
+
+    assert [(each["cron"], each["description"], bool(each["problem"])) for each in shown] == [("never", "never", True)]
 
 
 def test_inputs_that_a_graph_does_not_have_any_more_are_a_problem(user: User) -> None:

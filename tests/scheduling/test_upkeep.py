@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from celery import current_app
@@ -10,6 +11,7 @@ from django.contrib.auth.models import User
 from django.core import mail
 from django.db import connection
 from django.db.models import F
+from django.test.utils import CaptureQueriesContext
 
 from execution.models import Execution, NodeExecution
 from execution.services import start_execution
@@ -96,18 +98,41 @@ def test_books_that_do_not_agree_are_told(user: User, admins: None) -> None:
     assert "entry_is_booked: is not in force" in mail.outbox[0].body
 
 
+def make_old(occurrence: Occurrence, *, days: int) -> Occurrence:
+    """Let it have been written down, and decided about, so many days ago."""
+    moment = occurrence.decided_at - timedelta(days=days)
+    key = UUID(f"{int(moment.timestamp() * 1000):012x}{occurrence.pk.hex[12:]}")
+    Occurrence.objects.filter(pk=occurrence.pk).update(id=key, decided_at=moment)
+    return Occurrence.objects.get(pk=key)
+
+
 def test_histories_are_kept_for_as_long_as_the_settings_say(user: User, settings: Any) -> None:
     schedule = make_schedule(user)
-    old, unfinished, fresh = (run_now(schedule=schedule) for _ in range(3))
+    old, unfinished, waited, fresh = (run_now(schedule=schedule) for _ in range(4))
     Occurrence.objects.exclude(pk=unfinished.pk).update(state="COMPLETED")
-    Occurrence.objects.exclude(pk=fresh.pk).update(decided_at=F("decided_at") - timedelta(days=91))
+    make_old(old, days=91)
+    kept = [make_old(unfinished, days=91), make_old(waited, days=91), make_old(fresh, days=89)]
+    Occurrence.objects.filter(pk=kept[1].pk).update(decided_at=waited.decided_at)
 
     settings.OCCURRENCE_RETENTION_DAYS = 0
     assert prune_occurrences() == 0
     settings.OCCURRENCE_RETENTION_DAYS = 90
     prune()
 
-    assert set(schedule.occurrences.values_list("pk", flat=True)) == {unfinished.pk, fresh.pk}
+    assert set(schedule.occurrences.values_list("pk", flat=True)) == {each.pk for each in kept}
+
+
+def test_histories_are_deleted_a_batch_at_a_time(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scheduling.upkeep.PRUNE_BATCH", 2)
+    schedule = make_schedule(user)
+    for occurrence in [run_now(schedule=schedule) for _ in range(5)]:
+        make_old(occurrence, days=91)
+    Occurrence.objects.update(state="COMPLETED")
+
+    with CaptureQueriesContext(connection) as queries:
+        assert prune_occurrences() == 5
+
+    assert (len(queries), schedule.occurrences.count()) == (3, 0)
 
 
 def test_what_the_settings_name_are_tasks() -> None:

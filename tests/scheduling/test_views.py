@@ -262,7 +262,7 @@ def test_nobody_gets_in_without_a_login(client: APIClient, user: User) -> None:
     assert APIClient().post("/v1/schedules/preview", {"cron": "@daily"}).status_code == 401
 
 
-def test_a_key_needs_the_scope_execute_for_what_starts_runs(client: APIClient, user: User) -> None:
+def test_a_key_needs_the_scope_execute_for_what_decides_when_runs_start(client: APIClient, user: User) -> None:
     created = create(client, user)
     key = make_key(user=user, name="writer", scopes=["read", "write"])
     writer = APIClient(HTTP_AUTHORIZATION=f"Bearer {key.secret}")
@@ -270,11 +270,11 @@ def test_a_key_needs_the_scope_execute_for_what_starts_runs(client: APIClient, u
 
     for method, place in [
         *(("post", f"/v1/graphs/{created['graph_id']}/schedules"), ("patch", address)),
-        *(("post", f"{address}/run-now"), ("post", f"{address}/resume")),
+        *(("post", f"{address}/run-now"), ("post", f"{address}/pause"), ("post", f"{address}/resume")),
+        ("delete", address),
     ]:
         answer = getattr(writer, method)(place, {})
         assert (answer.status_code, "execute" in answer.json()["detail"]) == (403, True), (method, place)
-    assert writer.post(f"{address}/pause").status_code == 200
     assert writer.post("/v1/schedules/preview", {"cron": "@daily"}).status_code == 200
 
 
