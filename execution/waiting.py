@@ -20,7 +20,7 @@ from execution.simulation import complete_inputs
 from execution.store.charging import note_need
 from execution.store.resuming import resume_sub_run
 from execution.store.runs import LockedRun
-from execution.store.starting import Order, start_run
+from execution.store.starting import Order, check_inputs, start_run, write_values
 from execution.store.suspending import Suspension, suspend
 from execution.store.waits import SubRun, ask, find_sub_run, load_decision, load_run_outputs, still_waits_for
 from execution.values import to_json_value
@@ -124,17 +124,20 @@ class Waits:
             self._make_up_outputs(wait)
             return
         order = self._order(wait, number, version_id)
+        try:
+            check_inputs(order.graph, order.input_data)
+        except InputsUnknownError as error:
+            raise BlockError(str(error)) from error
+        # Large values take their time: not while the run is locked.
+        written = write_values(order)
 
         def write(run: LockedRun) -> bool:
-            started = start_run(order)
+            started = start_run(order, written=written)
             run.ready.extend(started.ready)
             run.holds_back = True
             return not started.has_ended
 
-        try:
-            self._suspend(Suspension(waits=self._count, write=write))
-        except InputsUnknownError as error:
-            raise BlockError(str(error)) from error
+        self._suspend(Suspension(waits=self._count, write=write))
 
     def _order(self, wait: RunGraph, number: int, version_id: UUID) -> Order:
         if self._claimed.depth >= settings.MAX_SUB_RUN_DEPTH:

@@ -1,9 +1,11 @@
 """What runs are given is kept like other values from now on: what looks like a reference to the storage is wrapped."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 from django.apps.registry import Apps
+from django.core.files.storage import default_storage
 from django.db import migrations
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.models import Q, TextField
@@ -20,8 +22,13 @@ def wrap(value: Any) -> Any:
 
 
 def unwrap(form: Any) -> Any:
-    """Return the value of such a form."""
-    return form["$plain"] if isinstance(form, dict) and set(form) == {"$plain"} else form
+    """Return the value of such a form; a large one is fetched from the storage."""
+    if not isinstance(form, dict) or len(form) != 1:
+        return form
+    if "$stored" in form:
+        with default_storage.open(form["$stored"]["path"]) as file:
+            return json.loads(file.read())
+    return form.get("$plain", form)
 
 
 def change_all(apps: Apps, change: Change) -> None:

@@ -17,8 +17,7 @@ from execution.store.runs import lock_run, save_run
 
 _WAITING: Final = """
 SELECT n.id, n.execution_id, n.node_id, e.graph_version_id, e.nodes_input_masks, e.simulate,
-       ARRAY(SELECT json_object_keys(n.inputs)
-              UNION ALL SELECT pin FROM execution_nodeinput i WHERE i.node_execution_id = n.id),
+       n.inputs, ARRAY(SELECT pin FROM execution_nodeinput i WHERE i.node_execution_id = n.id),
        ARRAY(SELECT pin FROM execution_staticvalue s WHERE s.execution_id = n.execution_id AND s.node_id = n.node_id)
   FROM execution_execution e
   JOIN execution_nodeexecution n ON CASE WHEN n.status = 'INCOMPLETE' THEN n.execution_id END = e.id
@@ -26,9 +25,7 @@ SELECT n.id, n.execution_id, n.node_id, e.graph_version_id, e.nodes_input_masks,
 """
 
 _ONE: Final = """
-SELECT n.node_id, n.ordinal,
-       ARRAY(SELECT json_object_keys(n.inputs)
-              UNION ALL SELECT pin FROM execution_nodeinput i WHERE i.node_execution_id = n.id)
+SELECT n.node_id, n.ordinal, n.inputs, ARRAY(SELECT pin FROM execution_nodeinput i WHERE i.node_execution_id = n.id)
   FROM execution_nodeexecution n WHERE n.id = %s AND n.status = 'INCOMPLETE'
 """
 
@@ -40,11 +37,11 @@ def find_unfired() -> list[Hit]:
     hits: list[Hit] = []
     with transaction.atomic(), connection.chunked_cursor() as cursor:
         cursor.execute(_WAITING)
-        for key, run_id, node_id, version_id, masks, simulate, delivered, statics in cursor:
+        for key, run_id, node_id, version_id, masks, simulate, first, later, statics in cursor:
             graph = load_plan(version_id)
             masked = graph.mask_pins(masks, simulate=simulate).get(node_id, frozenset())
             node = graph.plan.nodes[node_id]
-            if not lacking_pins(node, delivered=delivered, statics=statics, masked=masked):
+            if not lacking_pins(node, delivered=[*first, *later], statics=statics, masked=masked):
                 hits.append(Hit(run_id=run_id, subject=str(key), detail=f"“{node.name}” lacks nothing"))
             if len(hits) == MOST_HITS:
                 break
@@ -62,7 +59,8 @@ def queue_unfired(hit: Hit) -> list[Ready] | None:
         row = _fetch(_ONE, [hit.subject])
         if not row:
             return None
-        node_id, ordinal, delivered = row[0]
+        node_id, ordinal, first, later = row[0]
+        delivered = [*first, *later]
         statics = {pin: Kept(form) for pin, form in _fetch(_STATICS, [run.id, node_id])}
         masked = run.masks.get(node_id, frozenset())
         if lacking_pins(run.graph.plan.nodes[node_id], delivered=delivered, statics=statics, masked=masked):

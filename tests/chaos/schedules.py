@@ -20,6 +20,7 @@ from tests.chaos.tasks import Task
 CRON: Final = "*/2 * * * *"
 SECONDS_PER_SCHEDULE: Final = 2.0
 MOST_SCHEDULES: Final = 60
+LEAST_SECONDS: Final = 5.0
 POLICIES: Final = (
     (Misfire.FIRE_ALL, Overlap.ALLOW),
     (Misfire.FIRE_ONCE, Overlap.SKIP),
@@ -30,9 +31,9 @@ State = Occurrence.State
 
 def make_schedules(user: User, tasks: Sequence[Task], chance: random.Random, *, seconds: float) -> None:
     """Have runs start by themselves in the next `seconds`. The user must have no other runs."""
-    now = read_clock()
     for number in range(min(MOST_SCHEDULES, int(seconds / SECONDS_PER_SCHEDULE))):
-        moment = now + timedelta(seconds=chance.uniform(1, seconds))
+        # It must not have passed when it is saved, however slow this machine is.
+        moment = read_clock() + timedelta(seconds=chance.uniform(LEAST_SECONDS, max(LEAST_SECONDS, seconds)))
         _make(user, chance.choice(tasks), name=f"once {number}", run_at=moment)
     for misfire, overlap in POLICIES:
         _make(user, chance.choice(tasks), name=f"{misfire}, {overlap}", cron=CRON, misfire=misfire, overlap=overlap)

@@ -5,6 +5,7 @@ from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from django.apps import apps
@@ -34,6 +35,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 LARGE = "ä" * 30_000
 OTHER = "ö" * 30_000
+MIGRATION = import_module("execution.migrations.0017_wrap_inputs")
 NODES: dict[str, tuple[str, dict[str, Any]]] = {
     "in": (INPUT, {"name": "in"}),
     "out": (OUTPUT, {"name": "out"}),
@@ -171,16 +173,25 @@ def test_a_sub_run_is_given_copies_of_its_own(user: User, drain: Drain) -> None:
         "out": (OUTPUT, {"name": "out"}),
     }
     document = {**draw(nodes, ["in.result -> agent.n", "agent.m -> out.value"]), "sub_graphs": [sub]}
-    run = start_execution(
-        user=user, version=import_graph(owner=user, document=document).version, input_data={"in": LARGE}
-    )
-    drain.run()
+    version = import_graph(owner=user, document=document).version
+    written_while_locked: list[str] = []
+
+    def note(name: str, **_options: Any) -> str:
+        if connection.in_atomic_block:
+            written_while_locked.append(name)
+        return name
+
+    # The storage asks it for each file that is saved.
+    with patch.object(default_storage, "get_available_name", note):
+        run = start_execution(user=user, version=version, input_data={"in": LARGE})
+        drain.run()
 
     below = Execution.objects.get(parent__execution=run)
     assert find_outputs(run) == {"out": [LARGE]}
     assert row_bytes(below) < 5_000
     assert read_all(below.input_data) == {"n": LARGE}
     assert str(below.pk) in json.dumps(below.input_data)
+    assert written_while_locked == []
 
 
 def test_a_simulated_run_and_its_replay_know_large_mocks(user: User, drain: Drain) -> None:
@@ -201,7 +212,6 @@ def test_a_simulated_run_and_its_replay_know_large_mocks(user: User, drain: Drai
 
 
 def test_what_rows_had_before_is_read_as_it_was(user: User, drain: Drain) -> None:
-    forwards = import_module("execution.migrations.0017_wrap_inputs").forwards
     run = start(user, value=1, mask=1)
     old = {"$stored": {"path": "runs/2/another's", "bytes": 1}}
     (node,) = run.nodes_input_masks
@@ -210,9 +220,20 @@ def test_what_rows_had_before_is_read_as_it_was(user: User, drain: Drain) -> Non
     )
 
     with connection.schema_editor() as editor:
-        forwards(apps, editor)
+        MIGRATION.forwards(apps, editor)
 
     run.refresh_from_db()
     assert read_all(run.input_data) == {"in": old, "x": {"a": old}}
     assert read_masks(run.nodes_input_masks) == {node: {"value": old}}
     assert read_all(run.mocks) == {"m": {"$plain": 1}}
+
+
+def test_the_rows_of_before_have_large_values_whole(user: User, drain: Drain) -> None:
+    run = start(user, mask={"$plain": 1})
+
+    with connection.schema_editor() as editor:
+        MIGRATION.backwards(apps, editor)
+
+    run.refresh_from_db()
+    assert run.input_data == {"in": LARGE}
+    assert list(run.nodes_input_masks.values()) == [{"value": {"$plain": 1}}]
