@@ -126,6 +126,7 @@ class Notice(models.Model):
         LOW_BALANCE = "LOW_BALANCE"
         OUT_OF_CREDITS = "OUT_OF_CREDITS"
         AUTO_TOP_UP_FAILED = "AUTO_TOP_UP_FAILED"
+        AUTO_TOP_UP_PAUSED = "AUTO_TOP_UP_PAUSED"
         REFUND_REQUESTED = "REFUND_REQUESTED"
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)

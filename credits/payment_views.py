@@ -17,7 +17,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from credits import refunds, top_ups
+from credits import auto_top_ups, refunds, top_ups
 from credits.exceptions import PaymentFailedError, PaymentsOffError, PaymentUnavailableError
 from credits.models import RefundRequest
 from credits.parsers import BODY, RawParser
@@ -124,7 +124,7 @@ class AutoTopUpView(APIView):
     @extend_schema(operation_id="get_auto_top_up", tags=["credits"], responses=AutoTopUpStandingSerializer)
     def get(self, request: Request) -> Response:
         """Return whether credits are bought automatically, and how the newest such top-up stands."""
-        standing = top_ups.find_auto_top_up(user_id=_user_id(request))
+        standing = auto_top_ups.find_auto_top_up(user_id=_user_id(request))
         return Response(AutoTopUpStandingSerializer(standing).data)
 
     @extend_schema(
@@ -139,17 +139,18 @@ class AutoTopUpView(APIView):
     def put(self, request: Request) -> Response:
         """Buy credits with the card that paid last whenever the balance falls below a threshold.
 
-        If a payment fails, this is switched off and you are told.
+        If a payment fails, this is switched off and you are told. When as many as you allow were made within 24 hours,
+        it pauses and you are told.
         """
         wanted = AutoTopUpSerializer(data=request.data)
         wanted.is_valid(raise_exception=True)
-        account = top_ups.set_auto_top_up(user_id=_user_id(request), **wanted.validated_data)
+        account = auto_top_ups.set_auto_top_up(user_id=_user_id(request), **wanted.validated_data)
         return Response(AccountSerializer(account).data)
 
     @extend_schema(operation_id="stop_auto_top_up", tags=["credits"], responses={200: AccountSerializer})
     def delete(self, request: Request) -> Response:
         """Buy nothing automatically any more."""
-        return Response(AccountSerializer(top_ups.stop_auto_top_up(user_id=_user_id(request))).data)
+        return Response(AccountSerializer(auto_top_ups.stop_auto_top_up(user_id=_user_id(request))).data)
 
 
 class RefundRequestsView(generics.ListAPIView[RefundRequest]):

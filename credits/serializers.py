@@ -4,12 +4,13 @@ from typing import Any
 
 from rest_framework import serializers
 
+from credits.auto_top_ups import MOST_PER_DAY, MOST_THRESHOLD
 from credits.models import Account, EntryType, LedgerEntry, RefundRequest, TopUp
-from credits.models.ledger import MAX_BLOCK_ID_LENGTH
+from credits.models.ledger import AUTO_TOP_UPS_PER_DAY, MAX_BLOCK_ID_LENGTH
 from credits.money import MAX_REASON_LENGTH
 from credits.reporting import Item, RunUsage, Span, Wanted, position_of
 from credits.summaries import By, Scope
-from credits.top_ups import LEAST, MOST, MOST_THRESHOLD, STEP
+from credits.top_ups import LEAST, MOST, STEP
 
 
 class AutoTopUpSerializer(serializers.Serializer[Any]):
@@ -19,6 +20,12 @@ class AutoTopUpSerializer(serializers.Serializer[Any]):
         min_value=0, max_value=MOST_THRESHOLD, help_text="Credits are bought when the balance is below this."
     )
     amount = serializers.IntegerField(min_value=LEAST, max_value=MOST, help_text=f"In multiples of {STEP}.")
+    most_per_day = serializers.IntegerField(
+        min_value=1,
+        max_value=MOST_PER_DAY,
+        default=AUTO_TOP_UPS_PER_DAY,
+        help_text="After so many within 24 hours no more are bought, until one of them is older.",
+    )
 
 
 class AutoTopUpWishSerializer(AutoTopUpSerializer):
@@ -284,4 +291,8 @@ class AutoTopUpStandingSerializer(serializers.Serializer[Any]):
 
     threshold = serializers.IntegerField(allow_null=True, help_text="Null: nothing is bought automatically.")
     amount = serializers.IntegerField(allow_null=True, help_text="How many credits are bought at once.")
+    most_per_day = serializers.IntegerField(help_text="How often, within 24 hours.")
+    paused_until = serializers.DateTimeField(
+        allow_null=True, help_text="When so many were made: from when on the next one may be. Null: at any time."
+    )
     newest = TopUpSerializer(allow_null=True, help_text="The newest automatic top-up, whether it was paid or not.")

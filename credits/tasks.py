@@ -9,10 +9,11 @@ from django.conf import settings
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
+from credits.auto_top_ups import order_overdue, perform_auto_top_up, send_overdue
 from credits.exceptions import PaymentsOffError
 from credits.notices import tell_left_over
 from credits.refunds import send_overdue_refunds
-from credits.top_ups import look_after_checkouts, perform_auto_top_up, send_overdue
+from credits.top_ups import look_after_checkouts
 
 BROKER_AWAY = (KombuError, RedisError, OSError)
 
@@ -38,6 +39,7 @@ def top_up_automatically(top_up_id: str) -> None:
 def catch_up() -> None:
     """Tell what nobody has been told yet, and turn to the payment provider again about what it may not know."""
     tell_left_over()
+    order_overdue()
     send_overdue(patience_seconds=TOP_UP_PATIENCE_SECONDS)
     try:
         send_overdue_refunds(patience_seconds=TOP_UP_PATIENCE_SECONDS)

@@ -1,10 +1,9 @@
-"""Buying credits: at a checkout page, or automatically when the balance falls below what the user has set.
+"""Buying credits at a checkout page, and entering payments; `credits.auto_top_ups` buys them automatically.
 
 However often and in whatever order a provider, a return page and a retry tell of a payment: it leads to one entry,
 whose key is the top-up's.
 """
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -23,17 +22,16 @@ from credits.exceptions import (
     TopUpNotFoundError,
 )
 from credits.models import Account, EntryType, NoticeKind, TopUp, TopUpKind, TopUpStatus
-from credits.notices import note, tell_after_commit, top_up_due
+from credits.notices import note, tell_after_commit
 from credits.payments import get_provider
 from credits.payments.provider import Checkout, Order, Payment, PaymentState
+from credits.store.auto_top_ups import order_auto_top_up
 from credits.store.ledger import post
 
 LEAST: Final = 500
 STEP: Final = 100
 MOST: Final = 1_000_000
 """A payment is from 5 to 10,000 US dollars."""
-
-MOST_THRESHOLD: Final = 1_000_000
 
 MOST_AT_ONCE: Final = 20
 """How many payments one round of recovery asks the provider about."""
@@ -65,7 +63,7 @@ def open_checkout(top_up_id: UUID) -> Checkout:
     provider = get_provider()
     top_up = TopUp.objects.select_related("account__user").get(pk=top_up_id)
     order = Order(id=top_up.pk, user_id=top_up.account.user_id or 0, amount=top_up.amount)
-    checkout = provider.start_checkout(order, customer_id=_ensure_customer(top_up.account))
+    checkout = provider.start_checkout(order, customer_id=ensure_customer(top_up.account))
     TopUp.objects.filter(pk=top_up.pk, session_id=None).update(session_id=checkout.session_id)
     top_up.refresh_from_db(fields=["session_id"])
     if top_up.session_id != checkout.session_id:
@@ -77,10 +75,11 @@ def open_checkout(top_up_id: UUID) -> Checkout:
 def open_portal(*, user_id: int) -> str:
     """Return the address of the provider's page for the user's cards. Raises as `open_checkout` does."""
     provider = get_provider()
-    return provider.open_portal(customer_id=_ensure_customer(find_account(user_id)))
+    return provider.open_portal(customer_id=ensure_customer(find_account(user_id)))
 
 
-def _ensure_customer(account: Account) -> str:
+def ensure_customer(account: Account) -> str:
+    """Return what the provider calls the user; raises its errors, and `TopUpNotFoundError` for who is gone."""
     if account.customer_id:
         return account.customer_id
     user = account.user
@@ -187,7 +186,8 @@ def _pay(top_up: TopUp, *, order: Order, payment_id: str) -> None:
         status=top_up.status, payment_id=payment_id, amount=order.amount, error="", ended_at=Now()
     )
     # What the entry has settled orders nothing while this one is under way, and perhaps nothing is charged any more.
-    _order_if_due(Account.objects.get(pk=top_up.account_id))
+    if order_auto_top_up(top_up.account_id):
+        tell_after_commit(top_up.account.user_id)
 
 
 def _fail(top_up: TopUp, error: str) -> None:
@@ -204,113 +204,6 @@ def _fail(top_up: TopUp, error: str) -> None:
         )
         if account.user_id is not None:
             tell_after_commit(account.user_id)
-
-
-def set_auto_top_up(*, user_id: int, threshold: int, amount: int) -> Account:
-    """Have credits bought whenever the balance is below `threshold`; at once, if it is or something is owed.
-
-    Raises `AmountInvalidError` and `PaymentsOffError`.
-    """
-    check_amount(amount)
-    if not 0 <= threshold <= MOST_THRESHOLD:
-        raise AmountInvalidError(f"The threshold is from 0 to {MOST_THRESHOLD:,} credits.")
-    get_provider()
-    with transaction.atomic():
-        account = Account.objects.select_for_update().get(pk=find_account(user_id).pk)
-        account.auto_top_up_threshold, account.auto_top_up_amount = threshold, amount
-        account.save(update_fields=["auto_top_up_threshold", "auto_top_up_amount"])
-        _order_if_due(account)
-    account.refresh_from_db()
-    return account
-
-
-def _order_if_due(account: Account) -> None:
-    """Order the next automatic top-up of a locked account, unless one is under way."""
-    threshold, amount = account.auto_top_up_threshold, account.auto_top_up_amount
-    if threshold is None or amount is None or account.user_id is None:
-        return
-    if account.balance < threshold or account.owed > 0:
-        due = TopUp(account=account, kind=TopUpKind.AUTO, amount=amount)
-        TopUp.objects.bulk_create([due], ignore_conflicts=True)
-        tell_after_commit(account.user_id)
-
-
-@dataclass(frozen=True, kw_only=True)
-class AutoTopUp:
-    """When credits are bought automatically, and how many; None if they aren't. `newest` may have failed."""
-
-    threshold: int | None
-    amount: int | None
-    newest: TopUp | None
-
-
-def find_auto_top_up(*, user_id: int) -> AutoTopUp:
-    """Return how a user's automatic top-ups stand."""
-    account = find_account(user_id)
-    made = TopUp.objects.filter(account=account, kind=TopUpKind.AUTO)
-    return AutoTopUp(
-        threshold=account.auto_top_up_threshold,
-        amount=account.auto_top_up_amount,
-        newest=made.order_by("-created_at").first(),
-    )
-
-
-def stop_auto_top_up(*, user_id: int) -> Account:
-    """Buy nothing automatically any more. What is under way is completed."""
-    account = find_account(user_id)
-    Account.objects.filter(pk=account.pk).update(auto_top_up_threshold=None, auto_top_up_amount=None)
-    account.refresh_from_db()
-    return account
-
-
-def perform_auto_top_up(top_up_id: UUID) -> TopUp | None:
-    """Charge the saved card for a pending automatic top-up. Safe to repeat, at any time, and to do twice at once.
-
-    First a payment is prepared and noted; only then is it charged, which can succeed once only. If the provider can't
-    be reached, it stays pending and is tried again. A refusal disables automatic top-ups and tells the user. None if
-    there is nothing to do.
-    """
-    pending = TopUp.objects.filter(pk=top_up_id, kind=TopUpKind.AUTO, status=TopUpStatus.PENDING)
-    if not pending.update(tried_at=Now()):
-        return None
-    top_up = pending.select_related("account__user").first()
-    if top_up is None or top_up.account.user_id is None:
-        return None
-    order = Order(id=top_up.pk, user_id=top_up.account.user_id, amount=top_up.amount)
-    try:
-        payment = _charge(top_up, order)
-    except PaymentUnavailableError as error:
-        pending.update(error=str(error))
-        return top_up
-    except PaymentFailedError as error:
-        payment = Payment(state=PaymentState.FAILED, order=order, payment_id=None, error=str(error))
-    return enter_payment(payment)
-
-
-def _charge(top_up: TopUp, order: Order) -> Payment:
-    provider = get_provider()
-    customer_id = _ensure_customer(top_up.account)
-    if top_up.payment_id is None:
-        prepared = provider.prepare_charge(order, customer_id=customer_id)
-        if not TopUp.objects.filter(pk=top_up.pk, payment_id=None).update(payment_id=prepared):
-            top_up.refresh_from_db(fields=["payment_id"])
-            prepared = str(top_up.payment_id)
-        top_up.payment_id = prepared
-    return provider.charge(top_up.payment_id, customer_id=customer_id)
-
-
-def send_overdue(*, patience_seconds: float) -> int:
-    """Send automatic top-ups again that nobody has tried for so long; return how many there were."""
-    before = Now() - timedelta(seconds=patience_seconds)
-    overdue = TopUp.objects.filter(
-        Q(tried_at__isnull=True, created_at__lt=before) | Q(tried_at__lt=before),
-        kind=TopUpKind.AUTO,
-        status=TopUpStatus.PENDING,
-    )
-    keys = list(overdue.order_by("id").values_list("pk", flat=True)[:100])
-    for key in keys:
-        top_up_due.send(sender=TopUp, top_up_id=key)
-    return len(keys)
 
 
 def look_after_checkouts(*, patience_seconds: float) -> None:

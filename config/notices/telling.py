@@ -18,6 +18,7 @@ _OF_CREDITS = {
     CreditsNoticeKind.LOW_BALANCE: "Your balance is low",
     CreditsNoticeKind.OUT_OF_CREDITS: "You have no credits left",
     CreditsNoticeKind.AUTO_TOP_UP_FAILED: "An automatic top-up failed",
+    CreditsNoticeKind.AUTO_TOP_UP_PAUSED: "Automatic top-ups pause",
     CreditsNoticeKind.REFUND_REQUESTED: "Your request for a refund has come in",
 }
 

@@ -14,6 +14,9 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Coalesce, Now
 
+AUTO_TOP_UPS_PER_DAY: Final = 10
+"""How many automatic top-ups are made within 24 hours, if their user has not said otherwise."""
+
 MAX_KEY_LENGTH: Final = 200
 MAX_BLOCK_ID_LENGTH: Final = 64
 LOW_BALANCE: Final = 500
@@ -37,7 +40,8 @@ class Account(models.Model):
     `balance` is the sum of the entries' amounts, `owed` of what they left unpaid, `held` of the open holds, and
     `entry_count` numbers the entries. `node_executions` were counted for the fee; `unbilled_executions` of them have
     not led to a credit yet. `is_low` and `is_out` tell that the user has been told so, until the balance has risen
-    again. `news` goes up with everything that is to be told or done after a commit.
+    again. Automatic top-ups are paused when there were `auto_top_ups_per_day` within 24 hours. `news` goes up with
+    everything that is to be told or done after a commit.
     """
 
     user = models.OneToOneField(
@@ -54,6 +58,8 @@ class Account(models.Model):
     is_out = models.BooleanField(default=True, db_default=True)
     auto_top_up_threshold = models.BigIntegerField(null=True, blank=True)
     auto_top_up_amount = models.BigIntegerField(null=True, blank=True)
+    auto_top_ups_per_day = models.SmallIntegerField(default=AUTO_TOP_UPS_PER_DAY, db_default=AUTO_TOP_UPS_PER_DAY)
+    is_auto_top_up_paused = models.BooleanField(default=False, db_default=False)
     news = models.BigIntegerField(default=0, db_default=0)
     customer_id = models.CharField(max_length=255, blank=True, default="", db_default="")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
@@ -69,6 +75,13 @@ class Account(models.Model):
                 condition=Q(auto_top_up_threshold__isnull=True, auto_top_up_amount__isnull=True)
                 | Q(auto_top_up_threshold__gte=0, auto_top_up_amount__gt=0),
                 name="account_auto_top_up_whole",
+            ),
+            models.CheckConstraint(condition=Q(auto_top_ups_per_day__gt=0), name="account_auto_top_ups_above_zero"),
+        ]
+        indexes = [
+            # Who may be due an automatic top-up.
+            models.Index(
+                fields=["id"], condition=Q(auto_top_up_amount__isnull=False), name="account_buys_automatically"
             ),
         ]
 

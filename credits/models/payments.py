@@ -62,6 +62,8 @@ class TopUp(models.Model):
             ),
         ]
         indexes = [
+            # How many automatic ones there were lately.
+            models.Index(fields=["account", "-created_at"], condition=Q(kind="AUTO"), name="top_up_auto_by_time"),
             # Recovery: automatic ones that nobody has tried lately.
             models.Index(fields=["id"], condition=Q(kind="AUTO", status="PENDING"), name="top_up_auto_pending"),
             # Recovery: pages of whose payment nobody has told yet.
@@ -164,6 +166,7 @@ class NoticeKind(models.TextChoices):
     LOW_BALANCE = "LOW_BALANCE"
     OUT_OF_CREDITS = "OUT_OF_CREDITS"
     AUTO_TOP_UP_FAILED = "AUTO_TOP_UP_FAILED"
+    AUTO_TOP_UP_PAUSED = "AUTO_TOP_UP_PAUSED"
     REFUND_REQUESTED = "REFUND_REQUESTED"
 
 

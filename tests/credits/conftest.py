@@ -1,6 +1,7 @@
 """Fixtures for tests of credits."""
 
 from collections.abc import Iterator
+from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import User
@@ -25,3 +26,13 @@ def payer(user: User) -> int:
     """The id of a user with 100 credits."""
     set_balance(user.pk, 100)
     return int(user.pk)
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[UUID]:
+    """The ids of automatic top-ups that would have been sent to a worker."""
+    ids: list[UUID] = []
+    monkeypatch.setattr(
+        "credits.tasks.top_up_automatically.apply_async", lambda *, args, **_options: ids.append(UUID(args[0]))
+    )
+    return ids

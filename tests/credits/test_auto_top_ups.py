@@ -7,24 +7,14 @@ import pytest
 from django.db import connections
 from rest_framework.test import APIClient
 
+from credits.auto_top_ups import perform_auto_top_up, send_overdue
 from credits.models import Account, Notice, TopUp
-from credits.top_ups import perform_auto_top_up, send_overdue
 from tests.credits.booking import ROOT, account_of, give, set_balance, standing, use
 from tests.credits.paying import buy, entries_of, tell
 from tests.credits.stripe_double import StripeDouble
 from tests.credits.stripe_faults import BROKEN, BROKEN_AFTERWARDS, PASSING
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> list[UUID]:
-    """The ids of automatic top-ups that would have been sent to a worker."""
-    ids: list[UUID] = []
-    monkeypatch.setattr(
-        "credits.tasks.top_up_automatically.apply_async", lambda *, args, **_options: ids.append(UUID(args[0]))
-    )
-    return ids
 
 
 @pytest.fixture
@@ -258,7 +248,7 @@ def test_it_tells_how_it_stands(client: APIClient, payer: int, stripe_double: St
     perform_auto_top_up(sent[0])
     failed = client.get("/v1/credits/auto-top-up").json()
 
-    assert off == {"threshold": None, "amount": None, "newest": None}
+    assert off == {"threshold": None, "amount": None, "most_per_day": 10, "paused_until": None, "newest": None}
     assert (under_way["threshold"], under_way["amount"], under_way["newest"]["status"]) == (5_000, 700, "PENDING")
     assert (failed["threshold"], failed["newest"]["status"]) == (None, "FAILED")
     assert "no saved card" in failed["newest"]["error"]

@@ -19,6 +19,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from credits.auto_top_ups import perform_auto_top_up, set_auto_top_up, stop_auto_top_up
 from credits.exceptions import CreditsError
 from credits.models import RefundRequest, TopUp
 from credits.money import adjust
@@ -28,9 +29,6 @@ from credits.top_ups import (
     look_after_checkouts,
     open_checkout,
     order_top_up,
-    perform_auto_top_up,
-    set_auto_top_up,
-    stop_auto_top_up,
 )
 from credits.webhooks import follow_news
 from tests.credits.crashes import dying_at

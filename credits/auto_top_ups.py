@@ -1,0 +1,157 @@
+"""Buying credits automatically, with the card that paid last, when the balance is below what the user has set.
+
+One is under way at a time, and no more are made within a day than the user allows: then they pause, and the user is
+told. What orders the next one is a function of the database (`credits_order_top_up`), which the ledger's trigger calls;
+whoever is passed by is found by `order_overdue`.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from credits.accounts import find_account
+from credits.exceptions import AmountInvalidError, PaymentFailedError, PaymentUnavailableError
+from credits.models import Account, TopUp, TopUpKind, TopUpStatus
+from credits.models.ledger import AUTO_TOP_UPS_PER_DAY
+from credits.notices import tell_after_commit, top_up_due
+from credits.payments import get_provider
+from credits.payments.provider import Order, Payment, PaymentState
+from credits.store.auto_top_ups import find_next, order_auto_top_up, order_due_auto_top_ups
+from credits.top_ups import check_amount, ensure_customer, enter_payment
+
+MOST_THRESHOLD: Final = 1_000_000
+
+MOST_PER_DAY: Final = 100
+"""More automatic top-ups than this within a day nobody may want."""
+
+
+def set_auto_top_up(*, user_id: int, threshold: int, amount: int, most_per_day: int = AUTO_TOP_UPS_PER_DAY) -> Account:
+    """Have credits bought whenever the balance is below `threshold`; at once, if it is or something is owed.
+
+    Within 24 hours `most_per_day` are made. Raises `AmountInvalidError` and `PaymentsOffError`.
+    """
+    check_amount(amount)
+    if not 0 <= threshold <= MOST_THRESHOLD:
+        raise AmountInvalidError(f"The threshold is from 0 to {MOST_THRESHOLD:,} credits.")
+    if not 1 <= most_per_day <= MOST_PER_DAY:
+        raise AmountInvalidError(f"From 1 to {MOST_PER_DAY} automatic top-ups are made within a day.")
+    get_provider()
+    with transaction.atomic():
+        account = Account.objects.select_for_update().get(pk=find_account(user_id).pk)
+        account.auto_top_up_threshold, account.auto_top_up_amount = threshold, amount
+        account.auto_top_ups_per_day, account.is_auto_top_up_paused = most_per_day, False
+        account.save(
+            update_fields=[
+                "auto_top_up_threshold",
+                "auto_top_up_amount",
+                "auto_top_ups_per_day",
+                "is_auto_top_up_paused",
+            ]
+        )
+        if order_auto_top_up(account.pk):
+            tell_after_commit(user_id)
+    account.refresh_from_db()
+    return account
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoTopUp:
+    """When credits are bought automatically, and how many; None if they aren't. `newest` may have failed.
+
+    `paused_until`: as many have been made within 24 hours as the user allows.
+    """
+
+    threshold: int | None
+    amount: int | None
+    most_per_day: int
+    paused_until: datetime | None
+    newest: TopUp | None
+
+
+def find_auto_top_up(*, user_id: int) -> AutoTopUp:
+    """Return how a user's automatic top-ups stand."""
+    account = find_account(user_id)
+    made = TopUp.objects.filter(account=account, kind=TopUpKind.AUTO)
+    is_paused = account.auto_top_up_amount is not None and account.is_auto_top_up_paused
+    return AutoTopUp(
+        threshold=account.auto_top_up_threshold,
+        amount=account.auto_top_up_amount,
+        most_per_day=account.auto_top_ups_per_day,
+        paused_until=find_next(account.pk) if is_paused else None,
+        newest=made.order_by("-created_at").first(),
+    )
+
+
+def stop_auto_top_up(*, user_id: int) -> Account:
+    """Buy nothing automatically any more. What is under way is completed."""
+    account = find_account(user_id)
+    Account.objects.filter(pk=account.pk).update(auto_top_up_threshold=None, auto_top_up_amount=None)
+    account.refresh_from_db()
+    return account
+
+
+def order_overdue() -> int:
+    """Order automatic top-ups for who is below their threshold, or owes something, and has none under way.
+
+    So it goes on for who was passed by, and for who has paused for long enough. Return how many there were.
+    """
+    with transaction.atomic():
+        user_ids = order_due_auto_top_ups()
+        for user_id in user_ids:
+            tell_after_commit(user_id)
+    return len(user_ids)
+
+
+def perform_auto_top_up(top_up_id: UUID) -> TopUp | None:
+    """Charge the saved card for a pending automatic top-up. Safe to repeat, at any time, and to do twice at once.
+
+    First a payment is prepared and noted; only then is it charged, which can succeed once only. If the provider can't
+    be reached, it stays pending and is tried again. A refusal disables automatic top-ups and tells the user. None if
+    there is nothing to do.
+    """
+    pending = TopUp.objects.filter(pk=top_up_id, kind=TopUpKind.AUTO, status=TopUpStatus.PENDING)
+    if not pending.update(tried_at=Now()):
+        return None
+    top_up = pending.select_related("account__user").first()
+    if top_up is None or top_up.account.user_id is None:
+        return None
+    order = Order(id=top_up.pk, user_id=top_up.account.user_id, amount=top_up.amount)
+    try:
+        payment = _charge(top_up, order)
+    except PaymentUnavailableError as error:
+        pending.update(error=str(error))
+        return top_up
+    except PaymentFailedError as error:
+        payment = Payment(state=PaymentState.FAILED, order=order, payment_id=None, error=str(error))
+    return enter_payment(payment)
+
+
+def _charge(top_up: TopUp, order: Order) -> Payment:
+    provider = get_provider()
+    customer_id = ensure_customer(top_up.account)
+    if top_up.payment_id is None:
+        prepared = provider.prepare_charge(order, customer_id=customer_id)
+        if not TopUp.objects.filter(pk=top_up.pk, payment_id=None).update(payment_id=prepared):
+            top_up.refresh_from_db(fields=["payment_id"])
+            prepared = str(top_up.payment_id)
+        top_up.payment_id = prepared
+    return provider.charge(top_up.payment_id, customer_id=customer_id)
+
+
+def send_overdue(*, patience_seconds: float) -> int:
+    """Send automatic top-ups again that nobody has tried for so long; return how many there were."""
+    before = Now() - timedelta(seconds=patience_seconds)
+    overdue = TopUp.objects.filter(
+        Q(tried_at__isnull=True, created_at__lt=before) | Q(tried_at__lt=before),
+        kind=TopUpKind.AUTO,
+        status=TopUpStatus.PENDING,
+    )
+    keys = list(overdue.order_by("id").values_list("pk", flat=True)[:100])
+    for key in keys:
+        top_up_due.send(sender=TopUp, top_up_id=key)
+    return len(keys)
