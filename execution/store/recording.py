@@ -97,9 +97,7 @@ def record(
     """
     if taker:
         taker.start_over()
-    writer = ValueWriter(FilesOfRun(user_id=str(claimed.user_id), execution_id=claimed.execution_id))
-    for _, value in outputs:
-        writer.write(value)  # what goes to the storage takes its time: not while the run is locked
+    writer = write_ahead(claimed, outputs)
     with one_transaction() as batch:
         locked = batch.ask(LOCK_RUN, {"run": claimed.execution_id})
         marked = _ask_to_mark(batch, claimed, position=position, count=len(outputs), end=end)
@@ -198,6 +196,17 @@ SELECT %(node_execution)s, o.position - 1 + %(first)s, o.pin, o.value::json
   FROM unnest(%(pins)s, %(texts)s) WITH ORDINALITY AS o(pin, value, position)
 """,
 )
+
+
+def write_ahead(claimed: Hold, outputs: Sequence[Output]) -> ValueWriter:
+    """Return a writer for the run that has written these values already.
+
+    What goes to the storage takes its time: not while the run is locked.
+    """
+    writer = ValueWriter(FilesOfRun(user_id=str(claimed.user_id), execution_id=claimed.execution_id))
+    for _, value in outputs:
+        writer.write(value)
+    return writer
 
 
 def write_outputs(run: LockedRun, node_execution_id: UUID, outputs: Sequence[Output], position: int) -> None:

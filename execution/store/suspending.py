@@ -18,6 +18,7 @@ from execution.store.recording import (
     ask_for_scene,
     let_travel,
     save,
+    write_ahead,
     write_outputs,
 )
 from execution.store.runs import LockedRun, lock_run
@@ -45,10 +46,12 @@ def suspend(claimed: Claimed, *, outputs: Sequence[Output], position: int, suspe
 
     If what it waits for is there already, it is queued again instead.
     """
+    writer = write_ahead(claimed, outputs)
     with transaction.atomic():
         run = lock_run(claimed.execution_id)
         if run is None or run.status not in RUN_GOES_ON:
             return REFUSED
+        run.writer = writer
         has_to_wait = suspension.write(run)
         if not _mark_suspended(claimed, suspension, position=position, count=len(outputs)):
             transaction.set_rollback(True)

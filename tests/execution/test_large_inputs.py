@@ -28,7 +28,7 @@ from execution.services import replay_execution, resume_execution, start_executi
 from graphs.services import import_graph
 from tests.execution.drain import Drain
 from tests.execution.families import AGENT
-from tests.execution.small_graphs import INPUT, OUTPUT, draw, node_id
+from tests.execution.small_graphs import CALCULATOR, INPUT, OUTPUT, STEP, draw, node_id
 
 # Whoever examines the broker, too, must not find what others have left there.
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("broker")]
@@ -164,7 +164,14 @@ def test_a_run_that_is_resumed_still_has_them(user: User, drain: Drain) -> None:
 
 
 def test_a_sub_run_is_given_copies_of_its_own(user: User, drain: Drain) -> None:
-    sub = draw({"n": (INPUT, {"name": "n"}), "m": (OUTPUT, {"name": "m"})}, ["n.result -> m.value"])
+    # It goes on for a while after its large output, so the node above is woken for that and waits again.
+    more: dict[str, tuple[str, dict[str, Any]]] = {
+        "more": (STEP, {"items": [1, 2, 3]}),
+        "add": (CALCULATOR, {"operation": "Add", "b": 1}),
+        "k": (OUTPUT, {"name": "k"}),
+    }
+    arrows = ["n.result -> m.value", "more.item -> add.a", "add.result -> k.value"]
+    sub = draw({"n": (INPUT, {"name": "n"}), "m": (OUTPUT, {"name": "m"}), **more}, arrows)
     sub["id"] = node_id("sub")
     schema: dict[str, Any] = {"input_schema": {"properties": {"n": {}}}, "output_schema": {"properties": {"m": {}}}}
     nodes: dict[str, tuple[str, dict[str, Any]]] = {
