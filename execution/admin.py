@@ -28,10 +28,11 @@ from execution.admin_display import (
 )
 from execution.engine.statuses import Status
 from execution.exceptions import ExecutionError, ReviewDecidedError
+from execution.measures import with_measures
 from execution.models import Execution, NodeExecution, Review
 from execution.pagination import KeyPaginator
 from execution.receipts import describe_receipt
-from execution.reporting import describe_activity, describe_version, show_outputs, with_measures
+from execution.reporting import describe_activity, describe_version, show_outputs
 from execution.searching import as_uuid, newest_keys, runs_matching
 from execution.services import decide_review, replay_execution, stop_execution
 from graphs.admin import LookOnly

@@ -9,22 +9,16 @@ from typing import Any, Final, Protocol, cast
 from uuid import UUID
 
 from django.db.models import (
-    BigIntegerField,
     Case,
     CharField,
-    Exists,
     F,
-    FloatField,
-    OuterRef,
     Prefetch,
     Q,
     QuerySet,
-    Subquery,
-    Sum,
     Value,
     When,
 )
-from django.db.models.functions import Cast, Coalesce, Concat, Left
+from django.db.models.functions import Cast, Concat, Left
 from django.utils import timezone
 
 from execution.bounds import PAGE, SINGLE, Allowance, Bounds, Hidden, bound_values, measure_text, read_value
@@ -32,21 +26,13 @@ from execution.engine.plan import PlanNode
 from execution.engine.statuses import ENDED, Status
 from execution.exceptions import ExecutionNotFoundError, ReviewNotFoundError
 from execution.large_values import read
+from execution.measures import Measured, with_measures
 from execution.models import Execution, NodeExecution, NodeInput, Output, PastAttempt, Review, RunOutput
 from execution.planning import GraphPlan, load_plan
 from graphs.blocks.contract import ERROR_PIN
 
 MAX_SHOWN_OUTPUTS: Final = 10_000
 """Outputs of a run that one answer shows; `output_count` tells how many there are."""
-
-
-class _Measured(Protocol):
-    """What `with_measures` adds to a run."""
-
-    needs_person: bool
-    is_busy: bool
-    below_cputime: float
-    below_cost: int
 
 
 class _Read(Protocol):
@@ -57,26 +43,6 @@ class _Read(Protocol):
     shown_log: str
     read_outputs: list[Output]
     read_inputs: list[NodeInput]
-
-
-def with_measures(runs: QuerySet[Execution]) -> QuerySet[Execution]:
-    """Add what the other functions here ask of a run, its graph version and its user, without a query per row."""
-    own = NodeExecution.objects.filter(execution=OuterRef("pk"))
-    below = NodeExecution.objects.filter(execution__root=OuterRef("pk"))
-    in_review = Q(status=Status.REVIEW)
-    # Who waits for a sub-run is not busy: the sub-run is, or it waits for a person itself.
-    busy = Q(status__in=[Status.QUEUED, Status.RUNNING]) | Q(status=Status.SUSPENDED, wake_at__isnull=False)
-    descendants = Execution.objects.filter(root=OuterRef("pk")).order_by().values("root")
-    return runs.select_related("graph_version", "user").annotate(
-        needs_person=Exists(own.filter(in_review)) | Exists(below.filter(in_review)),
-        is_busy=Exists(own.filter(busy)) | Exists(below.filter(busy)),
-        below_cost=Coalesce(
-            Subquery(descendants.annotate(total=Sum("cost")).values("total")), 0, output_field=BigIntegerField()
-        ),
-        below_cputime=Coalesce(
-            Subquery(descendants.annotate(total=Sum("nodes_cputime")).values("total")), 0.0, output_field=FloatField()
-        ),
-    )
 
 
 def find_runs(*, user_id: int, graph_id: UUID | None = None) -> QuerySet[Execution]:
@@ -110,7 +76,7 @@ def show_status(status: str) -> Status:
 
 def show_run_status(run: Execution) -> Status:
     """Return the status of a run (from `with_measures`) as users see it."""
-    measured = cast(_Measured, run)
+    measured = cast(Measured, run)
     if run.status not in ENDED and measured.needs_person and not measured.is_busy:
         return Status.REVIEW
     return show_status(run.status)
@@ -243,9 +209,9 @@ def find_open_reviews(execution_id: UUID) -> QuerySet[Review]:
 def measure(run: Execution) -> dict[str, Any]:
     """Return the stats of a run (from `with_measures`): times in seconds, cost in credits."""
     return {
-        "cost": run.cost + int(cast(_Measured, run).below_cost),
+        "cost": run.cost + int(cast(Measured, run).below_cost),
         "walltime": _seconds(run.started_at, run.ended_at),
-        "cputime": run.nodes_cputime + cast(_Measured, run).below_cputime,
+        "cputime": run.nodes_cputime + cast(Measured, run).below_cputime,
         "nodes_walltime": run.nodes_walltime,
         "nodes_cputime": run.nodes_cputime,
         "node_count": run.node_count,

@@ -31,3 +31,10 @@ def make_family(*, asks: bool = False) -> dict[str, Any]:
         ["in.result -> each.items", "each.item -> agent.n", "agent.m -> out.value"],
     )
     return {**document, "sub_graphs": [sub]}
+
+
+def nest(below: dict[str, Any]) -> dict[str, Any]:
+    """Return a graph that runs this one, with all that it runs itself."""
+    agent = {"graph_id": below["id"], "graph_version": 1, "inputs": {}, "input_schema": {}, "output_schema": {}}
+    document = draw({"top": (AGENT, agent)})
+    return {**document, "id": "top", "sub_graphs": [below, *below["sub_graphs"]]}

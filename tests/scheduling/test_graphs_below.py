@@ -1,7 +1,5 @@
 """What becomes of schedules when graphs are deleted that theirs run."""
 
-from typing import Any
-
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection, transaction
@@ -12,19 +10,12 @@ from graphs.models import Graph
 from graphs.services import find_sub_graphs, get_version, replace_graph
 from scheduling.checking import check_wanted
 from scheduling.models import Schedule
-from tests.execution.families import AGENT, make_family
+from tests.execution.families import AGENT, make_family, nest
 from tests.execution.lock_waits import running_into, session_beside
 from tests.execution.small_graphs import draw
 from tests.scheduling.making import make_schedule
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def nest(below: dict[str, Any]) -> dict[str, Any]:
-    """Return a graph that runs another one."""
-    agent = {"graph_id": below["id"], "graph_version": 1, "inputs": {}, "input_schema": {}, "output_schema": {}}
-    document = draw({"top": (AGENT, agent)})
-    return {**document, "id": "top", "sub_graphs": [below, *below["sub_graphs"]]}
 
 
 def find_lowest(schedule: Schedule) -> Graph:
