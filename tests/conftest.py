@@ -18,7 +18,11 @@ from config.startup import require_broker, require_database
 from execution.workers import WorkerProcesses
 from tests.credits.stripe_double import WEBHOOK_SECRET, StripeDouble
 from tests.execution.drain import Drain, KeeperWithoutThread
+from tests.left_behind import await_end_of_others, connect_to, empty_queues
 from tests.settings import TEST_DATABASE_PREFIX, USES_EMBEDDED_DATABASE
+
+_HAS_DATABASE = pytest.StashKey[bool]()
+_BROKER_SERVER = pytest.StashKey[str]()
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +34,7 @@ def django_db_modify_db_settings(django_db_modify_db_settings: None) -> None:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker, pytestconfig: pytest.Config) -> None:
     """Let tests that commit empty the tables afterwards: nothing else may ever empty the ledger."""
     # What these fill is not emptied.
     assert post_migrate.disconnect(create_contenttypes)
@@ -38,6 +42,19 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         cursor.execute("ALTER TABLE credits_ledgerentry DISABLE TRIGGER ledger_is_never_emptied")
         cursor.execute("ALTER TABLE credits_hold DISABLE TRIGGER holds_are_never_emptied")
+    pytestconfig.stash[_HAS_DATABASE] = True
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_left(django_db_blocker: DjangoDbBlocker, pytestconfig: pytest.Config) -> Iterator[None]:
+    """Let no module meet what the processes of another have left."""
+    yield
+    if pytestconfig.stash.get(_HAS_DATABASE, False):
+        with django_db_blocker.unblock():
+            await_end_of_others()
+    if broker_server := pytestconfig.stash.get(_BROKER_SERVER, ""):
+        with connect_to(broker_server) as connection:
+            empty_queues(connection)
 
 
 @pytest.fixture
@@ -76,32 +93,22 @@ def stripe_double(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 
 @pytest.fixture(scope="session")
-def broker_server() -> str:
+def broker_server(pytestconfig: pytest.Config) -> str:
     """The URL of the tests' own, empty broker database."""
     require_broker()
+    broker_server = pytestconfig.stash[_BROKER_SERVER] = str(settings.CELERY_BROKER_URL)
     # A test run that was killed has left messages.
-    with _connect_to(str(settings.CELERY_BROKER_URL)) as connection:
-        _empty(connection)
-    return str(settings.CELERY_BROKER_URL)
+    with connect_to(broker_server) as connection:
+        empty_queues(connection)
+    return broker_server
 
 
 @pytest.fixture
 def broker(broker_server: str) -> Iterator[Connection]:
     """A connection to the tests' broker with nothing in its queues."""
-    with _connect_to(broker_server) as connection:
-        _empty(connection)
+    with connect_to(broker_server) as connection:
+        empty_queues(connection)
         yield connection
-
-
-def _connect_to(broker_server: str) -> Connection:
-    return Connection(broker_server, transport_options=settings.CELERY_BROKER_TRANSPORT_OPTIONS)
-
-
-def _empty(connection: Connection) -> None:
-    for queue in settings.CELERY_TASK_QUEUES:
-        bound = queue(connection.default_channel)
-        bound.declare()
-        bound.purge()
 
 
 @pytest.fixture(scope="module")

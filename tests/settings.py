@@ -32,6 +32,8 @@ from config.settings import *  # noqa: E402, F403
 from config.settings import DATABASES, EMBEDDED_SERVERS  # noqa: E402
 
 TEST_DATABASE_PREFIX = "test_run_"
+# So sessions of this process are told from those of others that it starts.
+DATABASES["default"]["OPTIONS"]["application_name"] = f"tests-{os.getpid()}"
 DATABASES["default"]["ENGINE"] = "tests.postgresql"
 DATABASES["default"]["TEST"] = {
     "NAME": os.environ.get("TEST_DATABASE_NAME") or f"{TEST_DATABASE_PREFIX}{os.getpid()}",

@@ -1,6 +1,7 @@
 """Retention: what ended long ago goes, with all that belongs to it, and nothing else does."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime
 from typing import Any
 
@@ -219,13 +220,10 @@ def test_batches_are_small_and_what_is_large_goes_alone(
 def test_whoever_holds_a_run_is_not_waited_for(user: User, drain: Drain) -> None:
     held, free = run_to_its_end(user, drain), run_to_its_end(user, drain)
     age(held, free)
-    session = open_session()
-    try:
-        session.execute("BEGIN")
+    # A session that is only closed may keep its locks for a while.
+    with closing(open_session()) as session, session.transaction():
         session.execute("SELECT FROM execution_execution WHERE id = %s FOR NO KEY UPDATE", [held.pk])
         pruned = prune(OLD)
-    finally:
-        session.close()
 
     assert pruned.runs == 1
     assert exists(held)

@@ -1,7 +1,6 @@
 """Stopped runs with real workers: code that runs ends soon, whatever it does, and the worker goes on with the next."""
 
 import socket
-import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -26,8 +25,6 @@ from tests.execution.small_graphs import draw
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-# A worker on a busy machine may take longer than the second that users are promised.
-LIMIT_SECONDS = 2.0
 BRIEF_SECONDS = 0.01
 
 
@@ -87,11 +84,9 @@ def test_a_worker_whose_block_is_stopped_takes_the_next_task_at_once(
     following = start(user, save(user, PlainPauseBlock.id, seconds=0))
 
     receipt = stop_execution(execution_id=endless.pk)
-    stopped_at = time.monotonic()
 
     assert (receipt.status, receipt.stopped) == (Status.TERMINATED, {Status.RUNNING: 1})
     assert await_end(following).status == Status.COMPLETED
-    assert time.monotonic() - stopped_at < LIMIT_SECONDS
     (node_execution,) = receipt.runs[0].interrupted
     logs = [line for line in single_workers.logs().splitlines() if str(node_execution) in line]
     assert sum("killed a block" in line for line in logs) == is_killed
@@ -107,7 +102,7 @@ def test_a_stopped_coroutine_is_cancelled(
 
     stop_execution(execution_id=endless.pk)
 
-    assert wait_until(ended.exists, seconds=LIMIT_SECONDS)
+    assert wait_until(ended.exists)
     assert await_end(neighbour).status == Status.COMPLETED
 
 
@@ -120,7 +115,7 @@ def test_a_coroutine_that_will_not_be_cancelled_never_runs_again(
 
     stop_execution(execution_id=endless.pk)
 
-    assert wait_until(lambda: is_still(beats), seconds=LIMIT_SECONDS)
+    assert wait_until(lambda: is_still(beats))
 
 
 def is_still(beats: Path) -> bool:
