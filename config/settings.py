@@ -150,6 +150,7 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     name: {"task": task, "schedule": schedule, "options": {"queue": CPU_QUEUE, "expire_seconds": 3600}}
     for name, task, schedule in (
+        ("Recover what is lost", "upkeep.recover", crontab()),
         ("Report late runs", "upkeep.report_late_runs", crontab(minute="*/5")),
         ("Report failing blocks", "upkeep.report_failing_blocks", crontab(minute="30", hour="6")),
         ("Delete what is too old", "upkeep.prune", crontab(minute="17")),
@@ -160,6 +161,14 @@ CELERY_BEAT_SCHEDULE = {
         ("Forget old answers", "answers.forget", crontab(minute="23")),
     )
 }
+
+# A run that is QUEUED or RUNNING for longer (seconds) is reported as late.
+LATE_QUEUED_SECONDS = read_float("LATE_QUEUED_SECONDS", default=5 * 60)
+LATE_RUNNING_SECONDS = read_float("LATE_RUNNING_SECONDS", default=24 * 60 * 60)
+# So is a block of which this part (0 to 1) of at least so many executions in so many seconds failed.
+BLOCK_REPORT_SECONDS = read_float("BLOCK_REPORT_SECONDS", default=24 * 60 * 60)
+BLOCK_REPORT_EXECUTIONS = read_int("BLOCK_REPORT_EXECUTIONS", default=10, least=1)
+BLOCK_REPORT_ERROR_RATE = read_float("BLOCK_REPORT_ERROR_RATE", default=0.5, least=0, most=1)
 
 # --- The engine ------------------------------------------------------------------------------------------------------
 

@@ -118,6 +118,20 @@ def lead() -> bool:
     return bool(leads)
 
 
+def sweep_once(send: Send, *, also: Sequence[Step] = ()) -> bool:
+    """Sweep, unless somebody leads: who leads sweeps all the time. Return whether this has swept."""
+    if not lead():
+        return False
+    clock = ClockWatch()
+    try:
+        clock.look()
+        sweep(send, also=also, before_limits=clock.look)
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [LEADER_LOCK])
+    return True
+
+
 def sweep(send: Send, *, also: Sequence[Step] = (), before_limits: Callable[[], object] = lambda: None) -> float:
     """Go on with whatever waits for no good reason; return how many seconds the next sweep may wait.
 

@@ -1,21 +1,16 @@
 """What operators want to hear of: runs that are late, and blocks that fail."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connection
 
 from graphs.blocks.registry import find_interface
 
-LONGEST_QUEUED: Final = timedelta(minutes=5)
-LONGEST_RUNNING: Final = timedelta(hours=24)
 MOST_LATE: Final = 1_000
-
-ERROR_WINDOW: Final = timedelta(hours=24)
-FEWEST_EXECUTIONS: Final = 10
-HIGHEST_ERROR_RATE: Final = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,24 +68,24 @@ HAVING count(*) >= %(fewest)s AND count(*) FILTER (WHERE n.status = 'FAILED') >=
 
 
 def find_late_runs() -> list[LateRun]:
-    """Return the runs that are QUEUED for over 5 minutes, or RUNNING for over 24 hours; the oldest `MOST_LATE`."""
+    """Return the runs that are QUEUED or RUNNING for longer than the settings allow; the oldest `MOST_LATE`."""
     with connection.cursor() as cursor:
         cursor.execute(
             _LATE,
-            {"queued": LONGEST_QUEUED.total_seconds(), "running": LONGEST_RUNNING.total_seconds(), "most": MOST_LATE},
+            {"queued": settings.LATE_QUEUED_SECONDS, "running": settings.LATE_RUNNING_SECONDS, "most": MOST_LATE},
         )
         return [LateRun(id=key, status=status, since=since) for key, status, since in cursor.fetchall()]
 
 
 def find_failing_blocks() -> list[FailingBlock]:
-    """Return the blocks of which half or more of at least 10 executions in 24 hours failed, simulated ones left out."""
+    """Return the blocks of whose executions too many failed, as the settings say; simulated ones are left out."""
     with connection.cursor() as cursor:
         cursor.execute(
             _FAILING,
             {
-                "window": ERROR_WINDOW.total_seconds(),
-                "fewest": FEWEST_EXECUTIONS,
-                "rate": HIGHEST_ERROR_RATE,
+                "window": settings.BLOCK_REPORT_SECONDS,
+                "fewest": settings.BLOCK_REPORT_EXECUTIONS,
+                "rate": settings.BLOCK_REPORT_ERROR_RATE,
             },
         )
         return [FailingBlock(block_id=key, executions=count, failed=failed) for key, count, failed in cursor.fetchall()]

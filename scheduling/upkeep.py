@@ -1,18 +1,22 @@
 """What the system does by itself, each a periodic task that the settings define (CELERY_BEAT_SCHEDULE).
 
-Recovery is not among them: a thread of every worker sweeps all the time (`execution.recovery`).
+Recovery needs none of them: a thread of every worker sweeps all the time (`execution.recovery`), for it must not depend
+on beat. Its task is there to be seen, to be sent by hand, and for the case that no thread does.
 """
 
 from typing import Final
 
 import structlog
-from celery import shared_task
+from celery import current_app, shared_task
 from django.conf import settings
 from django.core.mail import mail_admins
 from django.db import connection
 
 from credits.auditing import audit
+from execution.broker import BrokerWatch
+from execution.recovery import sweep_once
 from execution.retention import clean_up_files, prune_expired
+from execution.tasks import send
 from graphs.lifecycle import remove_hidden_graphs
 from scheduling.reports import find_failing_blocks, find_late_runs
 
@@ -20,6 +24,13 @@ MOST_NAMED: Final = 20
 PRUNE_BATCH: Final = 5_000
 
 logger = structlog.get_logger(__name__)
+
+
+@shared_task(name="upkeep.recover")
+def recover() -> None:
+    """Sweep, if no worker's thread does."""
+    if sweep_once(send, also=[BrokerWatch(current_app).look]):
+        logger.warning("no worker looked after what is lost; this task has done it")
 
 
 @shared_task(name="upkeep.report_late_runs")

@@ -54,6 +54,16 @@ def test_runs_that_wait_or_run_too_long_are_late(user: User, admins: None) -> No
     assert str(queued.pk) in mail.outbox[0].body
 
 
+def test_what_is_late_is_what_the_settings_say(user: User, settings: Any) -> None:
+    queued = start(user, save_graph(user))
+    Execution.objects.update(created_at=F("created_at") - timedelta(seconds=20))
+    assert find_late_runs() == []
+
+    settings.LATE_QUEUED_SECONDS = 10
+
+    assert [run.id for run in find_late_runs()] == [queued.pk]
+
+
 def test_nobody_is_written_to_if_all_is_well(user: User, admins: None) -> None:
     start(user, save_graph(user))
 
@@ -64,7 +74,7 @@ def test_nobody_is_written_to_if_all_is_well(user: User, admins: None) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_blocks_that_fail_too_often_are_told(user: User, drain: Drain, admins: None) -> None:
+def test_blocks_that_fail_too_often_are_told(user: User, drain: Drain, admins: None, settings: Any) -> None:
     version = save_graph(user, FAILING)
     for _ in range(9):
         start(user, version)
@@ -79,6 +89,9 @@ def test_blocks_that_fail_too_often_are_told(user: User, drain: Drain, admins: N
 
     assert (block.name, block.executions, block.failed) == ("CalculatorBlock", 10, 10)
     assert "CalculatorBlock: 10 of 10 failed (100%)" in mail.outbox[0].body
+    settings.BLOCK_REPORT_EXECUTIONS = 11
+    assert find_failing_blocks() == []
+    settings.BLOCK_REPORT_EXECUTIONS = 10
     NodeExecution.objects.filter(status="FAILED", execution__in=Execution.objects.order_by("id")[:6]).update(
         status="COMPLETED"
     )
@@ -140,5 +153,5 @@ def test_what_the_settings_name_are_tasks() -> None:
 
     tasks = [entry["task"] for entry in project_settings.CELERY_BEAT_SCHEDULE.values()]
 
-    assert len(set(tasks)) == 8
+    assert len(set(tasks)) == 9
     assert set(tasks) <= current_app.tasks.keys()
