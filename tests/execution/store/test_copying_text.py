@@ -79,7 +79,9 @@ def replay(run: Execution, pin: str) -> Execution:
 def account(run: Execution) -> dict[str, list[Any]]:
     """Return all values of a run's rows."""
     rows = NodeExecution.objects.filter(execution=run).order_by("node_id", "ordinal")
-    later = NodeInput.objects.filter(node_execution__execution=run).order_by("node_execution__node_id", "pin")
+    later = NodeInput.objects.filter(node_execution__execution=run).order_by(
+        "node_execution__node_id", "node_execution__ordinal", "pin"
+    )
     statics = StaticValue.objects.filter(execution=run).order_by("node_id", "pin")
     return {
         # What waited for more has its values in rows of their own until it is copied.
