@@ -42,7 +42,8 @@ SPECTACULAR_SETTINGS = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "config.openapi.complete_schema",
     ],
-    # The page's own files, so that it works without the web.
+    # The page's own files, and no judge of schemas elsewhere, so that it works without the web.
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": None},
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "TAGS": [

@@ -1,5 +1,6 @@
 """The schema of the API is complete."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -80,5 +81,14 @@ def test_every_answer_has_its_problems_and_headers(schema: Any) -> None:
 def test_the_page_of_the_documentation_needs_nothing_from_the_web() -> None:
     page = Client().get("/v1/docs/").content.decode()
 
+    needed = re.findall(r"""(?:src|href)=["']([^"']+)""", page)
+    answers = {address: Client().get(address) for address in [*needed, "/v1/schema/"]}
+    sizes = {address: len(answer.getvalue()) for address, answer in answers.items() if answer.status_code == 200}
+
     assert "https://" not in page.replace("https://github.com", "")
-    assert "/static/drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-bundle.js" in page
+    assert sizes.keys() == answers.keys() and min(sizes.values()) > 100
+    assert any(address.endswith("/swagger-ui-bundle.js") for address in needed)
+    assert any(address.endswith("/swagger-ui.css") for address in needed)
+    assert "/v1/schema/" in page
+    # Else the page would show a picture from there.
+    assert re.search(r""""validatorUrl":\s*null""", page)
