@@ -34,7 +34,6 @@ from credits.exceptions import (
     PaymentsOffError,
     PaymentUnavailableError,
     RefundRefusedError,
-    RefundRequestNotFoundError,
     TopUpNotFoundError,
 )
 from execution.database_patience import DATABASE_AWAY
@@ -86,7 +85,6 @@ STATUSES: tuple[tuple[type[Exception], HTTPStatus], ...] = (
     (FundsLackingError, HTTPStatus.PAYMENT_REQUIRED),
     (AccountNotFoundError, HTTPStatus.NOT_FOUND),
     (TopUpNotFoundError, HTTPStatus.NOT_FOUND),
-    (RefundRequestNotFoundError, HTTPStatus.NOT_FOUND),
     (RefundRefusedError, HTTPStatus.CONFLICT),
     (EntryConflictError, HTTPStatus.CONFLICT),
     (PaymentsOffError, HTTPStatus.NOT_IMPLEMENTED),

@@ -1,7 +1,7 @@
 """The books in the admin: to look at, with totals; and what only an admin may do, each with a reason.
 
-Grants and adjustments are made on an account's page, refunds are decided on a request's. Nothing here writes a balance:
-everything goes through the ledger.
+Grants, adjustments and refunds are made on an account's page, requests for refunds are decided on their own. Nothing
+here writes a balance: everything goes through the ledger.
 """
 
 from collections.abc import Callable
@@ -15,11 +15,12 @@ from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
 
 from credits import money, refunds
-from credits.admin_forms import DecisionForm, MovementForm, PriceForm
+from credits.admin_forms import DecisionForm, MovementForm, PriceForm, RefundForm
 from credits.admin_search import PaginatorWithTotals, PriceTypeFilter, find_by_word
-from credits.exceptions import CreditsError
-from credits.models import Account, BlockPrice, Hold, LedgerEntry, RefundRequest, Reversal, TopUp
+from credits.exceptions import CreditsError, PaymentUnavailableError
+from credits.models import Account, BlockPrice, Hold, LedgerEntry, RefundRequest, Reversal, TopUp, TopUpStatus
 from credits.price_list import set_price
+from credits.refundable import find_refundable
 
 SHOWN_ENTRIES = 50
 
@@ -79,7 +80,7 @@ class LedgerEntryAdmin(LookOnly, admin.ModelAdmin[LedgerEntry]):
 
 @admin.register(Account)
 class AccountAdmin(LookOnly, admin.ModelAdmin[Account]):
-    """Accounts with their history; grants and adjustments are made on an account's page."""
+    """Accounts with their history; grants, adjustments and refunds are made on an account's page."""
 
     change_form_template = "admin/credits/account/change_form.html"
     list_display = ["user", "balance", "held", "owed", "node_executions", "auto_top_up_amount", "created_at"]
@@ -95,19 +96,26 @@ class AccountAdmin(LookOnly, admin.ModelAdmin[Account]):
     readonly_fields = fields
 
     def get_urls(self) -> list[URLPattern]:
-        """Add where credits are given and corrected."""
-        address = path("<int:account_id>/move/", self.admin_site.admin_view(self.move), name="credits_account_move")
-        return [address, *super().get_urls()]
+        """Add where credits are given and corrected, and money is sent back."""
+        guard = self.admin_site.admin_view
+        return [
+            path("<int:account_id>/move/", guard(self.move), name="credits_account_move"),
+            path("<int:account_id>/refund/", guard(self.refund), name="credits_account_refund"),
+            *super().get_urls(),
+        ]
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Show the account with its history and the form."""
         account = Account.objects.filter(pk=object_id).first() if object_id.isdigit() else None
-        history = {
+        history: dict[str, Any] = {
             "entries": LedgerEntry.objects.filter(account=account).order_by("-sequence")[:SHOWN_ENTRIES],
             "holds": Hold.objects.filter(account=account).order_by("-created_at")[:SHOWN_ENTRIES],
             "movement_form": MovementForm() if _may_move(request) and account and account.user_id else None,
+            "refund_form": RefundForm(refundable=_list_refundable(account))
+            if _may_decide(request) and account
+            else None,
         }
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **history})
 
@@ -138,6 +146,36 @@ class AccountAdmin(LookOnly, admin.ModelAdmin[Account]):
         else:
             _complain(request, form)
         return HttpResponseRedirect(reverse("admin:credits_account_change", args=[account_id]))
+
+    def refund(self, request: HttpRequest, account_id: int) -> HttpResponse:
+        """Send back what was paid. The form's key makes it once, however often it is sent."""
+        if not _may_decide(request) or request.method != "POST":
+            raise PermissionDenied
+        account = get_object_or_404(Account, pk=account_id)
+        form = RefundForm(request.POST, refundable=_list_refundable(account))
+        if form.is_valid():
+            asked = form.cleaned_data
+            _try(
+                request,
+                lambda: refunds.refund_top_up(
+                    top_up=account.top_ups.get(pk=asked["top_up"]),
+                    amount=asked["amount"],
+                    reason=asked["reason"],
+                    key=asked["key"],
+                    actor_id=request.user.pk,
+                ),
+                done=lambda made: f"A refund of {made.amount} credits is {made.get_status_display().lower()}.",
+            )
+        else:
+            _complain(request, form)
+        return HttpResponseRedirect(reverse("admin:credits_account_change", args=[account_id]))
+
+
+def _list_refundable(account: Account) -> list[tuple[TopUp, int]]:
+    """Return the newest top-ups that were paid, with what can be sent back of each."""
+    paid = list(account.top_ups.filter(status=TopUpStatus.PAID).order_by("-created_at")[:SHOWN_ENTRIES])
+    left = find_refundable(paid)
+    return [(top_up, max(left[top_up.pk], 0)) for top_up in paid]
 
 
 @admin.register(RefundRequest)
@@ -259,6 +297,8 @@ def _may_decide(request: HttpRequest) -> bool:
 def _try(request: HttpRequest, act: Callable[[], Any], *, done: Callable[[Any], str]) -> None:
     try:
         result = act()
+    except PaymentUnavailableError as error:
+        messages.warning(request, f"{error} It is tried again by itself.")
     except CreditsError as error:
         messages.error(request, str(error))
     else:

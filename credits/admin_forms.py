@@ -1,12 +1,13 @@
 """What an admin fills in."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
 from django import forms
 
 from credits.exceptions import PriceInvalidError
-from credits.models import BlockPrice
+from credits.models import BlockPrice, TopUp
 from credits.money import MAX_REASON_LENGTH
 from credits.price_list import list_blocks
 from credits.pricing import MOST_CREDITS, read_costs
@@ -26,6 +27,23 @@ class DecisionForm(forms.Form):
 
     decision = forms.ChoiceField(choices=[("approve", "Send the money back"), ("reject", "Refuse")])
     reason = forms.CharField(max_length=MAX_REASON_LENGTH)
+
+
+class RefundForm(forms.Form):
+    """A refund that nobody has asked for. `key` is drawn when the form is shown: sent twice, it is made once."""
+
+    top_up = forms.ChoiceField(label="Top-up")
+    amount = forms.IntegerField(min_value=1, max_value=MOST_CREDITS)
+    reason = forms.CharField(max_length=MAX_REASON_LENGTH)
+    key = forms.UUIDField(widget=forms.HiddenInput, initial=uuid4)
+
+    def __init__(self, data: Any = None, *, refundable: Sequence[tuple[TopUp, int]]) -> None:
+        """Offer these top-ups, each with how much of it can be sent back."""
+        super().__init__(data, prefix="refund")
+        self.fields["top_up"].choices = [  # type: ignore[attr-defined]
+            (str(top_up.pk), f"{top_up.created_at:%Y-%m-%d %H:%M}: {top_up.amount}, of which {left} can be sent back")
+            for top_up, left in refundable
+        ]
 
 
 def _block_choices() -> list[tuple[str, str]]:

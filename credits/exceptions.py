@@ -59,10 +59,6 @@ class RefundRefusedError(CreditsError):
     """A refund can't be asked for, or was decided before."""
 
 
-class RefundRequestNotFoundError(CreditsError):
-    """There is no such refund request, or it is somebody else's."""
-
-
 class PaymentsOffError(CreditsError):
     """No payment provider is configured."""
 

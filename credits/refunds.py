@@ -1,4 +1,4 @@
-"""Refunds that users ask for: one request per week, sent back at once or decided by an admin.
+"""Refunds: users ask for one per week, which is sent back at once or decided by an admin; admins make them unasked.
 
 A request is decided in a transaction and sent after it. Each approval is an order of its own at the provider, which
 makes it once, however often it is sent. The credits go when the provider says that the money has gone
@@ -20,7 +20,6 @@ from credits.exceptions import (
     PaymentUnavailableError,
     RefundNotMadeError,
     RefundRefusedError,
-    RefundRequestNotFoundError,
 )
 from credits.models import (
     Account,
@@ -36,6 +35,7 @@ from credits.money import check_reason
 from credits.notices import note, tell_after_commit
 from credits.payments import get_provider
 from credits.payments.provider import RefundOrder
+from credits.refundable import find_refundable
 from credits.reversals import follow_refund
 from credits.top_ups import get_top_up
 
@@ -80,9 +80,10 @@ def request_refund(*, user_id: int, top_up_id: UUID, reason: str) -> RefundReque
 
 
 def _refuse_what_went_back(top_up: TopUp) -> None:
-    if LedgerEntry.objects.filter(
+    gone = LedgerEntry.objects.filter(
         account=top_up.account_id, type=EntryType.REFUND, details__payment_id=top_up.payment_id
-    ).exists():
+    )
+    if gone.exists() or find_refundable([top_up])[top_up.pk] < top_up.amount:
         raise RefundRefusedError("This top-up was sent back before, wholly or in part.")
 
 
@@ -110,9 +111,51 @@ def approve_refund(*, request: RefundRequest, reason: str, actor_id: int | None)
     Raises `ReasonMissingError`, `RefundRefusedError` and the provider's errors.
     """
     text = check_reason(reason)
-    if not RefundRequest.objects.filter(_NOT_SENT, pk=request.pk).exists():
-        _decide(request, status=RefundStatus.APPROVED, text=text, decided_by_id=actor_id)
+    with transaction.atomic():
+        Account.objects.select_for_update(no_key=True).get(pk=request.account_id)
+        if not RefundRequest.objects.filter(_NOT_SENT, pk=request.pk).exists():
+            _decide(request, status=RefundStatus.APPROVED, text=text, decided_by_id=actor_id)
+            _refuse_more_than_was_paid(request.top_up)
     return send_refund(request.pk)
+
+
+def refund_top_up(*, top_up: TopUp, amount: int, reason: str, key: UUID, actor_id: int | None) -> RefundRequest:
+    """Send back so much of a top-up without a request of its user's, once per `key`, which becomes the refund's id.
+
+    Of what has been spent already the rest is owed. Raises `ReasonMissingError`, `RefundRefusedError`,
+    `PaymentsOffError` and the provider's errors: see `send_refund`.
+    """
+    text = check_reason(reason)
+    get_provider()
+    with transaction.atomic():
+        account = Account.objects.select_for_update(no_key=True).get(pk=top_up.account_id)
+        made = RefundRequest.objects.filter(pk=key).first()
+        if made is None:
+            if amount <= 0:
+                raise RefundRefusedError("A refund is of one credit or more.")
+            made = RefundRequest.objects.create(
+                pk=key,
+                account=account,
+                top_up=top_up,
+                amount=amount,
+                reason=text,
+                status=RefundStatus.APPROVED,
+                result="Sent back by an admin.",
+                decided_by_id=actor_id,
+                decided_at=Now(),
+                attempt=1,
+            )
+            _refuse_more_than_was_paid(top_up)
+        elif (made.top_up_id, made.amount) != (top_up.pk, amount):
+            raise RefundRefusedError("This form was sent before, for another refund.")
+    return send_refund(made.pk)
+
+
+def _refuse_more_than_was_paid(top_up: TopUp) -> None:
+    """Refuse what has just been approved, if it is more than is left. The account is locked."""
+    left = find_refundable([top_up])[top_up.pk]
+    if left < 0:
+        raise RefundRefusedError(f"That is {-left} credits more than can still be sent back of this top-up.")
 
 
 def reject_refund(*, request: RefundRequest, reason: str, actor_id: int | None) -> RefundRequest:
@@ -165,7 +208,8 @@ def send_refund(request_id: UUID) -> RefundRequest:
 
 def _reopen(request: RefundRequest, sending: QuerySet[RefundRequest], why: str) -> None:
     with transaction.atomic():
-        if sending.update(status=RefundStatus.PENDING, result=why):
+        # Who has not asked is not told.
+        if sending.update(status=RefundStatus.PENDING, result=why) and request.iso_week:
             account = Account.objects.get(pk=request.account_id)
             text = f"The refund of {request.amount} credits was refused: {why}"
             note(account_id=account.pk, kind=NoticeKind.REFUND_REQUESTED, balance=account.balance, text=text)
@@ -190,12 +234,4 @@ def send_overdue_refunds(*, patience_seconds: float) -> None:
 
 def _fresh(request: RefundRequest) -> RefundRequest:
     request.refresh_from_db()
-    return request
-
-
-def get_refund_request(*, user_id: int, request_id: UUID) -> RefundRequest:
-    """Return a request of the user; raises `RefundRequestNotFoundError`."""
-    request = RefundRequest.objects.filter(pk=request_id, account__user_id=user_id).first()
-    if request is None:
-        raise RefundRequestNotFoundError(f"There is no refund request {request_id}.")
     return request

@@ -41,11 +41,12 @@ def follow_refund(refund: Refund) -> None:
         return
     stage = ReversalStage.GONE if refund.is_done else ReversalStage.OPEN
     with transaction.atomic():
+        ordered = _find_request(refund, top_up)
         reached = _advance(
             Reversal(id=refund.id, top_up=top_up, kind=ReversalKind.REFUND, amount=refund.amount),
             ReversalStage.BACK if refund.has_failed else stage,
+            request=ordered.first(),
         )
-        ordered = _find_request(refund, top_up)
         if reached is ReversalStage.GONE:
             ordered.filter(status=RefundStatus.APPROVED).update(status=RefundStatus.REFUNDED, refund_id=refund.id)
         elif reached is ReversalStage.BACK:
@@ -93,7 +94,7 @@ def _find_top_up(payment_id: str) -> TopUp | None:
     return top_up
 
 
-def _advance(news: Reversal, stage: ReversalStage) -> ReversalStage:
+def _advance(news: Reversal, stage: ReversalStage, *, request: RefundRequest | None = None) -> ReversalStage:
     """Note how far the money has gone, let the ledger follow, and return the furthest stage that was told."""
     Reversal.objects.bulk_create([news], ignore_conflicts=True)
     known = Reversal.objects.select_for_update(no_key=True).get(pk=news.pk)
@@ -102,7 +103,7 @@ def _advance(news: Reversal, stage: ReversalStage) -> ReversalStage:
         Reversal.objects.filter(pk=known.pk).update(stage=reached)
     key = f"{known.kind.lower()}:{known.pk}"
     if reached is ReversalStage.GONE:
-        _post(news, EntryType.REFUND, amount=-known.amount, key=key)
+        _post(news, EntryType.REFUND, amount=-known.amount, key=key, request=request)
     elif reached is ReversalStage.BACK and LedgerEntry.objects.filter(key=key).exists():
         _post(news, EntryType.ADJUSTMENT, amount=known.amount, key=f"{key}:back")
     return reached
@@ -116,15 +117,18 @@ _REASONS: Final = {
 }
 
 
-def _post(reversal: Reversal, kind: EntryType, *, amount: int, key: str) -> None:
+def _post(reversal: Reversal, kind: EntryType, *, amount: int, key: str, request: RefundRequest | None = None) -> None:
     top_up = reversal.top_up
     if top_up.account.user_id is None:
         logger.warning("the user of a payment that went back is gone", top_up=str(top_up.pk), reversal=reversal.pk)
         return
     facts = {
         "reason": _REASONS[ReversalKind(reversal.kind), kind],
+        "actor_id": request.decided_by_id if request else None,
         "details": {"payment_id": top_up.payment_id, "top_up_id": str(top_up.pk)},
     }
+    if request and not request.iso_week:
+        facts["reason"] = request.reason
     post(user_id=top_up.account.user_id, key=key, type=kind, amount=amount, facts=facts)
 
 

@@ -124,6 +124,7 @@ class RefundStatus(models.TextChoices):
 class RefundRequest(models.Model):
     """A user wants the money of a top-up back. One per user and ISO week (that of the top-up).
 
+    Without a week it is a refund that an admin made unasked, of the whole or a part.
     `attempt` counts approvals. Each is sent once; `failed_orders` is how often that is known to have come to nothing,
     so that it is ordered anew. `tried_at` is when it was last sent.
     """
@@ -131,7 +132,7 @@ class RefundRequest(models.Model):
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="refund_requests", db_index=False)
     top_up = models.ForeignKey(TopUp, on_delete=models.PROTECT, related_name="refund_requests")
-    iso_week = models.CharField(max_length=8)
+    iso_week = models.CharField(max_length=8, null=True, blank=True)
     amount = models.BigIntegerField()
     reason = models.TextField()
     status = models.CharField(max_length=16, choices=RefundStatus.choices, default=RefundStatus.PENDING)

@@ -23,7 +23,7 @@ from credits.auto_top_ups import perform_auto_top_up, set_auto_top_up, stop_auto
 from credits.exceptions import CreditsError
 from credits.models import RefundRequest, TopUp
 from credits.money import adjust
-from credits.refunds import approve_refund, request_refund, send_overdue_refunds, send_refund
+from credits.refunds import approve_refund, refund_top_up, request_refund, send_overdue_refunds, send_refund
 from credits.top_ups import (
     complete_session,
     look_after_checkouts,
@@ -146,6 +146,19 @@ class Payments(PaidBooks):
                 crash=crash,
                 fault=fault,
             )
+
+    @rule(which=WHICH, part=st.sampled_from([0.3, 1.0]), crash=CRASHES, fault=FAULTS)
+    def send_back_unasked(self, which: int, part: float, crash: int | None, fault: Trouble | None) -> None:
+        """The form is sent again when nothing came of it."""
+        if paid := list(TopUp.objects.filter(account=self.account, status="PAID").order_by("id")):
+            top_up, key = self.pick(paid, which), uuid4()
+
+            def send() -> None:
+                amount = int(top_up.amount * part)
+                refund_top_up(top_up=top_up, amount=amount, reason="Sorry.", key=key, actor_id=None)
+
+            self.attempt(send, crash=crash, fault=fault)
+            self.attempt(send, crash=None)
 
     # What workers do.
 
@@ -289,7 +302,9 @@ class Payments(PaidBooks):
         for request in RefundRequest.objects.filter(account=self.account, status="PENDING"):
             payment = request.top_up.payment_id
             sent = [each for each in self.mine("refund") if each["payment_intent"] == payment]
-            if all(each["status"] == "failed" for each in sent):
+            disputed = [each for each in self.mine("dispute") if each["payment_intent"] == payment]
+            is_lost = any(len(each["balance_transactions"]) == 1 for each in disputed)
+            if all(each["status"] == "failed" for each in sent) and not is_lost:
                 approve_refund(request=request, reason="Now.", actor_id=None)
                 assert RefundRequest.objects.get(pk=request.pk).status == "REFUNDED"
 
