@@ -1,44 +1,32 @@
 """What many do to one account at the same moment is counted and told once each."""
 
-import threading
 from collections.abc import Callable
 from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connections
 
 from credits.auditing import find_faults
 from credits.metering import capture, charge_fee
 from credits.models import LedgerEntry, Notice, TopUp
 from credits.pricing import Usage
 from tests.credits.booking import GRAPH, account_of, flat_price, set_balance, standing, subject
+from tests.threads import run_at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 THREADS = 16
+TIMES = 5
 
 
 def at_once(work: Callable[[], object]) -> None:
-    """Let many threads do it."""
-    start, errors = threading.Barrier(THREADS), list[Exception]()
+    """Let many threads do it, each several times."""
 
-    def run() -> None:
-        try:
-            start.wait()
-            for _ in range(5):
-                work()
-        except Exception as error:  # noqa: BLE001 - told below
-            errors.append(error)
-        finally:
-            connections.close_all()
+    def work_on() -> None:
+        for _ in range(TIMES):
+            work()
 
-    threads = [threading.Thread(target=run) for _ in range(THREADS)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
-    assert errors == []
+    run_at_once(*[work_on] * THREADS)
 
 
 def test_a_crossing_is_told_once_and_leads_to_one_top_up(user: User) -> None:
@@ -52,7 +40,7 @@ def test_a_crossing_is_told_once_and_leads_to_one_top_up(user: User) -> None:
     assert list(notices) == [("LOW_BALANCE", 494), ("OUT_OF_CREDITS", 0)]
     assert not Notice.objects.filter(told_at=None).exists()
     assert TopUp.objects.filter(account__user=user, kind="AUTO").count() == 1
-    assert standing(user.pk) == (0, 0, 5 * THREADS * 7 - 550)
+    assert standing(user.pk) == (0, 0, TIMES * THREADS * 7 - 550)
     assert find_faults() == ()
 
 
@@ -65,7 +53,7 @@ def test_every_hundredth_node_execution_costs_a_credit_whoever_counts_it(user: U
         )
     )
 
-    counted = 5 * THREADS * 33
+    counted = TIMES * THREADS * 33
     account = account_of(user.pk)
     assert (account.node_executions, account.unbilled_executions) == (counted, counted % 100)
     assert standing(user.pk) == (1_000 - counted // 100, 0, 0)

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection, connections, transaction
+from django.db import connection, transaction
 
 from execution.models import Execution
 from scheduling import firing
@@ -19,6 +19,7 @@ from scheduling.store import note_runs, read_clock
 from scheduling.tasks import fire
 from tests.execution.drain import Drain
 from tests.scheduling.making import MINUTE, make_schedule
+from tests.threads import run_at_once
 
 SCHEDULES = 12
 THREADS = 4
@@ -27,28 +28,6 @@ TICKS = 300
 
 class DeathError(BaseException):
     """The process is no more."""
-
-
-def at_once(*works: Any) -> None:
-    """Run all of them in threads, each with its own database session, beginning together."""
-    gate = threading.Barrier(len(works))
-    problems: list[BaseException] = []
-
-    def run(work: Any) -> None:
-        try:
-            gate.wait(timeout=10)
-            work()
-        except BaseException as error:  # noqa: BLE001 - told below
-            problems.append(error)
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=run, args=(work,)) for work in works]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=30)
-    assert problems == []
 
 
 @pytest.mark.django_db(transaction=True)
@@ -61,7 +40,7 @@ def test_ticks_beside_each_other_share_the_work(user: User, drain: Drain) -> Non
     first: UUID = Schedule.objects.values_list("pk", flat=True)[0]
 
     # The same schedule's own message comes again and again, too.
-    at_once(
+    run_at_once(
         *[partial(fire_due, limit=100) for _ in range(THREADS)],
         *[partial(fire, str(first)) for _ in range(2)],
     )
