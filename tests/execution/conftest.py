@@ -16,6 +16,12 @@ collect_ignore = [] if any(AGENTS_FOLDER.glob("*.json")) else ["test_agents.py"]
 
 
 @pytest.fixture
+def goes_on(drain: Drain) -> None:
+    """Let who runs something go on with what that has made ready, as a worker's process does."""
+    drain.goes_on = True
+
+
+@pytest.fixture
 def quick_doctor(drain: Drain, broker: Connection, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let the doctor look again at once and send to the drain; the broker is empty before, the storage afterwards."""
     monkeypatch.setattr(examination, "send", drain.send)

@@ -35,7 +35,7 @@ from tests.execution.reference import outputs_by_name, run_in_memory
 from tests.execution.small_graphs import CALCULATOR, CONVERTER, INPUT, OUTPUT, STEP, draw
 from tests.execution.small_runs import outputs_of, start
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("goes_on")]
 
 COMPLETED = End(status=Status.COMPLETED)
 CHAIN = draw(
@@ -61,12 +61,6 @@ def blocks_of_the_tests(settings: Settings) -> None:
     settings.BLOCK_MODULES = MODULES
     settings.NODE_EXECUTIONS_PER_CREDIT = 0
     forget_prices()
-
-
-@pytest.fixture
-def drain(drain: Drain) -> Drain:
-    drain.goes_on = True
-    return drain
 
 
 def begin_first(drain: Drain) -> Attempt:

@@ -5,29 +5,15 @@ from django.contrib.auth.models import User
 from pytest_django import Settings
 
 from credits.models import Hold
-from credits.price_list import forget_prices
 from execution.engine.statuses import Status
 from tests.credits.booking import set_balance
 from tests.execution.charging.paid_runs import charges, start
 from tests.execution.drain import Drain
-from tests.execution.paid_blocks import MODULES, PAID, PAID_ASYNC
+from tests.execution.paid_blocks import PAID, PAID_ASYNC
 from tests.execution.small_graphs import INPUT, OUTPUT, STEP
 from tests.execution.small_runs import outputs_of
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def blocks_of_the_tests(settings: Settings) -> None:
-    settings.BLOCK_MODULES = MODULES
-    settings.NODE_EXECUTIONS_PER_CREDIT = 0
-    forget_prices()
-
-
-@pytest.fixture
-def drain(drain: Drain) -> Drain:
-    drain.goes_on = True
-    return drain
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("goes_on")]
 
 
 def test_paid_ones_are_charged_once_each(user: User, drain: Drain) -> None:
