@@ -23,7 +23,7 @@ from graphs.exchange.importing import ReadGraph, read_document, read_version
 from graphs.exchange.limits import Limits
 from graphs.models import Graph, GraphVersion
 from graphs.store import find_versions, insert_graphs, insert_version, lock_graph, with_parts
-from graphs.validation import Problems, describe_node, problems_for_run, refuse_unrunnable, refuse_unsavable
+from graphs.validation import describe_node, refuse_unrunnable, refuse_unsavable
 
 CHECKS_KEPT: Final = 1000
 
@@ -186,17 +186,6 @@ def find_sub_graphs(*, version: GraphVersion) -> list[GraphVersion]:
         found |= below
         level = list(below.values())
     return list(found.values())
-
-
-def find_run_problems(*, version: GraphVersion, masks: Masks = frozenset(), simulate: bool = False) -> Problems:
-    """Return what keeps a version from running, the graphs that it runs included: {node id: {field: message}}."""
-    return problems_for_run(
-        version.document(),
-        masks=masks,
-        simulate=simulate,
-        find_graph=_SubGraphs(version),
-        max_nesting=settings.MAX_SUB_RUN_DEPTH,
-    )
 
 
 def check_runnable(*, version: GraphVersion, masks: Masks = frozenset(), simulate: bool = False) -> None:

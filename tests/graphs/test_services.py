@@ -1,7 +1,6 @@
 """What a user can do with graphs."""
 
 import json
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,7 +10,6 @@ from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from graphs.agents import read_reference
@@ -23,7 +21,6 @@ from graphs.services import (
     create_graph,
     create_version,
     export_graph,
-    find_run_problems,
     find_sub_graphs,
     get_graph,
     get_version,
@@ -32,7 +29,6 @@ from graphs.services import (
     set_active_version,
 )
 from graphs.store import insert_version
-from graphs.validation import WHOLE_GRAPH
 from tests.graphs.building import (
     AGENT,
     CALCULATOR,
@@ -48,8 +44,15 @@ from tests.graphs.building import (
     make_node,
     node_json,
 )
+from tests.threads import run_at_once
 
 pytestmark = pytest.mark.django_db
+
+
+def refusal_of(version: GraphVersion, *, simulate: bool = False) -> GraphInvalidError:
+    with pytest.raises(GraphInvalidError) as caught:
+        check_runnable(version=version, simulate=simulate)
+    return caught.value
 
 
 @pytest.fixture
@@ -122,7 +125,7 @@ def test_an_agent_can_not_run_somebody_elses_graph(owner: User, stranger: User) 
 
     assert f"its graph {below.graph_id} is neither in the document nor among yours" in imported.warnings[0]
     assert find_sub_graphs(version=imported.version) == []
-    assert [set(told) for told in find_run_problems(version=imported.version).values()] == [{"graph_id"}]
+    assert [set(told) for told in refusal_of(imported.version).node_errors.values()] == [{"graph_id"}]
 
 
 def test_a_graph_that_runs_itself_is_refused(owner: User) -> None:
@@ -140,7 +143,7 @@ def test_graphs_may_nest_as_deep_as_the_settings_say(owner: User, settings: Sett
     check_runnable(version=version)
 
     settings.MAX_SUB_RUN_DEPTH = 0
-    (told,) = find_run_problems(version=version).values()
+    (told,) = refusal_of(version).node_errors.values()
     assert "as deep as graphs may run each other" in told["graph_id"]
 
 
@@ -234,7 +237,7 @@ def test_somebody_elses_graph_is_not_there(owner: User, stranger: User) -> None:
 def test_a_graph_with_no_start_can_be_saved_but_not_run(owner: User) -> None:
     version = create_graph(owner=owner, document=GraphDocument(name="Empty"))
 
-    assert list(find_run_problems(version=version, simulate=True)) == [WHOLE_GRAPH]
+    assert "no node to start with" in str(refusal_of(version, simulate=True))
 
 
 def test_the_settings_limit_what_is_read(owner: User, settings: Settings) -> None:
@@ -254,7 +257,7 @@ def test_queries_do_not_grow_with_the_graph(owner: User, django_assert_num_queri
     with django_assert_num_queries(3):  # the versions, nodes and links of the sub-graphs
         export_graph(version=version)
     with django_assert_num_queries(3):
-        find_run_problems(version=version)
+        check_runnable(version=version)
 
 
 def test_five_thousand_nodes_are_imported_in_seconds(owner: User) -> None:
@@ -274,30 +277,12 @@ def test_versions_have_no_gaps_when_many_save_at_once() -> None:
     graph = create_graph(owner=User.objects.create_user("many"), document=GraphDocument(name="First")).graph
     document = GraphDocument(name="Next", nodes=(make_node("a", CALCULATOR),))
 
-    run_at_once(8, lambda: create_version(graph=graph, document=document))
+    run_at_once(*[lambda: create_version(graph=graph, document=document)] * 8)
 
     assert sorted(graph.versions.values_list("version", flat=True)) == list(range(1, 10))
     graph.refresh_from_db()
     assert graph.active_version is not None
     assert graph.active_version.version == 9
-
-
-def run_at_once(count: int, action: Callable[[], object]) -> None:
-    """Run an action in so many threads that all start together, each with its own connection."""
-    barrier = threading.Barrier(count)
-
-    def run() -> None:
-        try:
-            barrier.wait(timeout=30)
-            action()
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=30)
 
 
 @pytest.mark.parametrize("path", find_agent_files(), ids=lambda path: path.stem)
@@ -307,7 +292,7 @@ def test_a_real_agent_is_imported_and_survives_the_round_trip(owner: User, path:
 
     again = import_graph(owner=owner, document=json.dumps(export_graph(version=version)).encode()).version
 
-    assert find_run_problems(version=version, simulate=True) == {}
+    check_runnable(version=version, simulate=True)
     first, second = version.document(), get_version(user=owner, graph_id=again.graph_id).document()
     assert [node.block_id for node in second.nodes] == [node.block_id for node in first.nodes]
     pins = [[(link.source_name, link.sink_name, link.is_static) for link in graph.links] for graph in (first, second)]
