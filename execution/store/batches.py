@@ -121,6 +121,7 @@ def one_transaction() -> Iterator[Batch]:
     Its beginning and its end travel with the statements. Nothing in it may use `transaction.atomic`.
     """
     if connection.in_atomic_block:
+        # What is SET LOCAL in a savepoint that stays holds until the transaction of Django's ends.
         with transaction.atomic():
             batch = Batch()
             batch.ask(_READ_NOTHING_WHOLE)

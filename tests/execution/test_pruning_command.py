@@ -1,6 +1,7 @@
 """`manage.py prune_executions`, and the workers that do the same on a schedule."""
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 from django.contrib.auth.models import User
@@ -66,12 +67,10 @@ def test_workers_prune_only_if_they_are_told_to_and_one_at_a_time(user: User, dr
 
     assert prune_expired() is None
     settings.EXECUTION_RETENTION_DAYS = 30
-    other = open_session()
-    try:
-        other.execute("SELECT pg_advisory_lock(%s)", [PRUNING_LOCK])
+    # A session that is only closed may keep its locks for a while.
+    with closing(open_session()) as other, other.transaction():
+        other.execute("SELECT pg_advisory_xact_lock(%s)", [PRUNING_LOCK])
         assert prune_expired() is None
-    finally:
-        other.close()
     assert exists(run)
     pruned = prune_expired()
 
