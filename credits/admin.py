@@ -19,7 +19,7 @@ from credits.admin_forms import DecisionForm, MovementForm, PriceForm, RefundFor
 from credits.admin_search import PaginatorWithTotals, PriceTypeFilter, find_by_word
 from credits.exceptions import CreditsError, PaymentUnavailableError
 from credits.models import Account, BlockPrice, Hold, LedgerEntry, RefundRequest, Reversal, TopUp, TopUpStatus
-from credits.price_list import set_price
+from credits.price_list import list_blocks, set_price
 from credits.refundable import find_refundable
 
 SHOWN_ENTRIES = 50
@@ -52,7 +52,7 @@ class LedgerEntryAdmin(LookOnly, admin.ModelAdmin[LedgerEntry]):
     """The ledger, newest first, with the totals of what the filters leave."""
 
     change_list_template = "admin/credits/ledgerentry/change_list.html"
-    list_display = ["id", "account", "type", "amount", "owed", "balance_after", "block_id", "reason", "created_at"]
+    list_display = ["id", "account", "type", "amount", "owed", "balance_after", "block", "reason", "created_at"]
     list_select_related = ["account__user"]
     list_filter = ["type", PriceTypeFilter, ("created_at", admin.DateFieldListFilter)]
     search_fields = ["key"]
@@ -61,6 +61,15 @@ class LedgerEntryAdmin(LookOnly, admin.ModelAdmin[LedgerEntry]):
     sortable_by = ["id"]
     show_facets = admin.ShowFacets.NEVER
     paginator = PaginatorWithTotals
+
+    @admin.display
+    def block(self, entry: LedgerEntry) -> str:
+        """Return what the block is called; its id, where there is no such block any more."""
+        return list_blocks().get(entry.block_id, entry.block_id)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        """Show the block's name beside its id."""
+        return [*super().get_fields(request, obj), "block"]
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[LedgerEntry], search_term: str
@@ -259,9 +268,14 @@ class BlockPriceAdmin(admin.ModelAdmin[BlockPrice]):
     """Prices instead of the code's. A new one is a new version; what was stays, because entries name it."""
 
     form = PriceForm
-    list_display = ["block_id", "version", "costs", "charge_on_failure", "reason", "made_by", "created_at"]
+    list_display = ["block", "version", "costs", "charge_on_failure", "reason", "made_by", "created_at"]
     list_select_related = ["made_by"]
     search_fields = ["block_id"]
+
+    @admin.display(ordering="block_id")
+    def block(self, price: BlockPrice) -> str:
+        """Return what the block is called; its id, where there is no such block any more."""
+        return list_blocks().get(price.block_id, price.block_id)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Refuse: entries name it."""

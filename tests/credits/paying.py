@@ -51,3 +51,18 @@ def buy(client: APIClient, double: StripeDouble, amount: int = 1_000) -> TopUp:
     double.pay(session)
     assert by_webhook(double, session) == 204
     return TopUp.objects.get(session_id=session)
+
+
+def ask_back(client: APIClient, top_up: TopUp, **other: Any) -> Any:
+    return client.post("/v1/credits/refund-requests", {"top_up_id": top_up.pk, "reason": "By mistake.", **other})
+
+
+def taken(user_id: int) -> list[tuple[int, int]]:
+    found = LedgerEntry.objects.filter(account__user_id=user_id, type="REFUND").order_by("sequence")
+    return [(entry.amount, entry.owed) for entry in found]
+
+
+def refund_of(double: StripeDouble) -> dict[str, Any]:
+    """The one refund that Stripe has made and that has not failed."""
+    (made,) = [each for each in double.all_of("refund") if each["status"] != "failed"]
+    return made

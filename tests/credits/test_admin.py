@@ -5,10 +5,12 @@ from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from credits.models import BlockPrice, LedgerEntry, RefundRequest, TopUp
-from tests.credits.booking import account_of, give, standing
+from tests.credits.booking import account_of, give, standing, use
 from tests.credits.stripe_double import StripeDouble
 from tests.execution.small_graphs import CALCULATOR
 
@@ -42,6 +44,26 @@ def test_the_ledger_is_shown_with_totals_of_what_the_filters_leave(office: Clien
     assert "<td>ADJUSTMENT</td>" in everything
     assert "<td>ADJUSTMENT</td>" not in grants
     assert "<td>1540</td>" in grants
+
+
+def test_the_ledger_names_blocks_without_a_query_for_each(office: Client, payer: int) -> None:
+    def show() -> tuple[str, int]:
+        with CaptureQueriesContext(connection) as queries:
+            shown = page(office, "ledgerentry/")
+        return shown, len(queries)
+
+    use(payer, 1, run=uuid4(), block_id=CALCULATOR)
+    use(payer, 1, run=uuid4(), block_id="gone")
+    entry = LedgerEntry.objects.get(block_id=CALCULATOR)
+    shown, few = show()
+    for _ in range(20):
+        use(payer, 1, run=uuid4(), block_id=CALCULATOR)
+
+    assert ">CalculatorBlock<" in shown
+    assert ">gone<" in shown
+    assert CALCULATOR not in shown
+    assert show()[1] == few
+    assert "CalculatorBlock" in page(office, f"ledgerentry/{entry.pk}/change/")
 
 
 def test_an_entry_can_only_be_looked_at(office: Client, payer: int) -> None:

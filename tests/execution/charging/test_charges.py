@@ -15,7 +15,7 @@ from execution.engine.statuses import Status
 from execution.models import Execution, NodeExecution
 from execution.recovery import sweep
 from execution.reporting import get_run, measure
-from execution.services import resume_execution, start_execution, stop_execution
+from execution.services import resume_execution, stop_execution
 from execution.store.charging import claim_and_hold
 from tests.credits.booking import give, set_balance, standing
 from tests.execution.charging.paid_runs import charges, save, start, statuses
@@ -258,53 +258,6 @@ def test_a_sub_run_that_cannot_pay_fails_the_runs_above_it_and_goes_on_when_they
     assert set(Execution.objects.values_list("status", flat=True)) == {Status.COMPLETED}
     run.refresh_from_db()
     assert (run.output_count, run.node_error_count, charges(user)) == (1, 0, [7, 7])
-
-
-def test_node_executions_are_counted_for_the_fee(payer: User, drain: Drain, settings: Settings) -> None:
-    settings.NODE_EXECUTIONS_PER_CREDIT = 5
-    version = save(payer, {"each": (STEP, {"items": [1, 2]}), "paid": (PAID, {})}, ["each.item -> paid.value"])
-
-    runs = [start_execution(user=payer, version=version, input_data={}) for _ in range(4)]
-    drain.run()
-
-    account = payer.credit_account
-    account.refresh_from_db()
-    assert account.node_executions == 12
-    fees = LedgerEntry.objects.filter(account=account, key__startswith="fee:")
-    assert [-entry.amount for entry in fees] == [1, 1]
-    assert {entry.execution_id for entry in fees} <= {run.pk for run in runs}
-    assert sum(Execution.objects.values_list("cost", flat=True)) == 8 * 7 + 2
-
-
-def test_what_goes_on_is_counted_for_the_fee_once(user: User, drain: Drain, settings: Settings) -> None:
-    settings.NODE_EXECUTIONS_PER_CREDIT = 1
-    set_balance(user.pk, 10)
-    run = start(user, {"a": (PAID, {"value": 5}), "b": (PAID, {})}, ["a.value -> b.value"])
-    drain.run()
-    run.refresh_from_db()
-    counted = (run.status, run.billed_executions, user.credit_account.entries.filter(key__startswith="fee:").count())
-    give(user.pk, 100)
-
-    resume_execution(execution_id=run.pk)
-    drain.run()
-
-    run.refresh_from_db()
-    user.credit_account.refresh_from_db()
-    assert counted == (Status.FAILED, 2, 1)
-    assert (run.status, run.node_count, run.cost) == (Status.COMPLETED, 2, 16)
-    assert user.credit_account.node_executions == 2
-
-
-def test_a_simulated_run_is_not_counted_for_the_fee(payer: User, drain: Drain, settings: Settings) -> None:
-    settings.NODE_EXECUTIONS_PER_CREDIT = 1
-    run = start(payer, {"a": (PAID, {}), "b": (CALCULATOR, {"operation": "Add", "a": 1, "b": 2})}, simulate=True)
-
-    drain.run()
-
-    run.refresh_from_db()
-    payer.credit_account.refresh_from_db()
-    assert (run.status, run.node_count, run.cost) == (Status.COMPLETED, 2, 0)
-    assert (payer.credit_account.node_executions, charges(payer)) == (0, [])
 
 
 def test_the_books_agree(payer: User, drain: Drain) -> None:

@@ -83,6 +83,16 @@ def test_it_bounds_the_fee(payer: User, drain: Drain, settings: Settings, max_co
     assert standing(payer.pk) == (93 - fee, 0, 0)
 
 
+def test_what_of_the_fee_is_waived_stands_in_its_entry(payer: User, drain: Drain, settings: Settings) -> None:
+    settings.NODE_EXECUTIONS_PER_CREDIT = 1
+    start(payer, {"a": (PAID, {}), "b": (CALCULATOR, {"operation": "Add", "a": 1})}, ["a.value -> b.b"], max_cost=8)
+
+    drain.run()
+
+    fee = LedgerEntry.objects.get(key__startswith="fee:")
+    assert (fee.amount, fee.owed, fee.details) == (-1, 0, {"waived": 1})
+
+
 def test_what_is_owed_counts_too(user: User, drain: Drain) -> None:
     set_balance(user.pk, 10)
     run = start(user, {"a": (COUNTING, {"items": 100})}, max_cost=20)
