@@ -14,6 +14,7 @@ from django.db.models import OuterRef, QuerySet, Subquery
 from credits.exceptions import FundsLackingError
 from execution.values import to_json_value
 from graphs.services import get_graph
+from graphs.store import lock_graph
 from scheduling.checking import Versions, mark, rehearse, start_run
 from scheduling.cron import parse_cron
 from scheduling.exceptions import ScheduleNotFoundError, TimingInvalidError
@@ -65,6 +66,8 @@ def create_schedule(*, user: AbstractBaseUser, graph_id: UUID, fields: ScheduleF
     """
     graph = get_graph(user=user, graph_id=graph_id)
     with transaction.atomic():
+        # Whoever deletes the graph meanwhile would not find the schedule, and nobody would look at it until it is due.
+        lock_graph(graph)
         now = read_clock()
         schedule = Schedule(user=graph.owner, graph=graph, timezone=zone_of(user), created_at=now, updated_at=now)
         _set(schedule, fields)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.urls import URLResolver, get_resolver
 from drf_spectacular.generators import SchemaGenerator
 
 METHODS = {"get", "post", "put", "patch", "delete"}
@@ -34,6 +35,24 @@ def test_every_operation_says_what_it_does(schema: Any) -> None:
 
     assert schema["openapi"].startswith("3.1")
     assert lacking == []
+
+
+def find_addresses(resolver: URLResolver, before: str = "") -> Iterator[str]:
+    """Yield the addresses that lead to a view, as the schema writes them."""
+    for each in resolver.url_patterns:
+        address = before + re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", str(each.pattern))
+        if isinstance(each, URLResolver):
+            yield from find_addresses(each, address)
+        else:
+            yield f"/{address}"
+
+
+def test_every_address_of_the_api_is_described(schema: Any) -> None:
+    addresses = {each for each in find_addresses(get_resolver()) if each.startswith("/v1/")}
+
+    # The schema itself, its page, and what Stripe alone sends something to.
+    others = {f"/v1/{each}" for each in ("schema/", "docs/", "credits/stripe-webhook", "credits/stripe_webhook")}
+    assert addresses - others == set(schema["paths"])
 
 
 def test_operations_are_called_by_names_of_their_own(schema: Any) -> None:

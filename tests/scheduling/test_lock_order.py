@@ -7,6 +7,7 @@ from django.contrib.auth.models import User
 from psycopg import Connection
 
 from execution.models import Execution
+from graphs.exceptions import GraphNotFoundError
 from graphs.lifecycle import delete_graph
 from graphs.models import Graph
 from scheduling.firing import fire_due
@@ -105,3 +106,19 @@ def test_schedules_are_marked_in_the_order_of_their_ids(user: User) -> None:
             lock_schedule(other, second)
 
     assert Schedule.objects.filter(needs_check=True).count() == 2
+
+
+def test_no_schedule_is_made_of_a_graph_that_is_being_deleted(user: User) -> None:
+    graph_id = save_graph(user).graph_id
+
+    with session_beside() as other:
+        other.execute("UPDATE graphs_graph SET deleted_at = now() WHERE id = %s", [graph_id])
+        with (
+            pytest.raises(GraphNotFoundError),
+            running_into(
+                other, lambda: create_schedule(user=user, graph_id=graph_id, fields={"name": "x", "cron": "@daily"})
+            ),
+        ):
+            other.execute("COMMIT")
+
+    assert not Schedule.objects.exists()

@@ -148,10 +148,22 @@ def test_histories_are_deleted_a_batch_at_a_time(user: User, monkeypatch: pytest
     assert (len(queries), schedule.occurrences.count()) == (3, 0)
 
 
-def test_what_the_settings_name_are_tasks() -> None:
+SYSTEM_TASKS = [entry["task"] for entry in project_settings.CELERY_BEAT_SCHEDULE.values()]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("name", SYSTEM_TASKS)
+def test_what_the_settings_name_are_tasks_that_find_all_in_order(name: str, user: User, drain: Drain) -> None:
     current_app.loader.import_default_modules()
+    start(user, save_graph(user))
+    drain.run()
 
-    tasks = [entry["task"] for entry in project_settings.CELERY_BEAT_SCHEDULE.values()]
+    current_app.tasks[name]()
 
-    assert len(set(tasks)) == 9
-    assert set(tasks) <= current_app.tasks.keys()
+    assert Execution.objects.get().status == "COMPLETED"
+
+
+def test_the_settings_name_what_the_system_does_by_itself() -> None:
+    upkeep = {"recover", "report_late_runs", "report_failing_blocks", "prune", "clean_up_files", "audit_ledger"}
+
+    assert {f"upkeep.{name}" for name in upkeep} == {name for name in SYSTEM_TASKS if name.startswith("upkeep.")}
