@@ -148,7 +148,7 @@ def test_histories_are_deleted_a_batch_at_a_time(user: User, monkeypatch: pytest
     assert (len(queries), schedule.occurrences.count()) == (3, 0)
 
 
-SYSTEM_TASKS = [entry["task"] for entry in project_settings.CELERY_BEAT_SCHEDULE.values()]
+SYSTEM_TASKS = [str(entry["task"]) for entry in project_settings.CELERY_BEAT_SCHEDULE.values()]
 
 
 @pytest.mark.django_db(transaction=True)
