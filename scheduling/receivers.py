@@ -36,9 +36,10 @@ def ask_for_check_of_all(graph: Graph, **_others: Any) -> None:
 @transaction.atomic
 def _mark(schedules: QuerySet[Schedule]) -> None:
     """Have these schedules looked at, those as well that somebody is looking at just now."""
-    # In one order, as all do who lock several.
-    locked = schedules.order_by("pk").select_for_update(no_key=True, of=("self",)).values("pk")
-    Schedule.objects.filter(pk__in=locked).update(needs_check=True)
+    # In one order, as all do who lock several; what stands in the rows then is what others have left there.
+    locked = schedules.order_by("pk").select_for_update(no_key=True, of=("self",))
+    left_alone = [key for key, needs_check in locked.values_list("pk", "needs_check") if not needs_check]
+    Schedule.objects.filter(pk__in=left_alone).update(needs_check=True)
 
 
 @receiver(post_delete, sender=Schedule)
