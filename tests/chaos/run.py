@@ -29,6 +29,7 @@ from tests.chaos.crew import Crew  # noqa: E402
 from tests.chaos.faults import MESSAGE_LISTS, Faults  # noqa: E402
 from tests.chaos.figures import measure  # noqa: E402
 from tests.chaos.nemesis import Nemesis  # noqa: E402
+from tests.chaos.poverty import Pauper, impoverish  # noqa: E402
 from tests.chaos.prices import grant_riches, make_blocks_cost  # noqa: E402
 from tests.chaos.schedules import count_undecided, make_schedules  # noqa: E402
 from tests.chaos.servers import OwnServer, make_broker, make_database  # noqa: E402
@@ -69,6 +70,7 @@ class ChaosRun:
             users = Users(user, tasks, self._draw("users"))
             clients = make_clients(user, tasks, self._draw("clients"), port=self._crew.web_port)
             scheduled = self._make_schedules(seconds)
+            pauper, alms = self._make_pauper()
             with (self._folder / "faults.log").open("w", encoding="utf-8") as log:
                 faults = self._make_faults(clients, seconds)
                 nemesis = Nemesis(
@@ -80,12 +82,13 @@ class ChaosRun:
                     log=log,
                 )
                 users.start()
+                pauper.start()
                 for client in clients:
                     client.start()
                 nemesis.rage(seconds)
                 nemesis.make_up()
-            self._settle(users, clients, faults)
-            self._check([*tasks, *scheduled], users, clients)
+            self._settle(users, clients, pauper, faults)
+            self._check([*tasks, *scheduled, *alms], users, clients, pauper)
             self.figures |= measure(nemesis.committed, faults.deaths)
         finally:
             self._crew.kill()
@@ -107,6 +110,13 @@ class ChaosRun:
         make_schedules(owner, tasks, self._draw("schedules"), seconds=seconds)
         return tasks
 
+    def _make_pauper(self) -> tuple[Pauper, list[Task]]:
+        """Have somebody run out of credits; return the graphs that they run, too."""
+        user = User.objects.create_user(username="bob")
+        tasks = make_tasks(user, self._draw("pauper's tasks"))
+        impoverish(user)
+        return Pauper(user, tasks, self._draw("pauper")), tasks
+
     def _make_faults(self, clients: list[Client], seconds: float) -> Faults:
         return Faults(
             crew=self._crew,
@@ -117,7 +127,7 @@ class ChaosRun:
             seconds=seconds,
         )
 
-    def _settle(self, users: Users, clients: list[Client], faults: Faults) -> None:
+    def _settle(self, users: Users, clients: list[Client], pauper: Pauper, faults: Faults) -> None:
         """Wait until everything has ended by itself, and tell the processes to stop."""
         began = time.monotonic()
         self._database.await_ready()
@@ -125,6 +135,8 @@ class ChaosRun:
         faults.set_clock_right()
         self._crew.await_ready()
         users.leave()
+        pauper.leave()
+        pauper.become_rich()
         for client in clients:
             client.leave()
         if not self._await(lambda: count_unended() + count_undecided() == 0, END_SECONDS):
@@ -138,10 +150,11 @@ class ChaosRun:
         self._await(lambda: all(post.is_up() for post in self._crew.all_posts), EMPTY_SECONDS)
         self.complaints += [f"{name} did not stop when it was told to" for name in self._crew.leave()]
 
-    def _check(self, tasks: list[Task], users: Users, clients: list[Client]) -> None:
+    def _check(self, tasks: list[Task], users: Users, clients: list[Client], pauper: Pauper) -> None:
         answers = {task.version_id: task.answer for task in tasks}
         self.complaints += examine(answers, asked_to_stop=users.asked_to_stop, stopped=users.stopped)
         self.complaints += examine_requests(clients)
+        self.complaints += pauper.examine_gifts()
         self.complaints += [f"doctor: {line}" for line in _ask_doctor()]
         self.figures["charges"] = LedgerEntry.objects.filter(node_execution_id__isnull=False).count()
         if not self.figures["charges"]:
@@ -149,6 +162,7 @@ class ChaosRun:
         self.figures |= {
             "runs_stopped_by_users": len(users.stopped),
             "requests_that_met_an_outage": users.refused,
+            "gifts_to_who_ran_out_of_credits": len(pauper.gifts),
             "http_requests": {
                 "accepted": sum(len(client.accepted) for client in clients),
                 "without_an_answer": sum(client.unheard for client in clients),

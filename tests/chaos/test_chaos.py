@@ -28,6 +28,7 @@ def test_nothing_is_lost_while_processes_die(tmp_path: Path) -> None:
     assert figures["complaints"] == 0
     assert figures["faults"] > 0
     assert figures["runs"] > 0
+    assert figures["gifts_to_who_ran_out_of_credits"] > 0
     assert figures["http_requests"]["accepted"] > 0
     assert figures["due_times_by_state"]["COMPLETED"] > 0
     assert set(figures["runs_by_status"]) <= {"COMPLETED", "TERMINATED"}

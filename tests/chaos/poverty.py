@@ -1,0 +1,100 @@
+"""Somebody who runs out of credits again and again: their runs wait, and go on with every gift, whatever happens.
+
+None of these runs fails, so what each node execution was charged, and what each run answers, is known to the credit.
+"""
+
+import random
+from collections.abc import Iterator, Sequence
+from typing import Final
+from uuid import UUID, uuid4
+
+from django.contrib.auth.models import User
+from django.db import DatabaseError, connection
+from django.db.models import QuerySet
+
+from credits.exceptions import FundsLackingError
+from credits.models import Account, LedgerEntry
+from credits.money import adjust, grant
+from execution.engine.statuses import ENDED
+from execution.models import Execution, NodeExecution, OnInsufficientCredits
+from execution.services import start_execution
+from graphs.models import GraphVersion
+from tests.chaos.actors import PAUSE, PAUSE_AFTER_ERROR, Actor
+from tests.chaos.prices import grant_riches
+from tests.chaos.tasks import Task
+
+MOST_AT_ONCE: Final = 2
+LEFT: Final = 20
+GIFT: Final = 40
+PAUSE_AFTER_GIFT: Final = 0.5
+
+
+class Pauper(Actor):
+    """Starts runs that wait where there is nothing to pay with, and is given a little when one does.
+
+    `gifts` are the keys of those of which it was heard that they were made.
+    """
+
+    def __init__(self, user: User, tasks: Sequence[Task], chance: random.Random) -> None:
+        super().__init__("pauper")
+        self.gifts: list[UUID] = []
+        self._user = user
+        self._tasks = tasks
+        self._chance = chance
+        self._next_gift = uuid4()
+
+    def _act(self) -> None:
+        try:
+            if self._waits():
+                self._receive()
+                self._leaving.wait(PAUSE_AFTER_GIFT)
+            elif self._runs().count() < MOST_AT_ONCE:
+                self._start()
+            else:
+                self._leaving.wait(PAUSE)
+        except DatabaseError:
+            connection.close()
+            self._leaving.wait(PAUSE_AFTER_ERROR)
+
+    def _runs(self) -> QuerySet[Execution]:
+        return Execution.objects.filter(user=self._user, parent=None).exclude(status__in=ENDED)
+
+    def _waits(self) -> bool:
+        waiting = NodeExecution.objects.filter(execution__user=self._user, status="SUSPENDED")
+        return waiting.filter(needs_credits__isnull=False).exists()
+
+    def _start(self) -> None:
+        version = GraphVersion.objects.get(pk=self._chance.choice(self._tasks).version_id)
+        try:
+            start_execution(
+                user=self._user, version=version, input_data={}, on_insufficient_credits=OnInsufficientCredits.PARK
+            )
+        except FundsLackingError:
+            self._receive()
+
+    def _receive(self) -> None:
+        """Get a gift; the same one again, if nobody knows whether it was made."""
+        grant(user_id=self._user.pk, amount=GIFT, reason="Alms.", key=self._next_gift)
+        self.gifts.append(self._next_gift)
+        self._next_gift = uuid4()
+
+    def become_rich(self) -> None:
+        """Let everything that waits go on. Call it when it has left, in a session that may have seen the last fault."""
+        connection.close()
+        grant_riches(self._user)
+
+    def examine_gifts(self) -> Iterator[str]:
+        """Say which gifts are not in the books just once."""
+        entered = LedgerEntry.objects.filter(account__user=self._user, reason="Alms.").values_list("key", "amount")
+        made = {(f"grant:{key}", GIFT) for key in self.gifts}
+        # Of the last one it may not have been heard.
+        if missing := made - set(entered):
+            yield f"{len(missing)} gifts are not in the books"
+        if len(set(entered) - made) > 1:
+            yield f"{len(set(entered) - made)} gifts are in the books of which nobody knows"
+
+
+def impoverish(user: User) -> None:
+    """Leave the user next to nothing."""
+    left = Account.objects.get(user=user).balance
+    adjust(user_id=user.pk, amount=LEFT - left, reason="Poverty.", key=uuid4())
