@@ -25,12 +25,13 @@ from tests.execution.test_stopping import (
     is_still,
     save,
     silent_server,
+    silent_socket,
     single_workers,
     start,
     start_endless,
 )
 
-__all__ = ["_blocks_of_tests", "silent_server", "single_workers"]
+__all__ = ["_blocks_of_tests", "silent_server", "silent_socket", "single_workers"]
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("single_workers")]
 
