@@ -1,24 +1,51 @@
 """Fixtures for tests of runs."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.files.storage import default_storage
 from kombu import Connection
 from pytest_django import Settings
 
+from credits.history import forget_history
+from credits.price_list import forget_prices
 from execution import examination, recovery
 from tests.execution.agents_folder import AGENTS_FOLDER
 from tests.execution.drain import Drain
+from tests.execution.paid_blocks import MODULES
 
 # Who has no real agents has no tests of them.
 collect_ignore = [] if any(AGENTS_FOLDER.glob("*.json")) else ["test_agents.py"]
 
 
 @pytest.fixture
+def paid_blocks(settings: Settings) -> None:
+    """Blocks of the tests that cost something, and node executions that cost nothing beside."""
+    settings.BLOCK_MODULES = MODULES
+    settings.NODE_EXECUTIONS_PER_CREDIT = 0
+    forget_prices()
+    forget_history()
+
+
+@pytest.fixture
 def goes_on(drain: Drain) -> None:
     """Let who runs something go on with what that has made ready, as a worker's process does."""
     drain.goes_on = True
+
+
+@pytest.fixture
+def save(tmp_path: Path) -> Callable[..., str]:
+    """Write JSON to a file and return its path."""
+
+    def write(value: Any, name: str = "graph.json") -> str:
+        path = tmp_path / name
+        path.write_text(json.dumps(value))
+        return str(path)
+
+    return write
 
 
 @pytest.fixture

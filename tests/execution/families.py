@@ -7,8 +7,9 @@ from tests.execution.small_graphs import ASK, CALCULATOR, INPUT, OUTPUT, STEP, d
 AGENT = "e189baac-8c20-45a1-94a7-55177ea42565"
 
 
-def make_family(*, asks: bool = False) -> dict[str, Any]:
+def make_family(*, asks: bool = False, shows_errors: bool = False) -> dict[str, Any]:
     """Return a graph that runs another one for each of three numbers; that one adds 1, and may ask a person."""
+    errors: dict[str, Any] = {"errors": (OUTPUT, {"name": "errors"})} if shows_errors else {}
     sub = draw(
         {
             "n": (INPUT, {"name": "n"}),
@@ -27,8 +28,12 @@ def make_family(*, asks: bool = False) -> dict[str, Any]:
             "each": (STEP, {}),
             "agent": (AGENT, agent),
             "out": (OUTPUT, {"name": "out"}),
+            **errors,
         },
-        ["in.result -> each.items", "each.item -> agent.n", "agent.m -> out.value"],
+        [
+            *("in.result -> each.items", "each.item -> agent.n", "agent.m -> out.value"),
+            *("agent.error -> errors.value" for _ in errors),
+        ],
     )
     return {**document, "sub_graphs": [sub]}
 

@@ -2,36 +2,18 @@
 
 import io
 import json
-import time
-from collections.abc import Callable
 from typing import Any
 
 from django.core.management import call_command
 
-from tests.execution.small_graphs import ASK, CALCULATOR, INPUT, OUTPUT, draw
+from tests.execution.small_graphs import ASK, OUTPUT, draw
 
 DEADLINE_SECONDS = 90.0
-
-ADDING = draw(
-    {
-        "in": (INPUT, {"name": "Number"}),
-        "add": (CALCULATOR, {"operation": "Add", "b": 34}),
-        "out": (OUTPUT, {"name": "Sum"}),
-    },
-    ["in.result -> add.a", "add.result -> out.value"],
-)
 
 ASKING = draw(
     {"ask": (ASK, {"name": "Letter", "data": "Dear Ada"}), "out": (OUTPUT, {"name": "Answer"})},
     ["ask.approved_data -> out.value"],
 )
-
-
-def wait_until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 class Ran:

@@ -50,3 +50,13 @@ def _link(arrow: str) -> dict[str, Any]:
         "sink_id": node_id(sink[0]),
         "sink_name": sink[1],
     }
+
+
+ADDING = draw(
+    {
+        "in": (INPUT, {"name": "Number"}),
+        "add": (CALCULATOR, {"operation": "Add", "b": 34}),
+        "out": (OUTPUT, {"name": "Sum"}),
+    },
+    ["in.result -> add.a", "add.result -> out.value"],
+)

@@ -11,7 +11,6 @@ from django.contrib.auth.models import User
 from django.db import OperationalError, connection
 from pytest_django import Settings
 
-from credits.price_list import forget_prices
 from execution import attempts
 from execution.attempts import Attempt
 from execution.beginning import begin, begin_next
@@ -29,13 +28,13 @@ from execution.tasks import execute_node
 from graphs.services import import_graph
 from tests.credits.booking import set_balance
 from tests.execution.drain import Drain
-from tests.execution.paid_blocks import MODULES, PAID, PAID_ASYNC
+from tests.execution.paid_blocks import PAID, PAID_ASYNC
 from tests.execution.random_graphs import make_document
 from tests.execution.reference import outputs_by_name, run_in_memory
 from tests.execution.small_graphs import CALCULATOR, CONVERTER, INPUT, OUTPUT, STEP, draw
 from tests.execution.small_runs import outputs_of, start
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("goes_on")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("paid_blocks", "goes_on")]
 
 COMPLETED = End(status=Status.COMPLETED)
 CHAIN = draw(
@@ -54,13 +53,6 @@ AGENT = "e189baac-8c20-45a1-94a7-55177ea42565"
 FAN_OUT = draw(
     {"step": (STEP, {"items": list(range(60))}), "out": (OUTPUT, {"name": "out"})}, ["step.item -> out.value"]
 )
-
-
-@pytest.fixture(autouse=True)
-def blocks_of_the_tests(settings: Settings) -> None:
-    settings.BLOCK_MODULES = MODULES
-    settings.NODE_EXECUTIONS_PER_CREDIT = 0
-    forget_prices()
 
 
 def begin_first(drain: Drain) -> Attempt:

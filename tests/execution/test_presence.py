@@ -1,25 +1,15 @@
 """Workers are noticed while they live."""
 
-import time
-from collections.abc import Callable
-
 import pytest
 from django.db import connection
 from pytest_django import Settings
 
 from execution.presence import LOCK_CLASS, Presence, find_listened
+from tests.config.processes import wait_until
 
 QUEUES = ("presence-a", "presence-b", "presence-c")
-DEADLINE_SECONDS = 15.0
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def wait_until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -31,33 +21,33 @@ def test_who_listens_is_noticed_until_they_stop(presence: Presence) -> None:
     assert find_listened(QUEUES) == set()
 
     presence.start()
-    wait_until(lambda: find_listened(QUEUES) == set(QUEUES[:2]))
+    assert wait_until(lambda: find_listened(QUEUES) == set(QUEUES[:2]))
     presence.stop()
 
-    wait_until(lambda: find_listened(QUEUES) == set())
+    assert wait_until(lambda: find_listened(QUEUES) == set())
 
 
 def test_any_number_may_listen(presence: Presence) -> None:
     other = Presence(QUEUES[1:])
     presence.start()
     other.start()
-    wait_until(lambda: find_listened(QUEUES) == set(QUEUES))
+    assert wait_until(lambda: find_listened(QUEUES) == set(QUEUES))
 
     presence.stop()
 
-    wait_until(lambda: find_listened(QUEUES) == set(QUEUES[1:]))
+    assert wait_until(lambda: find_listened(QUEUES) == set(QUEUES[1:]))
     other.stop()
 
 
 def test_who_listens_comes_back_after_the_database_was_away(presence: Presence) -> None:
     of_others = find_sessions()
     presence.start()
-    wait_until(lambda: find_listened(QUEUES) == set(QUEUES[:2]))
+    assert wait_until(lambda: find_listened(QUEUES) == set(QUEUES[:2]))
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s) pid", [list(find_sessions() - of_others)])
-    wait_until(lambda: find_listened(QUEUES) == set())
+    assert wait_until(lambda: find_listened(QUEUES) == set())
 
-    wait_until(lambda: find_listened(QUEUES) == set(QUEUES[:2]))
+    assert wait_until(lambda: find_listened(QUEUES) == set(QUEUES[:2]))
 
     presence.stop()
 
@@ -71,7 +61,7 @@ def find_sessions() -> set[int]:
 
 def test_workers_of_another_broker_do_not_count(presence: Presence, settings: Settings) -> None:
     presence.start()
-    wait_until(lambda: find_listened(QUEUES) == set(QUEUES[:2]))
+    assert wait_until(lambda: find_listened(QUEUES) == set(QUEUES[:2]))
 
     settings.CELERY_BROKER_URL = "redis://elsewhere/0"
 

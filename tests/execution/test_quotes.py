@@ -10,29 +10,21 @@ from rest_framework.test import APIClient
 
 from credits.history import forget_history
 from credits.models import LedgerEntry
-from credits.price_list import forget_prices, set_price
+from credits.price_list import set_price
 from execution.services import start_execution
 from graphs.models import GraphVersion
 from graphs.services import import_graph
 from tests.credits.booking import give
 from tests.execution.drain import Drain
-from tests.execution.paid_blocks import COUNTING, MODULES, PAID, TALKING
+from tests.execution.paid_blocks import COUNTING, PAID, TALKING
 from tests.execution.small_graphs import CALCULATOR, INPUT, STEP, draw
 from tests.graphs.building import GMAIL_SEND
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("paid_blocks")]
 
 AGENT = "e189baac-8c20-45a1-94a7-55177ea42565"
 EACH = {"each": (STEP, {"items": [1, 2, 3]}), "paid": (PAID, {}), "free": (CALCULATOR, {"operation": "Add", "b": 1})}
 ARROWS = ["each.item -> paid.value", "each.item -> free.a"]
-
-
-@pytest.fixture(autouse=True)
-def paid_blocks(settings: Settings) -> None:
-    settings.BLOCK_MODULES = MODULES
-    settings.NODE_EXECUTIONS_PER_CREDIT = 0
-    forget_prices()
-    forget_history()
 
 
 def save(user: User, nodes: dict[str, Any], arrows: list[str] | None = None) -> GraphVersion:

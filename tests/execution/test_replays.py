@@ -15,18 +15,9 @@ from execution.models import Execution, NodeExecution
 from execution.services import start_execution
 from graphs.services import import_graph, replace_graph
 from tests.execution.drain import Drain
-from tests.execution.small_graphs import CALCULATOR, INPUT, OUTPUT, draw
+from tests.execution.small_graphs import ADDING
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-ADDING = draw(
-    {
-        "in": (INPUT, {"name": "Number"}),
-        "add": (CALCULATOR, {"operation": "Add", "b": 34}),
-        "out": (OUTPUT, {"name": "Sum"}),
-    },
-    ["in.result -> add.a", "add.result -> out.value"],
-)
 
 
 @pytest.fixture

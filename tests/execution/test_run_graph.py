@@ -1,9 +1,7 @@
 """`manage.py run_graph`, with workers that run already and with its own."""
 
-import json
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,8 +14,9 @@ from execution.queues import QUEUES
 from execution.services import decide_review
 from graphs.models import Graph
 from graphs.services import import_graph, replace_graph
-from tests.execution.run_graph_command import ADDING, ASKING, DEADLINE_SECONDS, Ran, wait_until
-from tests.execution.small_graphs import CALCULATOR, INPUT, OUTPUT, STEP, TIMER, draw, node_id
+from tests.config.processes import wait_until
+from tests.execution.run_graph_command import ASKING, DEADLINE_SECONDS, Ran
+from tests.execution.small_graphs import ADDING, CALCULATOR, INPUT, OUTPUT, STEP, TIMER, draw, node_id
 
 SEARCH_THE_WEB = "87840993-2053-44b7-8da4-187ad4ee518c"
 
@@ -36,19 +35,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def listening(workers: object) -> None:
     """Workers that run already."""
-    wait_until(lambda: find_listened(QUEUES) == set(QUEUES))
-
-
-@pytest.fixture
-def save(tmp_path: Path) -> Callable[..., str]:
-    """Write JSON to a file and return its path."""
-
-    def write(value: Any, name: str = "graph.json") -> str:
-        path = tmp_path / name
-        path.write_text(json.dumps(value))
-        return str(path)
-
-    return write
+    assert wait_until(lambda: find_listened(QUEUES) == set(QUEUES), seconds=DEADLINE_SECONDS)
 
 
 @pytest.mark.usefixtures("listening")
@@ -189,7 +176,7 @@ def test_a_run_that_waits_for_a_person_says_so_and_goes_on_when_they_decide(
     user: User, save: Callable[..., str]
 ) -> None:
     def decide() -> None:
-        wait_until(Review.objects.exists)
+        assert wait_until(Review.objects.exists, seconds=DEADLINE_SECONDS)
         review = Review.objects.get()
         decide_review(user=user, review=review, approved=True, data="Dear Ms Lovelace")
         connection.close()

@@ -9,31 +9,20 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from config.local import open_lock, try_lock
 from execution.models import Review
+from tests.config.processes import wait_until
 from tests.conftest import worker_environment
-from tests.execution.run_graph_command import ADDING, ASKING, DEADLINE_SECONDS, wait_until
+from tests.execution.run_graph_command import ASKING, DEADLINE_SECONDS
+from tests.execution.small_graphs import ADDING
 from tests.left_behind import await_end_of_others
 
 ROOT = Path(__file__).resolve().parents[2]
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def save(tmp_path: Path) -> Callable[..., str]:
-    """Write JSON to a file and return its path."""
-
-    def write(value: Any, name: str = "graph.json") -> str:
-        path = tmp_path / name
-        path.write_text(json.dumps(value))
-        return str(path)
-
-    return write
 
 
 @pytest.fixture
@@ -110,7 +99,7 @@ def test_without_workers_the_command_has_its_own_and_leaves_none(
     assert "No workers are running: starting some." in err
     assert len(workers) >= 2
     # Those that the workers had started follow them, and go when somebody has heard of it.
-    wait_until(lambda: are_gone(workers))
+    assert wait_until(lambda: are_gone(workers), seconds=DEADLINE_SECONDS)
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
@@ -118,7 +107,7 @@ def test_an_interrupted_command_stops_its_workers_and_says_how_the_run_stands(
     begin: Callable[..., "subprocess.Popen[str]"], save: Callable[..., str], sent: signal.Signals
 ) -> None:
     command = begin(save(ASKING), "--json")
-    wait_until(lambda: Review.objects.exists() or command.poll() is not None)
+    assert wait_until(lambda: Review.objects.exists() or command.poll() is not None, seconds=DEADLINE_SECONDS)
     workers = find_workers(command)
 
     command.send_signal(sent)
@@ -129,4 +118,4 @@ def test_an_interrupted_command_stops_its_workers_and_says_how_the_run_stands(
     assert "It goes on as soon as workers are running" in shown["error"]
     assert len(workers) >= 2
     # Those that the workers had started follow them, and go when somebody has heard of it.
-    wait_until(lambda: are_gone(workers))
+    assert wait_until(lambda: are_gone(workers), seconds=DEADLINE_SECONDS)

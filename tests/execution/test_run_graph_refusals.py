@@ -1,10 +1,8 @@
 """What `manage.py run_graph` refuses, and how it says so."""
 
 import io
-import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -13,24 +11,12 @@ from django.core.management.base import CommandError
 from django.db import connection
 
 from execution.models import Execution
-from tests.execution.run_graph_command import ADDING, Ran
-from tests.execution.small_graphs import CALCULATOR, draw
+from tests.execution.run_graph_command import Ran
+from tests.execution.small_graphs import ADDING, CALCULATOR, draw
 
 GMAIL_SEND = "6c27abc2-e51d-499e-a85f-5a0041ba94f0"
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def save(tmp_path: Path) -> Callable[..., str]:
-    """Write JSON to a file and return its path."""
-
-    def write(value: Any, name: str = "graph.json") -> str:
-        path = tmp_path / name
-        path.write_text(json.dumps(value))
-        return str(path)
-
-    return write
 
 
 def test_every_problem_of_a_graph_is_listed_by_node_and_field(save: Callable[..., str]) -> None:

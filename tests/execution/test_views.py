@@ -15,18 +15,9 @@ from execution.services import start_execution
 from graphs.services import import_graph, replace_graph
 from tests.execution.asking import AGENT, ASKING, address_of, log_in, save, start
 from tests.execution.drain import Drain
-from tests.execution.small_graphs import ASK, CALCULATOR, INPUT, OUTPUT, STEP, TIMER, draw, node_id
+from tests.execution.small_graphs import ADDING, ASK, CALCULATOR, INPUT, OUTPUT, STEP, TIMER, draw, node_id
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-ADDING = draw(
-    {
-        "in": (INPUT, {"name": "Number"}),
-        "add": (CALCULATOR, {"operation": "Add", "b": 34}),
-        "out": (OUTPUT, {"name": "Sum"}),
-    },
-    ["in.result -> add.a", "add.result -> out.value"],
-)
 
 
 @pytest.fixture

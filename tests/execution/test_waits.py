@@ -15,7 +15,8 @@ from graphs.exceptions import GraphInvalidError
 from graphs.services import import_graph
 from tests.execution.blocks import VisitBlock
 from tests.execution.drain import Drain
-from tests.execution.small_graphs import ASK, CALCULATOR, INPUT, OUTPUT, STEP, TIMER, draw, node_id
+from tests.execution.families import make_family
+from tests.execution.small_graphs import ASK, INPUT, OUTPUT, STEP, TIMER, draw
 from tests.execution.small_runs import ended, outputs_of, start
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -65,38 +66,11 @@ def test_a_person_decides_how_a_run_goes_on(user: User, drain: Drain, approved: 
         decide_review(user=user, review=review, approved=approved, data="best")
 
 
-def make_family(*, depth_input: str = "n", sub_nodes: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Return a graph that runs another one for each of three numbers; that one adds 1."""
-    sub = draw(
-        {
-            "n": (INPUT, {"name": depth_input}),
-            "add": (CALCULATOR, {"operation": "Add", "b": 1}),
-            "m": (OUTPUT, {"name": "m"}),
-            **(sub_nodes or {}),
-        },
-        ["n.result -> add.a", "add.result -> m.value"],
-    )
-    sub["id"] = node_id("sub")
-    schema: dict[str, Any] = {"input_schema": {"properties": {"n": {}}}, "output_schema": {"properties": {"m": {}}}}
-    agent = {"graph_id": sub["id"], "graph_version": 1, "inputs": {}, **schema}
-    document = draw(
-        {
-            "in": (INPUT, {"name": "in", "value": [1, 2, 3]}),
-            "each": (STEP, {}),
-            "agent": (AGENT, agent),
-            "out": (OUTPUT, {"name": "out"}),
-            "errors": (OUTPUT, {"name": "errors"}),
-        },
-        ["in.result -> each.items", "each.item -> agent.n", "agent.m -> out.value", "agent.error -> errors.value"],
-    )
-    return {**document, "sub_graphs": [sub]}
-
-
 @pytest.mark.parametrize("seed", range(3))
 def test_a_sub_graph_runs_as_a_run_of_its_own_and_its_outputs_come_in_order(
     user: User, drain: Drain, seed: int
 ) -> None:
-    run = start(user, make_family())
+    run = start(user, make_family(shows_errors=True))
     drain.run(order=random.Random(seed))
 
     assert outputs_of(ended(run)) == {"out": [2.0, 3.0, 4.0]}
@@ -106,7 +80,7 @@ def test_a_sub_graph_runs_as_a_run_of_its_own_and_its_outputs_come_in_order(
 
 
 def test_a_sub_run_that_fails_fails_the_node_that_waits_for_it(user: User, drain: Drain) -> None:
-    document = make_family()
+    document = make_family(shows_errors=True)
     document["sub_graphs"][0]["settings"] = {"max_node_executions": 2}
 
     run = start(user, document)
@@ -118,7 +92,7 @@ def test_a_sub_run_that_fails_fails_the_node_that_waits_for_it(user: User, drain
 
 
 def test_what_a_sub_run_emits_travels_while_it_still_runs(user: User, drain: Drain) -> None:
-    document = make_family(sub_nodes={"late": (ASK, {"name": "wait", "data": 1})})
+    document = make_family(asks=True, shows_errors=True)
     run = start(user, document)
     drain.run()
 
@@ -131,7 +105,7 @@ def test_what_a_sub_run_emits_travels_while_it_still_runs(user: User, drain: Dra
 
 
 def test_sub_graphs_nested_too_deeply_are_an_error_of_the_node(user: User, drain: Drain, settings: Settings) -> None:
-    run = start(user, make_family())
+    run = start(user, make_family(shows_errors=True))
 
     settings.MAX_SUB_RUN_DEPTH = 0  # known before a run starts as well; but which graph runs, a block may say
     drain.run()
@@ -141,7 +115,7 @@ def test_sub_graphs_nested_too_deeply_are_an_error_of_the_node(user: User, drain
 
 
 def test_a_graph_that_runs_itself_is_refused(user: User, drain: Drain) -> None:
-    document = make_family()
+    document = make_family(shows_errors=True)
     document["nodes"][2]["input_default"]["graph_id"] = document["id"]
 
     with pytest.raises(GraphInvalidError):
