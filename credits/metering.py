@@ -29,7 +29,7 @@ from credits.pricing import (
     quantity_of,
 )
 from credits.store import ledger
-from credits.store.ledger import Charged, Held
+from credits.store.ledger import Held
 
 CAPTURE: Final = "credits_capture(%(user)s, %(key)s, %(amount)s, %(facts)s, %(max_cost)s)"
 """For a larger statement: `charged`, `owed`, `is_new` and `has_news`. Its parameters come from `describe_capture`."""
@@ -42,8 +42,6 @@ RELEASE: Final = "SELECT credits_release(%s::uuid[], '{}')"
 
 RELEASE_RUNS: Final = "SELECT credits_release('{}', %s::uuid[])"
 """Lets go of everything that is set aside for the runs with these ids."""
-
-NOTHING_CHARGED: Final = Charged(charged=0, owed=0, is_new=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,27 +124,14 @@ def hold(*, user_id: int, subject: Subject, price: Price, max_cost: int | None =
     )
 
 
-def capture(
-    *, user_id: int, subject: Subject, price: Price, usage: Usage, has_failed: bool, max_cost: int | None = None
-) -> Charged:
-    """Charge what a node execution cost, and let go of the rest of what was set aside for it.
-
-    Call it in the transaction that records its end. A failed one costs nothing unless its block's price says so. What
-    the balance can't pay is owed; what the whole run would cost beyond `max_cost` is not charged.
-    """
-    asked = describe_capture(
-        user_id=user_id, subject=subject, price=price, usage=usage, has_failed=has_failed, max_cost=max_cost
-    )
-    if asked is None:
-        ledger.release(keys=[subject.node_execution_id])
-        return NOTHING_CHARGED
-    return ledger.capture(CAPTURE, asked)
-
-
 def describe_capture(
     *, user_id: int, subject: Subject, price: Price, usage: Usage, has_failed: bool, max_cost: int | None = None
 ) -> dict[str, Any] | None:
-    """Return the parameters of `CAPTURE`; None where there is nothing to charge, only something to let go of."""
+    """Return the parameters of `CAPTURE`; None where there is nothing to charge, only something to let go of.
+
+    To be used in the transaction that records the end. A failed one costs nothing unless its block's price says so.
+    What the balance can't pay is owed; what the whole run would cost beyond `max_cost` is not charged.
+    """
     if has_failed and not price.charge_on_failure:
         return None
     amount = price_after(price.cost, usage=usage, size=price.size)
@@ -186,34 +171,7 @@ def _describe(price: Price, usage: Usage) -> dict[str, Any]:
 def release(node_execution_ids: Collection[UUID]) -> None:
     """Let go of what is set aside for attempts that were lost, handed back or stopped."""
     if node_execution_ids:
-        ledger.release(keys=node_execution_ids)
-
-
-def charge_fee(
-    *,
-    user_id: int,
-    execution_id: UUID,
-    root_execution_id: UUID,
-    graph_id: UUID,
-    count: int,
-    max_cost: int | None = None,
-) -> Charged:
-    """Count `count` node executions of a run, which the caller counts once; every hundredth of a user costs a credit.
-
-    How many cost one is `NODE_EXECUTIONS_PER_CREDIT`; 0: none. What the whole run would cost beyond `max_cost` is not
-    charged.
-    """
-    if count <= 0 or settings.NODE_EXECUTIONS_PER_CREDIT <= 0:
-        return NOTHING_CHARGED
-    facts = {
-        "execution_id": execution_id,
-        "root_execution_id": root_execution_id,
-        "graph_id": graph_id,
-        "reason": f"1 credit per {settings.NODE_EXECUTIONS_PER_CREDIT} node executions",
-    }
-    return ledger.charge_fee(
-        user_id=user_id, count=count, per=settings.NODE_EXECUTIONS_PER_CREDIT, facts=facts, max_cost=max_cost
-    )
+        ledger.release(node_execution_ids)
 
 
 def read_spendable(user_ids: Collection[int]) -> dict[int, int]:

@@ -25,15 +25,6 @@ class Held:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Charged:
-    """What was taken from the balance and what remained owed. `is_new`: it had not been charged before."""
-
-    charged: int
-    owed: int
-    is_new: bool
-
-
-@dataclass(frozen=True, kw_only=True)
 class Posted:
     """An entry's number in its account. `is_new`: it had not been entered before."""
 
@@ -52,17 +43,9 @@ def hold(
     return Held(granted=granted, spendable=spendable, committed=committed)
 
 
-def capture(call: str, asked: Mapping[str, Any]) -> Charged:
-    """Charge `asked["amount"]` for `asked["key"]`, once, and let go of what was held for it."""
-    charged, owed, is_new, has_news = _ask(f"SELECT * FROM {call}", asked)  # noqa: S608 - a constant
-    if has_news:
-        tell_after_commit(asked["user"])
-    return Charged(charged=charged, owed=owed, is_new=is_new)
-
-
-def release(*, keys: Collection[UUID] = (), execution_ids: Collection[UUID] = ()) -> int:
-    """Let go of what is held for these keys and for all of these runs; return how many holds there were."""
-    (count,) = _ask("SELECT credits_release(%s::uuid[], %s::uuid[])", [list(keys), list(execution_ids)])
+def release(keys: Collection[UUID]) -> int:
+    """Let go of what is held for these keys; return how many holds there were."""
+    (count,) = _ask("SELECT credits_release(%s::uuid[], '{}')", [list(keys)])
     return int(count)
 
 
@@ -74,16 +57,6 @@ def release_account(user_id: int) -> int:
         [user_id],
     )
     return int(count)
-
-
-def charge_fee(*, user_id: int, count: int, per: int, facts: Facts, max_cost: int | None) -> Charged:
-    """Count node executions of a user; charge a credit for every `per` of them."""
-    charged, owed, has_news = _ask(
-        "SELECT * FROM credits_charge_fee(%s, %s, %s, %s, %s)", [user_id, count, per, dump_facts(facts), max_cost]
-    )
-    if has_news:
-        tell_after_commit(user_id)
-    return Charged(charged=charged, owed=owed, is_new=charged + owed > 0)
 
 
 def post(*, user_id: int, key: str, type: str, amount: int, facts: Facts) -> Posted:
@@ -101,7 +74,7 @@ def post(*, user_id: int, key: str, type: str, amount: int, facts: Facts) -> Pos
     return Posted(sequence=sequence, is_new=is_new)
 
 
-def _ask(statement: str, arguments: list[Any] | Mapping[str, Any]) -> tuple[Any, ...]:
+def _ask(statement: str, arguments: list[Any]) -> tuple[Any, ...]:
     with connection.cursor() as cursor:
         cursor.execute(statement, arguments)
         row: tuple[Any, ...] = cursor.fetchone()

@@ -1,13 +1,17 @@
-"""What the tests of the books do over and over."""
+"""What the tests of the books do over and over; they charge with the statements that the engine is made of."""
 
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
+from django.conf import settings
+from django.db import connection
 from rest_framework.test import APIClient
 
-from credits.metering import Price, Subject, capture
+from credits.metering import CAPTURE, CHARGE_FEE, RELEASE_RUNS, Price, Subject, describe_capture, release
 from credits.models import Account
+from credits.notices import tell_after_commit
 from credits.pricing import Cost, CostType, Usage
 from credits.store import ledger
 
@@ -59,6 +63,54 @@ def flat_price(amount: int, *, hold: int | None = None, **other: Any) -> Price:
     facts: dict[str, Any] = {"cost": Cost(amount=Decimal(amount), type=CostType.RUN)}
     facts |= {"version": 0, "charge_on_failure": False, "size": 0, "hold": amount if hold is None else hold}
     return Price(**{**facts, **other})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Charged:
+    """What was taken from the balance and what remained owed. `is_new`: it had not been charged before."""
+
+    charged: int
+    owed: int
+    is_new: bool
+
+
+NOTHING_CHARGED = Charged(charged=0, owed=0, is_new=False)
+
+
+def capture(*, user_id: int, subject: Subject, **used: Any) -> Charged:
+    """Charge what a node execution cost, and let go of the rest of what was set aside for it."""
+    asked = describe_capture(user_id=user_id, subject=subject, **used)
+    if asked is None:
+        release([subject.node_execution_id])
+        return NOTHING_CHARGED
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT * FROM {CAPTURE}", asked)  # noqa: S608 - a constant
+        charged, owed, is_new, has_news = cursor.fetchone()
+    if has_news:
+        tell_after_commit(user_id)
+    return Charged(charged=charged, owed=owed, is_new=is_new)
+
+
+def charge_fee(*, user_id: int, count: int, max_cost: int | None = None, **facts: UUID) -> Charged:
+    """Count node executions of a run; every so many of a user cost a credit."""
+    asked = {"user": user_id, "count": count, "max_cost": max_cost, "per": settings.NODE_EXECUTIONS_PER_CREDIT}
+    due = "SELECT %(user)s::bigint AS user_id, %(count)s::bigint AS count, %(facts)s::jsonb AS facts,"
+    due += " %(max_cost)s::bigint AS max_cost"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT fee.* FROM ({due}) AS due, LATERAL {CHARGE_FEE} AS fee",  # noqa: S608 - of constants
+            {**asked, "facts": ledger.dump_facts(facts)},
+        )
+        charged, owed, has_news = cursor.fetchone()
+    if has_news:
+        tell_after_commit(user_id)
+    return Charged(charged=charged, owed=owed, is_new=charged + owed > 0)
+
+
+def release_runs(*execution_ids: UUID) -> None:
+    """Let go of everything that is set aside for these runs."""
+    with connection.cursor() as cursor:
+        cursor.execute(RELEASE_RUNS, [list(execution_ids)])
 
 
 def use(user_id: int, amount: int, *, run: UUID, **other: Any) -> None:

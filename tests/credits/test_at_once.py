@@ -7,10 +7,9 @@ import pytest
 from django.contrib.auth.models import User
 
 from credits.auditing import find_faults
-from credits.metering import capture, charge_fee
 from credits.models import LedgerEntry, Notice, TopUp
 from credits.pricing import Usage
-from tests.credits.booking import GRAPH, account_of, flat_price, set_balance, standing, subject
+from tests.credits.booking import GRAPH, account_of, capture, charge_fee, flat_price, set_balance, standing, subject
 from tests.threads import run_at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)

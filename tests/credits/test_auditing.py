@@ -9,9 +9,9 @@ from django.core.management import call_command
 from django.db import connection
 
 from credits.auditing import audit, find_faults
-from credits.metering import capture, hold
+from credits.metering import hold
 from credits.pricing import Usage
-from tests.credits.booking import flat_price, give, subject
+from tests.credits.booking import capture, flat_price, give, subject
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -10,11 +10,23 @@ from django.test.utils import CaptureQueriesContext
 
 from credits.auditing import find_faults
 from credits.exceptions import FundsLackingError
-from credits.metering import NOTHING_CHARGED, capture, charge_fee, hold, release, require_funds
+from credits.metering import hold, release, require_funds
 from credits.models import Hold, LedgerEntry, RunCost
 from credits.pricing import Usage
-from credits.store import ledger
-from tests.credits.booking import GRAPH, ROOT, account_of, flat_price, give, set_balance, standing, subject
+from tests.credits.booking import (
+    GRAPH,
+    NOTHING_CHARGED,
+    ROOT,
+    account_of,
+    capture,
+    charge_fee,
+    flat_price,
+    give,
+    release_runs,
+    set_balance,
+    standing,
+    subject,
+)
 
 
 def charge(user_id: int, price: int, *, root: UUID = ROOT, held: int | None = None) -> None:
@@ -139,7 +151,7 @@ def test_a_run_that_ends_lets_go_of_everything(payer: int) -> None:
     for root in (ROOT, ROOT, UUID(int=9)):
         hold(user_id=payer, subject=subject(root=root), price=flat_price(10))
 
-    ledger.release(execution_ids=[ROOT])
+    release_runs(ROOT)
 
     assert standing(payer) == (100, 10, 0)
     assert [each.execution_id for each in Hold.objects.all()] == [UUID(int=9)]
@@ -171,15 +183,6 @@ def test_every_hundredth_node_execution_of_a_user_costs_a_credit(payer: int) -> 
         (UUID(int=4), 2),
         (UUID(int=6), 1),
     ]
-
-
-@pytest.mark.django_db
-def test_fees_can_be_switched_off(payer: int, settings: object) -> None:
-    settings.NODE_EXECUTIONS_PER_CREDIT = 0  # type: ignore[attr-defined]  # pytest-django's
-
-    charge_fee(user_id=payer, execution_id=ROOT, root_execution_id=ROOT, graph_id=GRAPH, count=1_000)
-
-    assert standing(payer) == (100, 0, 0)
 
 
 @pytest.mark.django_db

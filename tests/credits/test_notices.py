@@ -8,11 +8,10 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from credits.accounts import set_low_balance_threshold
-from credits.metering import capture
 from credits.models import Notice
 from credits.notices import noticed, tell_left_over
 from credits.pricing import Usage
-from tests.credits.booking import flat_price, give, set_balance, subject
+from tests.credits.booking import capture, flat_price, give, set_balance, subject
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -10,11 +10,11 @@ from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 
 from credits.exceptions import PriceInvalidError, ReasonMissingError
-from credits.metering import capture, find_price
+from credits.metering import find_price
 from credits.models import BlockPrice, LedgerEntry
 from credits.price_list import find_price_list, forget_prices, set_price
 from credits.pricing import Cost, CostType, Usage
-from tests.credits.booking import subject
+from tests.credits.booking import capture, subject
 
 pytestmark = pytest.mark.django_db
 

@@ -9,11 +9,21 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
 
 from credits.auditing import find_faults
-from credits.metering import NOTHING_CHARGED, capture, charge_fee, hold, release
+from credits.metering import hold, release
 from credits.models import LedgerEntry
 from credits.pricing import Usage
 from credits.store import ledger
-from tests.credits.booking import GRAPH, flat_price, set_balance, standing, subject
+from tests.credits.booking import (
+    GRAPH,
+    NOTHING_CHARGED,
+    capture,
+    charge_fee,
+    flat_price,
+    release_runs,
+    set_balance,
+    standing,
+    subject,
+)
 from tests.credits.crashes import CrashError, dying_before
 
 FEW = st.integers(min_value=1, max_value=60)
@@ -145,7 +155,7 @@ class Books(RuleBasedStateMachine):
     def end_run(self, run: int, crash: int | None) -> None:
         try:
             with dying_before(crash):
-                ledger.release(execution_ids=[self.two_runs[run]])
+                release_runs(self.two_runs[run])
         except CrashError:
             return
         self.held = {key: amount for key, amount in self.held.items() if self.runs[key] != self.two_runs[run]}

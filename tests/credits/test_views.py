@@ -11,9 +11,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
-from credits.metering import charge_fee, hold
+from credits.metering import hold
 from credits.models import LedgerEntry
-from tests.credits.booking import GRAPH, account_of, flat_price, give, history, subject, use
+from tests.credits.booking import GRAPH, account_of, charge_fee, flat_price, give, history, subject, use
 
 pytestmark = pytest.mark.django_db
 

@@ -14,7 +14,6 @@ from rest_framework.test import APIClient
 from config.models import Notice
 from config.notices.mailing import MOST_LISTED, forget_old_notices, mail_notices
 from config.notices.telling import tell_user
-from credits.metering import capture
 from credits.pricing import Usage
 from graphs.lifecycle import delete_graph
 from scheduling.checking import check_wanted
@@ -22,7 +21,7 @@ from scheduling.firing import fire_due
 from scheduling.models import Schedule
 from scheduling.services import run_now
 from scheduling.settling import settle_ended
-from tests.credits.booking import flat_price, subject
+from tests.credits.booking import capture, flat_price, subject
 from tests.execution.drain import Drain
 from tests.scheduling.making import FAILING, make_schedule
 

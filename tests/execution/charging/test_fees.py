@@ -79,3 +79,15 @@ def test_a_simulated_run_is_not_counted_for_the_fee(payer: User, drain: Drain, s
     payer.credit_account.refresh_from_db()
     assert (run.status, run.node_count, run.cost) == (Status.COMPLETED, 2, 0)
     assert (payer.credit_account.node_executions, charges(payer)) == (0, [])
+
+
+def test_fees_can_be_switched_off(payer: User, drain: Drain, settings: Settings) -> None:
+    settings.NODE_EXECUTIONS_PER_CREDIT = 0
+    run = start(payer, {"a": (PAID, {}), "b": (CALCULATOR, {"operation": "Add", "a": 1, "b": 2})})
+
+    drain.run()
+
+    run.refresh_from_db()
+    payer.credit_account.refresh_from_db()
+    assert (run.status, run.cost, charges(payer)) == (Status.COMPLETED, 7, [7])
+    assert payer.credit_account.node_executions == 0
