@@ -28,9 +28,7 @@ class OriginSerializer(serializers.Serializer[Execution]):
 class StatsSerializer(serializers.Serializer[Any]):
     """What a run took. Times are in seconds, the cost is in credits."""
 
-    cost = serializers.IntegerField(
-        help_text="Credits: of a run that no other has started with all its sub-runs, of a sub-run its own."
-    )
+    cost = serializers.IntegerField(help_text="Credits, of its sub-runs as well, and of theirs.")
     walltime = serializers.FloatField(help_text="From the first claim to the end, or until now.")
     cputime = serializers.FloatField(help_text="Processor time of its node executions; added up like the cost.")
     nodes_walltime = serializers.FloatField(help_text="Sum over its node executions.")

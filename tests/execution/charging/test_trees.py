@@ -96,7 +96,7 @@ def test_a_tree_of_runs_is_one_line_and_of_one_graph(
     assert sums(client, "block", graph_id=graph) == sums(client, "block") == sums(client, "block", execution_id=key)
     assert measure(get_run(execution_id=run.pk))["cost"] == total
     below = Execution.objects.filter(depth__gt=0).order_by("depth")
-    assert [measure(get_run(execution_id=each.pk))["cost"] for each in below] == [10, 10, 9, 9]
+    assert [measure(get_run(execution_id=each.pk))["cost"] for each in below] == [19, 19, 9, 9]
     assert graph in client.get("/v1/credits/transactions.csv").content.decode().splitlines()[-1]
     assert find_faults() == ()
 
