@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, OperationalError, connection, connections
 from pytest_django import Settings
 
 from execution import attempts
@@ -215,16 +215,22 @@ def _send_queued(drain: Drain, run: Execution) -> None:
 
 
 @pytest.fixture
-def keeper(drain: Drain, monkeypatch: pytest.MonkeyPatch) -> Iterator[Keeper]:
-    """A keeper with its threads, whose database sessions end with the test."""
-    keeper = Keeper()
+def keeper(attempt: Attempt, monkeypatch: pytest.MonkeyPatch) -> Iterator[Keeper]:
+    """A keeper with its threads, which have no database session and nothing to do once the test is over."""
+    keeper, all_left = Keeper(), threading.Barrier(3)
     monkeypatch.setattr(attempts, "keeper", keeper)
     yield keeper
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
+
+    def leave() -> None:
+        connections.close_all()
+        all_left.wait(timeout=20)
+        threading.Event().wait()
+
+    monkeypatch.setattr(attempts, "close_old_connections", leave)
+    keeper.hold(attempt)
+    keeper.let_go(attempt)
+    keeper.expect(0.0)
+    all_left.wait(timeout=20)
 
 
 def test_leases_are_renewed_while_the_broker_does_not_answer(

@@ -14,6 +14,7 @@ from pytest_django import Settings
 
 from execution.engine.statuses import Status
 from execution.models import Execution, NodeExecution, Output, PastAttempt, RunOutput
+from execution.queues import both_of
 from execution.services import start_execution
 from execution.workers import WorkerProcesses
 from graphs.services import import_graph
@@ -311,7 +312,8 @@ def test_what_waits_behind_a_long_block_is_not_sent_again(
     queued = dict(NodeExecution.objects.filter(status=Status.QUEUED).values_list("pk", "queued_at"))
 
     def probes() -> int:
-        return sum(b"execution.probe" in each for each in client_of(broker).lrange("cpu", 0, -1))
+        messages = (each for queue in both_of("cpu") for each in client_of(broker).lrange(queue, 0, -1))
+        return sum(b"execution.probe" in each for each in messages)
 
     assert wait_until(lambda: probes() >= 6, seconds=DEADLINE)
 

@@ -10,6 +10,7 @@ from kombu import Connection
 
 from config.celery import app
 from config.local import BASE_DIR
+from execution.queues import QUEUES, both_of
 from execution.workers import WorkerProcesses, WorkersNotReadyError
 from tests.config.processes import wait_until
 from tests.conftest import worker_environment
@@ -39,7 +40,7 @@ def test_workers_take_messages_from_their_queues_once_they_are_ready(
     queues = app.control.inspect(timeout=2).active_queues() or {}
 
     served = {name.partition("-")[0]: {queue["name"] for queue in found} for name, found in queues.items()}
-    assert served == {"cpu": {"cpu"}, "io": {"io"}}
+    assert served == {queue: set(both_of(queue)) for queue in QUEUES}
 
 
 @pytest.mark.django_db(transaction=True)
