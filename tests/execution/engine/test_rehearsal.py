@@ -27,6 +27,11 @@ from tests.execution.engine.test_properties import account, outputs_by_name, tho
 picks = st.integers(0, 10_000)
 
 
+def past_id(key: Key) -> UUID:
+    """Return the id that a node execution has in the history."""
+    return uuid5(key[0], str(key[1]))
+
+
 class Watched:
     """A run whose history is written down: when each execution emitted and ended."""
 
@@ -50,7 +55,7 @@ class Watched:
         """Return what has ended. An error and the end that comes with it are one moment of the machine."""
         return [
             PastFiring(
-                id=uuid5(key[0], str(key[1])),
+                id=past_id(key),
                 node_id=key[0],
                 ordinal=key[1],
                 inputs=step.inputs,
@@ -125,11 +130,12 @@ def test_a_replay_of_any_run_from_anywhere_comes_to_an_end(drawn: Drawn, one: by
     rehearsal = watched.rehearse(watched.history(chosen=chosen))
     replayed = watched.go_on(rehearsal, other)
 
-    assert chosen not in reused(rehearsal)
     assert replayed.status is Status.FAILED or replayed.runnable == []
     assert all(played.reused is None or played.inputs == played.reused.inputs for played in rehearsal.played.values())
     used = [played.reused.id for played in rehearsal.played.values() if played.reused]
     assert len(used) == len(set(used))
+    # Its number may be another's now: what failed before it runs again, and what came of that is yet to come.
+    assert past_id(chosen) not in used
 
 
 @thorough
@@ -150,7 +156,7 @@ def history_of(machine: Machine, behaviour_order: list[Key]) -> list[PastFiring]
     """Return the past of a machine that ran its executions one after the other."""
     return [
         PastFiring(
-            id=uuid5(key[0], str(key[1])),
+            id=past_id(key),
             node_id=key[0],
             ordinal=key[1],
             inputs=machine.steps[key].inputs,
