@@ -8,6 +8,7 @@ from uuid import UUID
 
 import structlog
 from django.db import DataError, IntegrityError, transaction
+from django.db import Error as DatabaseError
 
 from credits.exceptions import CreditsError, FundsLackingError
 from credits.metering import find_lacking_funds
@@ -111,13 +112,23 @@ def rehearse(schedule: Schedule, *, versions: Versions) -> None:
 
 
 def find_problem(schedule: Schedule, *, versions: Versions) -> str:
-    """Return why the schedule can't run, in a sentence; nothing if it can."""
+    """Return why the schedule can't run, in a sentence; nothing if it can. Raises only what is the database's."""
     try:
         _ = schedule.timing
         rehearse(schedule, versions=versions)
     except REFUSALS as error:
         return explain(error)
+    except Exception as error:
+        if not is_of_one(error):
+            raise
+        logger.exception("a schedule can't be checked", schedule=str(schedule.pk))
+        return OUR_FAULT
     return ""
+
+
+def is_of_one(error: Exception) -> bool:
+    """Whether an error is one schedule's own, and not the database's: it must not keep the others from running."""
+    return isinstance(error, ROW_ERRORS) or not isinstance(error, DatabaseError)
 
 
 def explain(error: Exception) -> str:

@@ -13,12 +13,11 @@ from typing import Final
 from uuid import UUID
 
 import structlog
-from django.db import Error as DatabaseError
 from django.db import transaction
 
 from execution.services import start_ordered, stop_executions
 from execution.store.starting import Order
-from scheduling.checking import OUR_FAULT, REFUSALS, ROW_ERRORS, Versions, explain, mark, order_run
+from scheduling.checking import OUR_FAULT, REFUSALS, Versions, explain, is_of_one, mark, order_run
 from scheduling.models import Occurrence, Schedule
 from scheduling.policies import Misfire, MisfireRule, Overlap, Pending, Turn, choose_fired, choose_turn
 from scheduling.settling import settle
@@ -203,7 +202,7 @@ def _start_all(current: Round) -> None:
     try:
         _start_together(ordered, current)
     except Exception as error:
-        if not _is_of_one(error):
+        if not is_of_one(error):
             raise
         _start_apart(ordered, current)
 
@@ -216,15 +215,10 @@ def _order(occurrence: Occurrence, current: Round) -> Order | None:
     except REFUSALS as error:
         _refuse(occurrence, current, reason=explain(error))
     except Exception as error:
-        if not _is_of_one(error):
+        if not is_of_one(error):
             raise
         _refuse_for_us(occurrence, current)
     return None
-
-
-def _is_of_one(error: Exception) -> bool:
-    """Whether an error is one schedule's own, and not the database's: it must not keep the others from running."""
-    return isinstance(error, ROW_ERRORS) or not isinstance(error, DatabaseError)
 
 
 def _start_together(ordered: Sequence[tuple[Occurrence, Order]], current: Round) -> None:
@@ -245,7 +239,7 @@ def _start_apart(ordered: Iterable[tuple[Occurrence, Order]], current: Round) ->
         try:
             _start_together([(occurrence, order)], current)
         except Exception as error:
-            if not _is_of_one(error):
+            if not is_of_one(error):
                 raise
             _refuse_for_us(occurrence, current)
 

@@ -7,6 +7,7 @@ import structlog
 from celery import shared_task
 from django.db import Error as DatabaseError
 
+from execution.database_patience import DATABASE_AWAY
 from scheduling.checking import check_wanted
 from scheduling.firing import fire_due, start_waiting
 from scheduling.periodic_tasks import FIRE_TASK
@@ -39,10 +40,16 @@ def fire(schedule_id: str) -> None:
 @shared_task(name="scheduling.look_after")
 def look_after() -> None:
     """Account for runs that have ended, start what waited for them, look at schedules whose graph has changed."""
-    try:
-        while settle_ended(limit=LOOK_AFTER_BATCH) == LOOK_AFTER_BATCH:
-            pass
-        start_waiting(limit=LOOK_AFTER_BATCH)
-        check_wanted(limit=LOOK_AFTER_BATCH)
-    except DatabaseError as error:
-        logger.warning("schedules will be looked after later: the database can't be used", error=str(error).strip())
+    for step in (_settle_all, start_waiting, check_wanted):
+        try:
+            step(limit=LOOK_AFTER_BATCH)
+        except DATABASE_AWAY as error:
+            logger.warning("schedules will be looked after later: the database can't be used", error=str(error).strip())
+            return
+        except Exception:  # what one step meets must not keep the others from going on
+            logger.exception("a step of looking after schedules failed", step=step.__name__)
+
+
+def _settle_all(*, limit: int) -> None:
+    while settle_ended(limit=limit) == limit:
+        pass
