@@ -194,7 +194,9 @@ class NodeExecutionAdmin(LookOnly, admin.ModelAdmin[NodeExecution]):
         """Return the rows with the block of each one's node."""
         # Through the version's runs, so that a count of the rows needs no join.
         nodes = Node.objects.filter(version__execution=OuterRef("execution_id"), node_id=OuterRef("node_id"))
-        return super().get_queryset(request).annotate(block_id=Subquery(nodes.values("block_id")[:1]))
+        rows = super().get_queryset(request).annotate(block_id=Subquery(nodes.values("block_id")[:1]))
+        # With its run: one whose run is deleted is about to go.
+        return rows.select_related("execution")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[NodeExecution], search_term: str

@@ -5,10 +5,10 @@ from typing import Any
 from django.db import transaction
 from django.dispatch import receiver
 
+from execution.clearing import Cleared, clear_away
 from execution.engine.statuses import ENDED
 from execution.exceptions import ExecutionNotDeletableError, ExecutionNotFoundError
 from execution.models import Execution, Preset
-from execution.run_files import FilesOfRun
 from execution.services import stop_executions
 from execution.store.pruning import Tree, delete_trees
 from graphs.models import Graph
@@ -30,10 +30,8 @@ def delete_execution(*, run: Execution) -> None:
         if any(each.status not in ENDED for each in (locked, *below)):
             raise ExecutionNotDeletableError("The run goes on. Stop it first.")
         keys = (run.pk, *(each.pk for each in below))
-        # After the commit, or a run that stays could lose its files. What can't be removed then is found as orphaned.
-        for key in keys:
-            files = FilesOfRun(user_id=str(run.user_id), execution_id=key)
-            transaction.on_commit(files.remove, robust=True)
+        # After the commit, or a run that stays could lose its files. What can't be done then is upkeep's.
+        transaction.on_commit(lambda: clear_away(Cleared(), only=keys), robust=True)
         delete_trees([Tree(root_id=run.pk, runs=tuple((key, run.user_id) for key in keys), node_executions=0)])
 
 

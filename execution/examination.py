@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 
 from credits.auditing import find_faults
+from execution.clearing import Cleared, clear_away
 from execution.file_examination import find_orphaned_files, remove_orphaned_files
 from execution.queue_examination import (
     empty_queue,
@@ -21,6 +22,7 @@ from execution.queue_examination import (
 )
 from execution.recovery import BATCH, PATIENCE_OF_LEASE, sweep
 from execution.store import examination as rows
+from execution.store.clearing import remember_deleted
 from execution.store.examination import Hit, Question, ask
 from execution.store.mending import (
     count_cost,
@@ -149,6 +151,12 @@ def _remove_files(hits: Sequence[Hit]) -> None:
         remove_orphaned_files(hit)
 
 
+def _clear_away(hits: Sequence[Hit]) -> None:
+    for hit in hits:
+        remember_deleted(hit.subject_id)
+    clear_away(Cleared(), only=[hit.subject_id for hit in hits])
+
+
 def _empty_queues(hits: Sequence[Hit]) -> None:
     for hit in hits:
         empty_queue(hit.subject)
@@ -181,6 +189,8 @@ CHECKS: Final = (
     _check(rows.RUN_OUTPUT_POSITIONS, _each(count_run_outputs)),
     _check(rows.ORDINALS),
     _check(rows.TREES),
+    _check(rows.ROWS_WITHOUT_RUN, _clear_away),
+    _check(rows.NOT_CLEARED_AWAY, _clear_away),
     Check(
         name="ready_but_incomplete",
         finds="node executions that have all their pins and were never queued",

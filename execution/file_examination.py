@@ -1,4 +1,4 @@
-"""Files of runs that are gone: runs that were deleted otherwise than by pruning leave theirs behind."""
+"""Files of runs that are gone: runs of which nobody has noted that they were deleted leave theirs behind."""
 
 from collections.abc import Collection
 from itertools import islice
@@ -7,7 +7,7 @@ from typing import Final
 import structlog
 from django.utils import timezone
 
-from execution.models import Execution
+from execution.models import DeletedRun, Execution
 from execution.run_files import FOLDER, FilesOfRun, find_files_of_runs
 from execution.store.examination import Hit
 from execution.store.pruning import SLACK, first_id_of
@@ -46,6 +46,8 @@ def _without_run(every: Collection[FilesOfRun]) -> list[FilesOfRun]:
     # A run's files are written before its row is: nobody can see the row of one that begins at this moment.
     old = [files for files in every if files.execution_id < first_id_of(timezone.now() - SLACK)]
     runs = Execution.objects.filter(pk__in=[files.execution_id for files in old])
+    # First the runs: one that is deleted at this moment is in one of both.
     known = set(runs.values_list("pk", flat=True))
-    # A run that is pruned at this moment loses its files first: look again.
+    known.update(DeletedRun.objects.filter(pk__in=[files.execution_id for files in old]).values_list("pk", flat=True))
+    # One that is cleared away at this moment is in neither, and has no files: look again.
     return [files for files in old if files.execution_id not in known and files.exist()]

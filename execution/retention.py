@@ -10,6 +10,7 @@ import structlog
 from django.conf import settings
 from django.db import connection
 
+from execution.clearing import Cleared, clear_away
 from execution.file_examination import find_orphaned_files, remove_orphaned_files
 from execution.pruning import Pruned, Retention, prune
 
@@ -36,7 +37,8 @@ def prune_expired() -> Pruned | None:
 
 
 def clean_up_files() -> int:
-    """Remove files whose run is gone; return of how many runs."""
+    """Clear away runs that are deleted, and remove files whose run is gone; return of how many the latter were left."""
+    clear_away(Cleared())
     removed = sum(remove_orphaned_files(hit) for hit in find_orphaned_files())
     if removed:
         logger.info("removed the files of runs that are gone", runs=removed)

@@ -5,12 +5,13 @@ Values are kept in the `json` type (see `graphs.ordered_json`): the order of an 
 
 from execution.models.node_executions import ClockCorrection, NodeExecution, PastAttempt, QueueProbe, Review
 from execution.models.presets import MAX_PRESET_NAME_LENGTH, Preset
-from execution.models.runs import MAX_LABEL_LENGTH, Execution, OnError, OnInsufficientCredits, ShareLink
+from execution.models.runs import MAX_LABEL_LENGTH, DeletedRun, Execution, OnError, OnInsufficientCredits, ShareLink
 from execution.models.values import NodeInput, Output, RunOutput, SimulatedValue, StaticValue, StoredValue
 from execution.models.wishes import KeptWishes
 
 __all__ = [
     "ClockCorrection",
+    "DeletedRun",
     "Execution",
     "KeptWishes",
     "MAX_LABEL_LENGTH",

@@ -24,7 +24,10 @@ class NodeExecution(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="node_executions", db_index=False)
+    # No constraint: a run is deleted with its row, and cleared away after it (`DeletedRun`).
+    execution = models.ForeignKey(
+        Execution, on_delete=models.CASCADE, related_name="node_executions", db_index=False, db_constraint=False
+    )
     tree_id = models.UUIDField()
     node_id = models.UUIDField()
     ordinal = models.PositiveIntegerField()

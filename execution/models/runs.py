@@ -1,4 +1,4 @@
-"""A run as a row, and the link by which others see its outputs. Names of indexes say who uses them."""
+"""A run as a row, what is left of a deleted one, and the link by which others see outputs. Indexes name their users."""
 
 from django.conf import settings
 from django.db import models
@@ -141,6 +141,22 @@ class Execution(models.Model):
     def __str__(self) -> str:
         """Say which run and how it stands."""
         return f"{self.pk} {self.status}"
+
+
+class DeletedRun(models.Model):
+    """A run whose row is deleted, and whose node executions, outputs and files are not all cleared away yet.
+
+    Nobody finds these: whatever is shown or used is found by way of its run.
+    """
+
+    execution_id = models.UUIDField(primary_key=True)
+    # Below whom its files lie; the user may be gone.
+    user_id = models.BigIntegerField()
+    deleted_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        """Name the run."""
+        return str(self.execution_id)
 
 
 class ShareLink(models.Model):

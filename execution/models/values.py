@@ -64,7 +64,10 @@ class RunOutput(models.Model):
     """A value that left the run through an OUTPUT node, numbered in the order in which they left."""
 
     pk = models.CompositePrimaryKey("execution_id", "position")
-    execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="outputs", db_index=False)
+    # No constraint, as with node executions.
+    execution = models.ForeignKey(
+        Execution, on_delete=models.CASCADE, related_name="outputs", db_index=False, db_constraint=False
+    )
     position = models.PositiveIntegerField()
     name = models.TextField()
     value = OrderedJSONField(null=True)

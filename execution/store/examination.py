@@ -101,7 +101,8 @@ OUTPUT_POSITIONS: Final = Question(
       FROM execution_nodeexecution n
       LEFT JOIN (SELECT node_execution_id, count(*) AS actual, max(position) AS last
                    FROM execution_output GROUP BY node_execution_id) AS o ON o.node_execution_id = n.id
-     WHERE n.output_count <> COALESCE(o.actual, 0) OR o.last <> o.actual - 1
+     WHERE (n.output_count <> COALESCE(o.actual, 0) OR o.last <> o.actual - 1)
+       AND EXISTS (SELECT FROM execution_execution e WHERE e.id = n.execution_id)
     """,
 )
 
@@ -122,8 +123,31 @@ ORDINALS: Final = Question(
     name="ordinals",
     finds="nodes whose firings in a run are not numbered without gaps",
     statement="""
-    SELECT execution_id, node_id, 'has ' || count(*) || ' firings, the last is number ' || max(ordinal)
-      FROM execution_nodeexecution GROUP BY execution_id, node_id HAVING max(ordinal) <> count(*) - 1
+    SELECT execution_id, node_id, 'has ' || firings || ' firings, the last is number ' || last
+      FROM (SELECT execution_id, node_id, count(*) AS firings, max(ordinal) AS last
+              FROM execution_nodeexecution GROUP BY execution_id, node_id HAVING max(ordinal) <> count(*) - 1) AS f
+     WHERE EXISTS (SELECT FROM execution_execution e WHERE e.id = f.execution_id)
+    """,
+)
+
+ROWS_WITHOUT_RUN: Final = Question(
+    name="rows_without_run",
+    finds="node executions and outputs whose run is gone and that nobody clears away",
+    statement="""
+    SELECT r.execution_id, r.execution_id, 'it has ' || r.what
+      FROM (SELECT execution_id, count(*) || ' node executions' AS what FROM execution_nodeexecution GROUP BY 1
+            UNION ALL SELECT execution_id, count(*) || ' outputs' FROM execution_runoutput GROUP BY 1) AS r
+     WHERE NOT EXISTS (SELECT FROM execution_execution e WHERE e.id = r.execution_id)
+       AND NOT EXISTS (SELECT FROM execution_deletedrun d WHERE d.execution_id = r.execution_id)
+    """,
+)
+
+NOT_CLEARED_AWAY: Final = Question(
+    name="not_cleared_away",
+    finds="runs that were deleted more than a day ago and of which something is left",
+    statement="""
+    SELECT d.execution_id, d.execution_id, 'deleted at ' || d.deleted_at
+      FROM execution_deletedrun d WHERE d.deleted_at < clock_timestamp() - interval '25 hours'
     """,
 )
 

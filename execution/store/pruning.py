@@ -1,4 +1,4 @@
-"""Deleting runs that ended long ago, with all rows that hang on them.
+"""Deleting runs that ended long ago: their rows, by which everything else of them is found.
 
 A run goes as a tree: with its sub-runs, or not at all. Its replays stay, and no longer say what they replayed. Only
 runs whose whole tree has ended are touched, and whoever holds one of them (to resume it, or to prune as well) is passed
@@ -46,24 +46,14 @@ SELECT count(*), COALESCE(sum(below.runs), 0), COALESCE(sum(roots.opened + below
                   FROM execution_execution d WHERE d.root_id = roots.id) AS below
 """  # noqa: S608 - made of constants
 
-# What hangs on node executions, what hangs on runs, and then they themselves.
-OF_NODE_EXECUTIONS: Final = ("execution_output", "execution_nodeinput", "execution_pastattempt", "execution_review")
-OF_RUNS: Final = (
-    "execution_sharelink",
-    "execution_runoutput",
-    "execution_staticvalue",
-    "execution_simulatedvalue",
-    "execution_nodeexecution",
-)
+# What goes with a run's own row. The rest of it is cleared away after that (`store.clearing`).
+WITH_RUNS: Final = ("execution_sharelink", "execution_staticvalue", "execution_simulatedvalue")
 
 _DELETES = (
     "UPDATE execution_execution SET origin_id = NULL, origin_node_execution_id = NULL WHERE origin_id = ANY(%(runs)s)",
-    *(
-        f"DELETE FROM {table} t USING execution_nodeexecution n"  # noqa: S608 - made of constants
-        " WHERE n.execution_id = ANY(%(runs)s) AND t.node_execution_id = n.id"
-        for table in OF_NODE_EXECUTIONS
-    ),
-    *(f"DELETE FROM {table} WHERE execution_id = ANY(%(runs)s)" for table in OF_RUNS),  # noqa: S608
+    "INSERT INTO execution_deletedrun (execution_id, user_id, deleted_at)"
+    " SELECT id, user_id, clock_timestamp() FROM execution_execution WHERE id = ANY(%(runs)s)",
+    *(f"DELETE FROM {table} WHERE execution_id = ANY(%(runs)s)" for table in WITH_RUNS),  # noqa: S608
     "DELETE FROM execution_execution WHERE id = ANY(%(runs)s)",
 )
 
@@ -118,10 +108,10 @@ def count_prunable(old: OldRuns, *, limit: int | None) -> PrunableCounts:
     return PrunableCounts(runs=runs, sub_runs=int(sub_runs), node_executions=int(node_executions))
 
 
-def lock_prunable(old: OldRuns, *, after: UUID, limit: int, most_rows: int) -> Batch:
+def lock_prunable(old: OldRuns, *, after: UUID, limit: int, most_runs: int) -> Batch:
     """Lock the next runs that may go, the oldest first, with those below them; call it in a transaction.
 
-    They come after the run `after`; they are at most `limit`, and have at most `most_rows` node executions unless it
+    They come after the run `after`; they are at most `limit`, and at most `most_runs` with those below them unless it
     is a single one.
     """
     parameters = _parameters(old, after=after)
@@ -132,7 +122,7 @@ def lock_prunable(old: OldRuns, *, after: UUID, limit: int, most_rows: int) -> B
             return Batch()
         cursor.execute(_LOCK_BELOW, {**parameters, "roots": [key for key, _, _ in roots]})
         below = cursor.fetchall()
-    trees = _within(_grow(roots, below), most_rows=most_rows)
+    trees = _within(_grow(roots, below), most_runs=most_runs)
     return Batch(
         # What was resumed before its lock was ours stays, and so does what is above it.
         trees=tuple(tree for tree in trees if tree.root_id not in {row[3] for row in below if not row[4]}),
@@ -141,7 +131,10 @@ def lock_prunable(old: OldRuns, *, after: UUID, limit: int, most_rows: int) -> B
 
 
 def delete_trees(trees: Iterable[Tree]) -> None:
-    """Delete locked runs and all their rows. Call it in the transaction that locked them."""
+    """Delete locked runs. Call it in the transaction that locked them, and clear them away after its commit.
+
+    What that takes grows with the number of runs, not with what they have done.
+    """
     runs = [key for tree in trees for key, _ in tree.runs]
     if not runs:
         return
@@ -181,8 +174,8 @@ def _grow(roots: Sequence[tuple[UUID, int, int]], below: Sequence[tuple[UUID, in
     ]
 
 
-def _within(trees: Sequence[Tree], *, most_rows: int) -> list[Tree]:
-    """Return the first trees, as many as have no more than `most_rows` together, but one at least."""
-    totals = accumulate(tree.node_executions for tree in trees)
-    fitting = sum(1 for total in totals if total <= most_rows)
+def _within(trees: Sequence[Tree], *, most_runs: int) -> list[Tree]:
+    """Return the first trees, as many as have no more than `most_runs` together, but one at least."""
+    totals = accumulate(len(tree.runs) for tree in trees)
+    fitting = sum(1 for total in totals if total <= most_runs)
     return list(trees[: max(1, fitting)])

@@ -17,7 +17,8 @@ from execution.models import Execution
 from execution.pruning import Retention
 from execution.run_files import FilesOfRun
 from execution.services import start_execution
-from execution.store.pruning import OF_RUNS
+from execution.store.clearing import AFTER_RUNS
+from execution.store.pruning import WITH_RUNS
 from graphs.services import import_graph
 from tests.execution.drain import Drain
 from tests.execution.small_graphs import INPUT, OUTPUT, draw
@@ -61,7 +62,7 @@ def _rename(run: Execution, by: timedelta) -> None:
     old = run.pk
     new = UUID(int=old.int - (int(by.total_seconds() * 1000) << 80))
     with transaction.atomic(), connection.cursor() as cursor:
-        for table in OF_RUNS:
+        for table in (*WITH_RUNS, *AFTER_RUNS):
             cursor.execute(f"UPDATE {table} SET execution_id = %s WHERE execution_id = %s", [new, old])  # noqa: S608
         cursor.execute("UPDATE execution_execution SET root_id = %s WHERE root_id = %s", [new, old])
         cursor.execute("UPDATE execution_execution SET origin_id = %s WHERE origin_id = %s", [new, old])

@@ -16,6 +16,7 @@ from execution import pruning
 from execution.context import RunFiles
 from execution.engine.statuses import Status
 from execution.models import (
+    DeletedRun,
     Execution,
     NodeExecution,
     NodeInput,
@@ -30,11 +31,11 @@ from execution.pruning import Retention, prune
 from execution.retention import clean_up_files
 from execution.run_files import FilesOfRun
 from execution.services import replay_execution, stop_execution
+from execution.store.clearing import AFTER_RUNS, OF_NODE_EXECUTIONS
 from execution.store.pruning import (
     NO_ID,
-    OF_NODE_EXECUTIONS,
-    OF_RUNS,
     SLACK,
+    WITH_RUNS,
     OldRuns,
     first_id_of,
     lock_prunable,
@@ -149,7 +150,7 @@ def test_every_table_that_hangs_on_runs_is_known() -> None:
         for relation in model._meta.related_objects
     }
 
-    assert hanging == {*OF_RUNS, *OF_NODE_EXECUTIONS, "execution_execution"}
+    assert hanging == {*WITH_RUNS, *AFTER_RUNS, *OF_NODE_EXECUTIONS, "execution_execution"}
 
 
 def test_what_has_not_ended_or_is_new_stays(user: User, drain: Drain) -> None:
@@ -210,7 +211,7 @@ def test_batches_are_small_and_what_is_large_goes_alone(
     by_batch: list[int] = []
 
     prune(Retention(age=MONTH, batch=2, limit=3), report=lambda pruned: by_batch.append(pruned.runs))
-    monkeypatch.setattr(pruning, "ROWS_PER_BATCH", 1)
+    monkeypatch.setattr(pruning, "SUB_RUNS_PER_BATCH", 1)
     prune(OLD, report=lambda pruned: by_batch.append(pruned.runs))
 
     assert by_batch == [2, 3, 1, 2]
@@ -238,12 +239,12 @@ def test_the_oldest_go_first_and_ids_of_the_present_are_not_even_looked_at(user:
     moment: datetime = timezone.now() - MONTH
 
     with transaction.atomic():
-        batch = lock_prunable(OldRuns(before=moment), after=NO_ID, limit=10, most_rows=1000)
+        batch = lock_prunable(OldRuns(before=moment), after=NO_ID, limit=10, most_runs=1000)
 
     assert [tree.root_id for tree in batch.trees] == [older.pk, old.pk]
 
 
-def test_a_run_whose_files_can_not_be_removed_is_kept_for_the_next_time(
+def test_files_that_can_not_be_removed_are_removed_the_next_time(
     user: User, drain: Drain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stuck, free = run_to_its_end(user, drain), run_to_its_end(user, drain)
@@ -261,13 +262,13 @@ def test_a_run_whose_files_can_not_be_removed_is_kept_for_the_next_time(
         code, out, err = prune_by_command("--older-than", "30")
 
     assert code == 1
-    assert "Deleted 1 runs" in out
+    assert "Deleted 2 runs" in out
     assert "read-only" in err
     assert str(stuck.pk) in err
-    assert exists(stuck)
+    assert not exists(stuck)
     assert [default_storage.exists(path) for path in paths] == [True, False]
     assert prune_by_command("--older-than", "30")[0] == 0
-    assert not exists(stuck)
+    assert not DeletedRun.objects.exists()
     assert not default_storage.exists(paths[0])
 
 

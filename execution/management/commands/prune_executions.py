@@ -15,7 +15,7 @@ MOST_DAYS = 36_500
 
 
 class Command(BaseCommand):
-    """Exit code 1 if files of some runs could not be removed: these runs are kept until the next time."""
+    """Exit code 1 if files of some runs could not be removed: that is tried again the next time."""
 
     help = "Delete runs that ended long ago, with their sub-runs, node executions, outputs and files."
 
@@ -58,7 +58,7 @@ class Command(BaseCommand):
         pruned = prune(retention, report=lambda so_far: self._tell(so_far) if is_chatty else None)
         self._tell(pruned)
         if pruned.failed:
-            self.stderr.write(f"Kept {pruned.failed} runs whose files can't be removed now:")
+            self.stderr.write(f"The files of {pruned.failed} runs can't be removed now, the next time tries again:")
             for failure in pruned.failures:
                 self.stderr.write(f"  {failure}")
             raise SystemExit(1)
