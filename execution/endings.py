@@ -51,8 +51,10 @@ def _delay_of_retry(claimed: Claimed, error: Exception) -> float | None:
 
 def end_overdue(running: Running, *, publish: Publish) -> None:
     """Let an attempt fail for its time limit whose code had to be ended, so that it can't say so itself."""
-    # Whoever has the token claims it again, and gets all that the attempt was given.
-    claimed = claim_and_hold(running.node_execution_id, lease_seconds=settings.LEASE_SECONDS, token=running.token)
+    # It may have been queued again since: that is for another attempt.
+    claimed = claim_and_hold(
+        running.node_execution_id, lease_seconds=settings.LEASE_SECONDS, token=running.token, only_renews=True
+    )
     if claimed is None:
         return
     limit = load_plan(claimed.graph_version_id).specs[claimed.node_id].time_limit

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from uuid import UUID
 
 from django.conf import settings
@@ -40,16 +40,19 @@ class InputsAwayError(Exception):
     """The storage doesn't give out the inputs that a price goes by. Nothing was claimed; it can be tried again."""
 
 
-def claim_and_hold(node_execution_id: UUID, *, lease_seconds: float, token: UUID) -> Claimed | None:
+def claim_and_hold(
+    node_execution_id: UUID, *, lease_seconds: float, token: UUID, only_renews: bool = False
+) -> Claimed | None:
     """Claim a node execution and set aside what it costs, in one transaction. What is free takes one statement.
 
-    Raises `InputsAwayError`.
+    `only_renews`: take what this token holds, and begin nothing. Raises `InputsAwayError`.
     """
-    claimed = claim(node_execution_id, lease_seconds=lease_seconds, token=token)
+    claim_it = partial(claim, node_execution_id, lease_seconds=lease_seconds, token=token, only_renews=only_renews)
+    claimed = claim_it()
     if claimed is not None or not _is_paid(node_execution_id):
         return claimed
     with transaction.atomic():
-        claimed = claim(node_execution_id, lease_seconds=lease_seconds, token=token, paid=True)
+        claimed = claim_it(paid=True)
         return _hold(claimed) if claimed else None
 
 

@@ -79,6 +79,10 @@ class Claimed(Hold):
 # Whose message comes late, twice, or after the run has ended gets no row, and does nothing. Who doesn't know whether
 # an earlier try was committed asks again with the same token.
 #
+# Nor does a message begin a run that waits for its turn: it may be from before the run was stopped and resumed. What is
+# held back in a run whose turn has come may be taken by such a message: it only comes before others of its tree, and
+# who drops it would leave a worker idle.
+#
 # The commit doesn't wait for the disk. If PostgreSQL crashes within the next moment the claim is forgotten, and what
 # was done with it can't be recorded: it is queued again, as after any other loss. A record's commit does wait, and
 # takes its claim with it.
@@ -92,8 +96,10 @@ WITH claimed AS (
            claimed_at = CASE WHEN n.status = 'QUEUED' THEN clock_timestamp() ELSE n.claimed_at END,
            worker = CASE WHEN n.status = 'QUEUED' THEN %(worker)s ELSE n.worker END
       FROM execution_execution e
-     WHERE n.id = {key} AND (n.status = 'QUEUED' OR n.status = 'RUNNING' AND n.token = %(token)s) IS TRUE
+     WHERE n.id = {key} AND ({state}) IS TRUE
        AND n.is_paid = %(paid)s AND e.id = n.execution_id AND e.status IN ('QUEUED', 'RUNNING')
+       AND CASE WHEN e.root_id IS NULL THEN e.admitted
+                ELSE (SELECT top.admitted FROM execution_execution top WHERE top.id = e.root_id) END
  RETURNING n.id, n.execution_id, n.node_id, n.ordinal, n.attempt, n.losses, n.output_count, n.waits, n.inputs,
            e.graph_version_id, e.user_id, e.nodes_input_masks, e.simulate, e.mocks, e.depth, e.root_id, e.status,
            n.queue, n.tree_id, n.suspicions, e.max_cost, e.on_insufficient_credits,
@@ -113,7 +119,13 @@ SELECT claimed.*,
 
 _PARAMETERS = "id uuid, token uuid, lease float8, worker text, half_cpu int, half_io int, paid bool"
 
-CLAIM = Prepared("claim", _PARAMETERS, _CLAIM_TEXT.format(key="%(id)s", sent=1))
+_HELD = "n.status = 'RUNNING' AND n.token = %(token)s"
+_QUEUED_OR_HELD = f"n.status = 'QUEUED' OR {_HELD}"
+
+CLAIM = Prepared("claim", _PARAMETERS, _CLAIM_TEXT.format(key="%(id)s", state=_QUEUED_OR_HELD, sent=1))
+
+# Whoever holds it gets all that the attempt was given; nobody begins another.
+CLAIM_AGAIN = Prepared("claim_again", _PARAMETERS, _CLAIM_TEXT.format(key="%(id)s", state=_HELD, sent=0))
 
 # `id` is that of a tree of runs.
 CLAIM_HELD_BACK = Prepared(
@@ -125,6 +137,7 @@ CLAIM_HELD_BACK = Prepared(
             WHERE tree_id = %(id)s AND queue = 'cpu' AND status = 'QUEUED' AND held_back AND is_paid = %(paid)s
               AND EXISTS(SELECT FROM execution_execution top WHERE top.id = %(id)s AND top.admitted)
             ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)""",
+        state=_QUEUED_OR_HELD,
         sent=0,
     ),
 )
@@ -143,14 +156,21 @@ def worker_name() -> str:
 
 
 def claim(
-    node_execution_id: UUID, *, lease_seconds: float, token: UUID | None = None, paid: bool = False
+    node_execution_id: UUID,
+    *,
+    lease_seconds: float,
+    token: UUID | None = None,
+    paid: bool = False,
+    only_renews: bool = False,
 ) -> Claimed | None:
     """Take a QUEUED node execution for `lease_seconds`; None if there is nothing to take (any more).
 
     After an error that leaves open whether it was taken, call it again with the same `token`. `paid`: take one that
     may cost something, for which credits have to be set aside (see `execution.store.charging`); others aren't taken.
+    `only_renews`: take what this token holds, and begin nothing.
     """
-    return _claim(CLAIM, node_execution_id, lease_seconds=lease_seconds, token=token or uuid4(), paid=paid)
+    statement = CLAIM_AGAIN if only_renews else CLAIM
+    return _claim(statement, node_execution_id, lease_seconds=lease_seconds, token=token or uuid4(), paid=paid)
 
 
 def claim_held_back(tree_id: UUID, *, lease_seconds: float, paid: bool = False) -> Claimed | None:

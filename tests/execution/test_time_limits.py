@@ -15,6 +15,7 @@ from execution.models import Execution, NodeExecution, Output, PastAttempt
 from execution.places import Running
 from execution.services import start_execution
 from execution.store.claims import claim
+from execution.store.losses import lose
 from execution.workers import WorkerProcesses
 from graphs.blocks.contract import Block
 from graphs.services import import_graph
@@ -107,3 +108,22 @@ def test_what_may_cost_something_is_ended_like_the_rest(user: User, drain: Drain
     run.refresh_from_db()
     assert (run.status, run.node_error_count) == (Status.COMPLETED, 1)
     assert list(Output.objects.values_list("pin", "value")) == [("error", TOO_LONG)]
+
+
+@pytest.mark.parametrize("is_paid", [False, True])
+def test_an_attempt_that_was_queued_again_does_not_fail_for_the_one_before(
+    user: User, drain: Drain, is_paid: bool
+) -> None:
+    run = start(user, PlainPauseBlock.id, metadata={"time_limit": 0.5}, seconds=0)
+    NodeExecution.objects.update(is_paid=is_paid)
+    (ready,) = drain.waiting
+    claimed = claim(ready.id, lease_seconds=10, paid=is_paid)
+    assert claimed is not None
+    running = Running(node_execution_id=claimed.id, execution_id=claimed.execution_id, token=claimed.token)
+    assert lose(running, error="Its process was killed.", most_losses=3, lease_seconds=10)
+
+    end_overdue(running, publish=drain.send)
+
+    node = NodeExecution.objects.get(execution=run)
+    assert (node.status, node.attempt, node.losses) == (Status.QUEUED, 1, 1)
+    assert not Output.objects.exists()

@@ -14,7 +14,7 @@ from execution.models import Execution, NodeExecution, NodeInput
 from execution.queues import CPU_QUEUE
 from execution.services import start_execution
 from execution.store.batches import Prepared
-from execution.store.claims import CLAIM, CLAIM_HELD_BACK
+from execution.store.claims import CLAIM, CLAIM_AGAIN, CLAIM_HELD_BACK
 from execution.store.reach import SINKS
 from execution.store.recording import MARK, RELEASED
 from execution.store.runs import LOCK_RUN, lock_run
@@ -191,6 +191,7 @@ def test_a_claim_and_a_mark_read_no_more_the_more_is_unfinished(busy_run: Execut
     mark = {"position": 0, "status": "COMPLETED", "count": 0, "ended": True, "walltime": 0.0, "cputime": 0.0, "log": ""}
 
     assert rows_read(explain(CLAIM, {**claim, "id": sent})) <= window + 5
+    assert rows_read(explain(CLAIM_AGAIN, {**claim, "id": sent})) <= 1
     assert rows_read(explain(CLAIM_HELD_BACK, {**claim, "id": busy_run.pk})) <= window + 5
     assert rows_read(explain(MARK, {**mark, "id": sent, "token": uuid4()})) <= 1
 
