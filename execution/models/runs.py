@@ -116,7 +116,9 @@ class Execution(models.Model):
                 name="execution_active_of_user",
             ),
             models.Index(
-                fields=["user", "id"], condition=Q(admitted=False, status="QUEUED"), name="execution_not_admitted"
+                fields=["user", "id"],
+                condition=Q(admitted=False, status__in=["QUEUED", "RUNNING"]),
+                name="execution_not_admitted",
             ),
             # Recovery: runs that may have to be ended for their time.
             models.Index(

@@ -2,6 +2,9 @@
 
 A run that waits is QUEUED and not `admitted`; all its node executions are held back. Sub-runs don't count: a run would
 wait for itself.
+
+Whoever counts a user's runs in order to add one holds the user's lock until the commit. Who starts a run waits for it.
+Who ends one holds that run, so only tries: if somebody else is at it, the sweeper lets the next one start.
 """
 
 from collections.abc import Collection
@@ -15,7 +18,6 @@ from execution.store.ready import Ready, describe_ready
 
 _ADMISSION_LOCK: Final = 0x0AD3
 
-# Two runs that one user starts at once are counted one after the other.
 _LOCK: Final = "SELECT pg_advisory_xact_lock(%(lock)s, u.id) FROM unnest(%(users)s::int[]) AS u(id)"
 
 # As a condition: whether a run of the user may go on.
@@ -32,10 +34,19 @@ SELECT u.id, %(limit)s - (SELECT count(*) FROM (SELECT FROM execution_execution
   FROM unnest(%(users)s::int[]) AS u(id)
 """
 
+# Nobody is kept from anything if nobody waits. What is counted is read by a statement that begins with the lock held.
+_TRY_LOCK: Final = """
+SELECT set_config('execution.may_admit', CASE WHEN EXISTS(
+       SELECT FROM execution_execution WHERE user_id = %(user)s AND NOT admitted AND status IN ('QUEUED', 'RUNNING')
+) THEN pg_try_advisory_xact_lock(%(lock)s, %(user)s)::text ELSE 'false' END, true)
+"""
+
+# One that is RUNNING although it was not admitted is no less in need of it: what it holds back waits.
 _ADMIT: Final = """
 WITH next AS MATERIALIZED (
     SELECT id FROM execution_execution
-     WHERE user_id = %(user)s AND NOT admitted AND status = 'QUEUED'
+     WHERE user_id = %(user)s AND NOT admitted AND status IN ('QUEUED', 'RUNNING')
+       AND current_setting('execution.may_admit') = 'true'
      ORDER BY id LIMIT %(limit)s - (SELECT count(*) FROM (SELECT FROM execution_execution
            WHERE user_id = %(user)s AND parent_id IS NULL AND admitted AND status IN ('QUEUED', 'RUNNING')
            LIMIT %(limit)s) AS active)
@@ -53,7 +64,7 @@ RETURNING n.id, n.node_id, e.graph_version_id, e.resumptions = 0
 """
 
 _WAITING_USERS: Final = """
-SELECT DISTINCT user_id FROM execution_execution WHERE NOT admitted AND status = 'QUEUED'
+SELECT DISTINCT user_id FROM execution_execution WHERE NOT admitted AND status IN ('QUEUED', 'RUNNING')
 """
 
 
@@ -72,8 +83,12 @@ def find_places(batch: Batch, *, user_ids: Collection[int]) -> dict[int, int]:
 
 
 def ask_to_admit(batch: Batch, *, user_id: int) -> Answer:
-    """Let the user's next runs start, as far as the limit allows: rows for `describe_ready`, to be sent afterwards."""
+    """Let the user's next runs start, as far as the limit allows: rows for `describe_ready`, to be sent afterwards.
+
+    In a transaction, or as part of one batch. Nothing happens while somebody else counts the user's runs.
+    """
     window = int(settings.RUN_WINDOW[CPU_QUEUE])
+    batch.ask(_TRY_LOCK, {"lock": _ADMISSION_LOCK, "user": user_id})
     return batch.ask(_ADMIT, {"user": user_id, "limit": settings.MAX_CONCURRENT_RUNS_PER_USER, "window": window})
 
 
