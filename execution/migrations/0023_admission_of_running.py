@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     """Change an index."""
 
-    dependencies = [("execution", "0021_runs_below")]
+    dependencies = [("execution", "0022_deleted_runs")]
 
     operations = [
         migrations.RemoveIndex(model_name="execution", name="execution_not_admitted"),
