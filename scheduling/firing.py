@@ -120,7 +120,8 @@ def _fire_schedule(schedule: Schedule, current: Round) -> None:
         if each in fired:
             _take_turn(schedule, each, current)
     schedule.last_due = due.times[-1]
-    schedule.next_due = timing.next_due(due.times[-1])
+    decided = {time for key, time in current.decided if key == schedule.pk}
+    schedule.next_due = timing.next_due(due.times[-1], but=decided)
     schedule.next_start = timing.start_of(schedule.next_due) if schedule.next_due else None
 
 

@@ -6,6 +6,7 @@ Whoever writes a schedule's occurrences or decides about it holds the lock of it
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Greatest
 from django_celery_beat.models import PeriodicTask
 
 from execution.models import Execution, KeptWishes
@@ -22,7 +23,8 @@ class Schedule(KeptWishes):
     """When runs of a graph start by themselves: at the times of `cron` in `timezone`, or once, at `run_at`.
 
     The times are between `starts_at` and `ends_at`. `next_due` is the next of them, `next_start` when its run starts
-    (later by jitter); both are null when there is none any more. `last_due` is the newest that was decided about.
+    (later by jitter); both are null when there is none any more. `last_due` is the newest that was decided about;
+    if that, or `updated_at`, is yet to come, the clock was ahead then (see `scheduling.aiming`).
     `misfire_grace` and `jitter` are in seconds. `failures` counts the runs that failed one after the other.
     `problem` says why it can't run at the moment, `pause_reason` why it was switched off other than by its owner.
     `needs_check` asks for a look whether it can run. The graph may be gone: the schedule stays, and says so.
@@ -72,6 +74,8 @@ class Schedule(KeptWishes):
             # The tick: what is due.
             models.Index(fields=["next_start"], condition=Q(is_enabled=True), name="schedule_due"),
             models.Index(fields=["id"], condition=Q(needs_check=True), name="schedule_to_check"),
+            # The tick: for which the clock was ahead.
+            models.Index(Greatest("last_due", "updated_at"), condition=Q(is_enabled=True), name="schedule_ahead"),
         ]
         constraints = [
             models.CheckConstraint(condition=Q(cron="") ^ Q(run_at__isnull=True), name="schedule_cron_or_run_at"),

@@ -15,6 +15,7 @@ from credits.exceptions import FundsLackingError
 from execution.values import to_json_value
 from graphs.services import get_graph
 from graphs.store import lock_graph
+from scheduling.aiming import aim
 from scheduling.checking import Versions, mark, rehearse, start_run
 from scheduling.cron import parse_cron
 from scheduling.exceptions import ScheduleNotFoundError, TimingInvalidError
@@ -241,15 +242,12 @@ def _try_out(schedule: Schedule, *, now: datetime) -> None:
 
 
 def _aim(schedule: Schedule, *, now: datetime) -> None:
-    """Set the next due time: after now, and after what was decided about, should the clock have been set back."""
-    timing = schedule.timing
-    after = max(now, schedule.last_due) if schedule.last_due else now
-    schedule.next_due = timing.next_due(after)
+    """Set the next due time. Raises `TimingInvalidError` if the schedule is to go on and there is none."""
+    aim(schedule, now=now)
     if schedule.next_due is None and schedule.is_enabled:
         raise TimingInvalidError(
             "The time of the schedule (run_at) has passed." if schedule.run_at else "No time is due before its end."
         )
-    schedule.next_start = timing.start_of(schedule.next_due) if schedule.next_due else None
 
 
 def _write(schedule: Schedule, *, now: datetime) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -49,6 +50,7 @@ _LOOK = """
 SELECT (SELECT count(*) FROM (
           SELECT FROM scheduling_schedule WHERE is_enabled AND next_start <= clock_timestamp() LIMIT %s) AS due),
        EXISTS (SELECT FROM scheduling_schedule WHERE needs_check)
+    OR EXISTS (SELECT FROM scheduling_schedule WHERE is_enabled AND GREATEST(last_due, updated_at) > clock_timestamp())
     OR EXISTS (SELECT FROM scheduling_occurrence o LEFT JOIN execution_execution e ON e.id = o.execution_id
                 WHERE o.state = 'STARTED' AND (e.id IS NULL OR e.ended_at IS NOT NULL))
     OR EXISTS (SELECT FROM scheduling_occurrence w WHERE w.state = 'WAITING' AND NOT EXISTS (
@@ -90,14 +92,23 @@ def lock_with_free_waiting(*, limit: int) -> list[Schedule]:
     )
 
 
+def lock_ahead(*, now: datetime, limit: int) -> list[Schedule]:
+    """Lock schedules that were decided about, or changed, at a time that is yet to come."""
+    return _lock(
+        "SELECT id FROM scheduling_schedule WHERE is_enabled AND GREATEST(last_due, updated_at) > %s LIMIT %s",
+        now,
+        limit,
+    )
+
+
 def lock_to_check(*, limit: int) -> list[Schedule]:
     """Lock schedules that are to be looked at whether they can run."""
     return _lock("SELECT id FROM scheduling_schedule WHERE needs_check LIMIT %s", limit)
 
 
-def _lock(keys: str, limit: int) -> list[Schedule]:
+def _lock(keys: str, *values: Any) -> list[Schedule]:
     with connection.cursor() as cursor:
-        cursor.execute(keys, [limit])
+        cursor.execute(keys, values)
         found = {key for (key,) in cursor.fetchall()}
     locked = Schedule.objects.filter(pk__in=found).order_by("pk").select_related("user")
     return list(locked.select_for_update(skip_locked=True, no_key=True, of=("self",)))

@@ -8,6 +8,7 @@ from celery import shared_task
 from django.db import Error as DatabaseError
 
 from execution.database_patience import DATABASE_AWAY
+from scheduling.aiming import aim_anew
 from scheduling.checking import check_wanted
 from scheduling.firing import fire_due, start_waiting
 from scheduling.periodic_tasks import FIRE_TASK
@@ -39,8 +40,8 @@ def fire(schedule_id: str) -> None:
 
 @shared_task(name="scheduling.look_after")
 def look_after() -> None:
-    """Account for runs that have ended, start what waited for them, look at schedules whose graph has changed."""
-    for step in (_settle_all, start_waiting, check_wanted):
+    """Do what there is to do for schedules besides what is due; one step doesn't depend on another."""
+    for step in (aim_anew, _settle_all, start_waiting, check_wanted):
         try:
             step(limit=LOOK_AFTER_BATCH)
         except DATABASE_AWAY as error:

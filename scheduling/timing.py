@@ -1,7 +1,7 @@
 """When one schedule is due: its expression or its one time, between its start and its end."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice, takewhile
@@ -49,9 +49,9 @@ class Timing:
         moments = moments_after(self.cron, self.zone, after=after)
         return takewhile(lambda moment: self.ends_at is None or moment <= self.ends_at, moments)
 
-    def next_due(self, after: datetime) -> datetime | None:
-        """Return the first due time after `after`; None if there is none any more."""
-        return next(self.due_after(after), None)
+    def next_due(self, after: datetime, *, but: Collection[datetime] = ()) -> datetime | None:
+        """Return the first due time after `after` that is none of `but`; None if there is none any more."""
+        return next((due for due in self.due_after(after) if due not in but), None)
 
     def start_of(self, due: datetime) -> datetime:
         """Return when the run of a due time starts: then, or later by its share of the jitter."""
