@@ -201,7 +201,6 @@ def send_refund(request_id: UUID) -> RefundRequest:
     except PaymentFailedError as error:
         _reopen(request, sending, str(error))
         raise
-    sending.update(refund_id=refund.id)
     follow_refund(refund)
     return _fresh(request)
 
@@ -228,6 +227,22 @@ def send_overdue_refunds(*, patience_seconds: float) -> None:
             send_refund(request_id)
         except PaymentFailedError as error:
             logger.warning("a refund was refused", request=str(request_id), error=str(error))
+        except PaymentUnavailableError:
+            return
+
+
+def look_after_refunds(*, patience_seconds: float) -> None:
+    """Ask how refunds stand that are on their way for so long: what should have told us may be lost."""
+    before = Now() - timedelta(seconds=patience_seconds)
+    under_way = RefundRequest.objects.filter(
+        status=RefundStatus.APPROVED, refund_id__isnull=False, tried_at__lt=before
+    ).order_by("tried_at")
+    for request_id, refund_id in list(under_way.values_list("pk", "refund_id")[:MOST_AT_ONCE]):
+        RefundRequest.objects.filter(pk=request_id).update(tried_at=Now())
+        try:
+            follow_refund(get_provider().find_refund(str(refund_id)))
+        except PaymentFailedError as error:
+            logger.error("a refund can't be found", request=str(request_id), refund=refund_id, error=str(error))
         except PaymentUnavailableError:
             return
 

@@ -35,19 +35,25 @@ logger = structlog.get_logger(__name__)
 
 
 def follow_refund(refund: Refund) -> None:
-    """Take the credits of a refund that has been made; give them back if it failed after all."""
+    """Note that the provider has a refund; take its credits when it has been made, give them back if it failed.
+
+    All of it is in the books or nothing, so that what nobody could note is asked for again.
+    """
     top_up = _find_top_up(refund.payment_id)
     if top_up is None:
         return
     stage = ReversalStage.GONE if refund.is_done else ReversalStage.OPEN
     with transaction.atomic():
+        _lock_account(top_up)
         ordered = _find_request(refund, top_up)
         reached = _advance(
             Reversal(id=refund.id, top_up=top_up, kind=ReversalKind.REFUND, amount=refund.amount),
             ReversalStage.BACK if refund.has_failed else stage,
             request=ordered.first(),
         )
-        if reached is ReversalStage.GONE:
+        if reached is ReversalStage.OPEN:
+            ordered.filter(status=RefundStatus.APPROVED).update(refund_id=refund.id)
+        elif reached is ReversalStage.GONE:
             ordered.filter(status=RefundStatus.APPROVED).update(status=RefundStatus.REFUNDED, refund_id=refund.id)
         elif reached is ReversalStage.BACK:
             ordered.filter(status__in=[RefundStatus.APPROVED, RefundStatus.REFUNDED]).update(
@@ -73,6 +79,7 @@ def follow_dispute(dispute: Dispute) -> None:
         return
     stage = ReversalStage.GONE if dispute.is_withdrawn else ReversalStage.OPEN
     with transaction.atomic():
+        _lock_account(top_up)
         _advance(
             Reversal(id=dispute.id, top_up=top_up, kind=ReversalKind.DISPUTE, amount=dispute.amount),
             ReversalStage.BACK if dispute.is_reinstated else stage,
@@ -92,6 +99,11 @@ def _find_top_up(payment_id: str) -> TopUp | None:
             logger.warning("a refund or dispute of a payment that nobody knows", payment_id=payment_id)
         top_up = known.first()
     return top_up
+
+
+def _lock_account(top_up: TopUp) -> None:
+    """Let whoever books or decides wait: an account is locked before its requests and reversals."""
+    Account.objects.select_for_update(no_key=True).get(pk=top_up.account_id)
 
 
 def _advance(news: Reversal, stage: ReversalStage, *, request: RefundRequest | None = None) -> ReversalStage:

@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from credits.auto_top_ups import order_overdue, perform_auto_top_up, send_overdue
 from credits.exceptions import PaymentsOffError
 from credits.notices import tell_left_over
-from credits.refunds import send_overdue_refunds
+from credits.refunds import look_after_refunds, send_overdue_refunds
 from credits.top_ups import look_after_checkouts
 
 BROKER_AWAY = (KombuError, RedisError, OSError)
@@ -20,8 +20,8 @@ BROKER_AWAY = (KombuError, RedisError, OSError)
 TOP_UP_PATIENCE_SECONDS: Final = 120.0
 """After so long an automatic top-up or a refund is tried again."""
 
-CHECKOUT_PATIENCE_SECONDS: Final = 3600.0
-"""After so long it is asked whether a checkout has been paid of which nobody has told."""
+NEWS_PATIENCE_SECONDS: Final = 3600.0
+"""After so long it is asked how a checkout or a refund stands of which nobody has told."""
 
 logger = structlog.get_logger(__name__)
 
@@ -43,7 +43,8 @@ def catch_up() -> None:
     send_overdue(patience_seconds=TOP_UP_PATIENCE_SECONDS)
     try:
         send_overdue_refunds(patience_seconds=TOP_UP_PATIENCE_SECONDS)
-        look_after_checkouts(patience_seconds=CHECKOUT_PATIENCE_SECONDS)
+        look_after_refunds(patience_seconds=NEWS_PATIENCE_SECONDS)
+        look_after_checkouts(patience_seconds=NEWS_PATIENCE_SECONDS)
     except PaymentsOffError as error:
         logger.warning("payments are off, and some are under way", error=str(error))
 

@@ -152,8 +152,8 @@ class RefundRequest(models.Model):
             models.CheckConstraint(condition=Q(amount__gt=0), name="refund_above_zero"),
         ]
         indexes = [
-            # Recovery: approved ones of which the provider has not told yet that it has them.
-            models.Index(fields=["id"], condition=Q(status="APPROVED", refund_id__isnull=True), name="refund_not_sent"),
+            # Recovery: those of which the provider has not told yet that it has them, or has sent the money.
+            models.Index(fields=["id"], condition=Q(status="APPROVED"), name="refund_under_way"),
         ]
 
     def __str__(self) -> str:

@@ -136,6 +136,10 @@ class PaymentProvider(Protocol):
         """Send money back, unless that has been done for this request and attempt. Raises `RefundNotMadeError`, too."""
         ...
 
+    def find_refund(self, refund_id: str) -> Refund:
+        """Return how a refund stands."""
+        ...
+
     def find_dispute(self, dispute_id: str) -> Dispute:
         """Return how a dispute stands."""
         ...

@@ -171,9 +171,9 @@ class StripeProvider:
     def refund(self, order: RefundOrder) -> Refund:
         """Send money back, unless the payment has a refund that was made for this order."""
         with _explaining():
-            return self._find_refund(order) or self._make_refund(order)
+            return self._find_ordered(order) or self._make_refund(order)
 
-    def _find_refund(self, order: RefundOrder) -> Refund | None:
+    def _find_ordered(self, order: RefundOrder) -> Refund | None:
         made = self._client.v1.refunds.list({"payment_intent": order.payment_id, "limit": MOST_REFUNDS})
         for each in made.auto_paging_iter():
             known = read_refund(each.to_dict())
@@ -193,10 +193,15 @@ class StripeProvider:
         except stripe.APIError as error:
             if not _is_last_word(error):
                 raise
-            found = self._find_refund(order)
+            found = self._find_ordered(order)
             if found is None:
                 raise RefundNotMadeError("The payment provider could not make the refund.") from error
             return found
+
+    def find_refund(self, refund_id: str) -> Refund:
+        """Return how a refund stands."""
+        with _explaining():
+            return read_refund(self._client.v1.refunds.retrieve(refund_id).to_dict())
 
     def find_dispute(self, dispute_id: str) -> Dispute:
         """Return how a dispute stands."""

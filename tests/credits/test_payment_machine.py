@@ -23,7 +23,14 @@ from credits.auto_top_ups import perform_auto_top_up, set_auto_top_up, stop_auto
 from credits.exceptions import CreditsError
 from credits.models import RefundRequest, TopUp
 from credits.money import adjust
-from credits.refunds import approve_refund, refund_top_up, request_refund, send_overdue_refunds, send_refund
+from credits.refunds import (
+    approve_refund,
+    look_after_refunds,
+    refund_top_up,
+    request_refund,
+    send_overdue_refunds,
+    send_refund,
+)
 from credits.top_ups import (
     complete_session,
     look_after_checkouts,
@@ -172,6 +179,7 @@ class Payments(PaidBooks):
     @rule(crash=CRASHES, fault=FAULTS)
     def recover(self, crash: int | None, fault: Trouble | None) -> None:
         self.attempt(lambda: send_overdue_refunds(patience_seconds=0), crash=crash, fault=fault)
+        self.attempt(lambda: look_after_refunds(patience_seconds=0), crash=crash, fault=fault)
         self.attempt(lambda: look_after_checkouts(patience_seconds=0), crash=crash, fault=fault)
 
     # What Stripe does.
@@ -273,29 +281,42 @@ class Payments(PaidBooks):
     # What has to be in the end.
 
     def teardown(self) -> None:
-        """All is told at last, nothing fails any more: then the books say what Stripe says."""
+        """Nothing fails any more, and all that can be asked for is asked for: then the books say what Stripe says."""
         self.double.refund_status = "succeeded"
         for each in self.end:
             each()
         stop_auto_top_up(user_id=self.user_id)
-        for _ in range(3):  # what broke down is looked at, and ordered anew
-            send_overdue_refunds(patience_seconds=0)
-        look_after_checkouts(patience_seconds=0)
-        for top_up in TopUp.objects.filter(account=self.account, kind="AUTO", status="PENDING"):
-            perform_auto_top_up(UUID(str(top_up.pk)))
-        self.tell_what_nobody_has_heard()
+        self.sweep()
+        self.tell_what_nobody_asks_for()
         self.the_requests_stand_as_their_refunds()
         self.approve_what_is_open()
-        self.tell_what_nobody_has_heard()
+        self.sweep()
         self.the_requests_stand_as_their_refunds()
         self.the_books_say_what_stripe_says()
 
-    def tell_what_nobody_has_heard(self) -> None:
-        """News come at last. What has been heard is not told again: older news must not have undone it."""
-        for name, kinds in KINDS.items():
-            for thing in self.mine(name):
-                if thing not in self.heard:
-                    self.deliver(kinds[0], thing)
+    def sweep(self) -> None:
+        """Recover what is under way, by what Stripe answers alone: of all that, no news come any more."""
+        for _ in range(3):  # what broke down is looked at, and ordered anew
+            send_overdue_refunds(patience_seconds=0)
+        look_after_refunds(patience_seconds=0)
+        look_after_checkouts(patience_seconds=0)
+        for top_up in TopUp.objects.filter(account=self.account, kind="AUTO", status="PENDING"):
+            perform_auto_top_up(UUID(str(top_up.pk)))
+
+    def tell_what_nobody_asks_for(self) -> None:
+        """Tell of disputes, of money that came back after it had gone, and of pages that nobody was shown.
+
+        What has been heard is not told again: older news must not have undone it.
+        """
+        shown = set(TopUp.objects.filter(account=self.account).values_list("session_id", flat=True))
+        untold = [
+            *self.mine("dispute"),
+            *(each for each in self.mine("refund") if each["status"] == "failed"),
+            *(each for each in self.mine("checkout.session") if each["id"] not in shown),
+        ]
+        for thing in untold:
+            if thing not in self.heard:
+                self.deliver(KINDS[thing["object"]][0], thing)
 
     def approve_what_is_open(self) -> None:
         """Whoever is promised their money gets it: unless Stripe has sent it back already, it is sent anew."""

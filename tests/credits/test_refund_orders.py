@@ -1,13 +1,23 @@
 """Refunds that were approved: ordered at the provider once, whatever it answers."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db.models import F
 from rest_framework.test import APIClient
 
 from credits.exceptions import PaymentUnavailableError
 from credits.models import Notice, RefundRequest
-from credits.refunds import approve_refund, send_overdue_refunds
+from credits.refunds import (
+    approve_refund,
+    look_after_refunds,
+    request_refund,
+    send_overdue_refunds,
+    send_refund,
+)
+from credits.tasks import catch_up
+from tests.credits.crashes import dying_at
 from tests.credits.paying import ask_back, buy, refund_of, taken
 from tests.credits.stripe_double import StripeDouble
 from tests.credits.stripe_faults import BROKEN, BROKEN_AFTERWARDS, KEY_IN_USE, PASSING, TOO_MANY, Fault
@@ -141,3 +151,53 @@ def test_nothing_is_locked_while_stripe_thinks(client: APIClient, payer: int, st
     assert (first.json()["status"], again.json()) == ("REFUNDED", first.json())
     assert len(stripe_double.all_of("refund")) == 1
     assert stripe_double.waiting_transactions == 0
+
+
+@pytest.mark.parametrize("statement", range(2, 20, 2))
+def test_a_refund_whose_process_died_comes_into_the_books(
+    client: APIClient, payer: int, stripe_double: StripeDouble, statement: int
+) -> None:
+    top_up = buy(client, stripe_double)
+    request = request_refund(user_id=payer, top_up_id=top_up.pk, reason="By mistake.")
+    with dying_at(statement):
+        send_refund(request.pk)
+
+    send_overdue_refunds(patience_seconds=0)
+
+    assert refund_of(stripe_double)["id"] == RefundRequest.objects.get().refund_id
+    assert RefundRequest.objects.get().status == "REFUNDED"
+    assert taken(payer) == [(-1_000, 0)]
+
+
+@pytest.mark.parametrize(("status", "ends"), [("succeeded", ("REFUNDED", [(-1_000, 0)])), ("failed", ("PENDING", []))])
+def test_a_refund_of_which_the_news_were_lost_is_asked_for(
+    client: APIClient, payer: int, stripe_double: StripeDouble, status: str, ends: tuple[str, list[tuple[int, int]]]
+) -> None:
+    top_up = buy(client, stripe_double)
+    stripe_double.refund_status = "pending"
+    asked = ask_back(client, top_up).json()["status"]
+    refund_of(stripe_double)["status"] = status
+
+    catch_up()
+    too_early = (RefundRequest.objects.get().status, stripe_double.requests["GET refunds"])
+    RefundRequest.objects.update(tried_at=F("tried_at") - timedelta(hours=1))
+    catch_up()
+
+    assert (asked, too_early) == ("APPROVED", ("APPROVED", 1))
+    assert (RefundRequest.objects.get().status, taken(payer)) == ends
+
+
+def test_who_could_not_be_asked_for_a_refund_is_asked_again(
+    client: APIClient, payer: int, stripe_double: StripeDouble
+) -> None:
+    top_up = buy(client, stripe_double)
+    stripe_double.refund_status = "pending"
+    ask_back(client, top_up)
+    refund_of(stripe_double)["status"] = "succeeded"
+    stripe_double.fail("GET refunds", *PASSING)
+
+    for _ in range(len(PASSING) + 1):
+        look_after_refunds(patience_seconds=0)
+
+    assert stripe_double.faults == []
+    assert RefundRequest.objects.get().status == "REFUNDED"
