@@ -62,6 +62,11 @@ class Places:
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the table
         self._file.truncate(MAX_PLACES * _PLACE.size)
         self._memory = mmap.mmap(self._file.fileno(), MAX_PLACES * _PLACE.size)
+        self._threads = threading.Lock()
+
+    def inherit(self) -> None:
+        """Begin to use the table in a child: a thread of the worker may have held a lock when the child was made."""
+        self._threads = threading.Lock()
 
     def close(self) -> None:
         """Give the memory back."""
@@ -70,12 +75,13 @@ class Places:
 
     @contextmanager
     def lock(self, number: int) -> Iterator[None]:
-        """Hold the lock of a place against other processes."""
-        fcntl.lockf(self._file, fcntl.LOCK_EX, 1, number)
-        try:
-            yield
-        finally:
-            fcntl.lockf(self._file, fcntl.LOCK_UN, 1, number)
+        """Hold the lock of a place against other processes, and other threads: they share those of the kernel."""
+        with self._threads:
+            fcntl.lockf(self._file, fcntl.LOCK_EX, 1, number)
+            try:
+                yield
+            finally:
+                fcntl.lockf(self._file, fcntl.LOCK_UN, 1, number)
 
     def read(self, number: int) -> _Content:
         """Return what stands in a place. Hold its lock."""
@@ -123,6 +129,16 @@ class Places:
                 content = self.read(number)
             if content.running is not None and 0.0 < content.deadline < now:
                 found[content.running.token] = content.running
+        return found
+
+    def find_at_work(self) -> set[UUID]:
+        """Return what living children run that still have time for it, by token; not what is between two blocks."""
+        found, now = set(), time.monotonic()
+        for number in self._taken():
+            with self.lock(number):
+                content = self.read(number)
+            if content.running is not None and content.deadline > now and _goes_on(content.pid):
+                found.add(content.running.token)
         return found
 
     def interrupt(self, token: UUID) -> None:
@@ -198,6 +214,7 @@ def take_place(places: Places, number: int) -> None:
     """Begin to use a place, and to listen to what the worker says."""
     if number >= MAX_PLACES:
         return
+    places.inherit()
     _seat.places, _seat.number = places, number
     with places.lock(number):
         places.write(number, _Content(pid=os.getpid()))
@@ -239,6 +256,13 @@ def spared() -> Iterator[None]:
         yield
     finally:
         _spare(-1)
+
+
+def _goes_on(pid: int) -> bool:
+    """Whether a child is neither dead nor frozen. Nothing is taken from whoever waits for it."""
+    with suppress(ChildProcessError):
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WSTOPPED | os.WNOWAIT | os.WNOHANG) is None
+    return False
 
 
 def _await_death(pid: int) -> None:

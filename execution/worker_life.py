@@ -20,13 +20,14 @@ from execution.departure import Departure
 from execution.endings import end_overdue
 from execution.loop_watch import take_left_behind
 from execution.places import MAX_PLACES, Places, take_place
+from execution.pool_leases import PoolLeases
 from execution.presence import Presence
 from execution.queues import QUEUES, backlog_of
 from execution.recovery import Sweeper
 from execution.stopper import Stopper, Workplace
 from execution.tasks import DROP_MESSAGES, send
 
-_beside: list[Sweeper | Presence | Stopper | Departure] = []
+_beside: list[Sweeper | Presence | PoolLeases | Stopper | Departure] = []
 _places: list[Places] = []
 
 
@@ -65,7 +66,7 @@ def start_beside(sender: Any, **_options: Any) -> None:
     workplaces: list[Workplace] = [*_places, coroutines]
     stopper = Stopper(workplaces, end_overdue=lambda running: end_overdue(running, publish=send))
     sweeper = Sweeper(send, also=[watch.look])
-    for each in (sweeper, Presence(queues), stopper, Departure(workplaces, send)):
+    for each in (sweeper, Presence(queues), PoolLeases(_places), stopper, Departure(workplaces, send)):
         _beside.append(each)
         each.start()
     send(take_left_behind())

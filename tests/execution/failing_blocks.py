@@ -1,6 +1,7 @@
 """Blocks for tests of recovery: they fail, kill their own process, or wait until they are let go."""
 
 import asyncio
+import ctypes
 import os
 import signal
 import time
@@ -22,6 +23,7 @@ GATE = "7c1e8a34-0b57-4a0c-9d65-3f1a5b7c9e03"
 ASYNC_GATE = "7c1e8a34-0b57-4a0c-9d65-3f1a5b7c9e04"
 SLOW_ONCE = "7c1e8a34-0b57-4a0c-9d65-3f1a5b7c9e05"
 TELLTALE = "7c1e8a34-0b57-4a0c-9d65-3f1a5b7c9e06"
+COMPUTING = "7c1e8a34-0b57-4a0c-9d65-3f1a5b7c9e07"
 
 TELLTALE_ERRORS: dict[str, type[Exception]] = {
     "PermissionError": PermissionError,
@@ -141,6 +143,22 @@ class GateBlock(Block[GateInputs]):
         _mark(inputs, context)
         while not Path(inputs.gate).exists():
             time.sleep(0.01)
+        yield "after", inputs.value
+
+
+class ComputingBlock(Block[GateInputs]):
+    """Does the same in C, with the interpreter's lock in its hands all the time, as who computes there has it."""
+
+    id = COMPUTING
+    name = "ComputingBlock"
+    Inputs = GateInputs
+    Outputs = ValueOutputs
+
+    def run(self, inputs: GateInputs, context: BlockContext) -> Iterator[Yielded]:
+        """Emit, say so, wait for somebody who opens the gate (a pipe) to write, emit."""
+        yield "before", inputs.value
+        _mark(inputs, context)
+        ctypes.PyDLL(None).open(inputs.gate.encode(), os.O_RDONLY)
         yield "after", inputs.value
 
 

@@ -145,3 +145,74 @@ def test_a_signal_that_comes_when_its_attempt_is_over_hurts_nobody() -> None:
     ).stdout
 
     assert said.split("\n")[:-1] == ["1 stopped", "2 done", "3 done", "4 stopped"]
+
+
+AT_WORK = """
+import os, signal, time
+from uuid import UUID
+from execution.places import Places, Running, set_deadline, stoppable, take_place
+
+places, key = Places(replace_dead=lambda: None), UUID(int=1)
+orders, order = os.pipe()
+answer, answers = os.pipe()
+
+def live():
+    take_place(places, 0)
+    with stoppable(Running(node_execution_id=key, execution_id=key, token=key)):
+        os.write(answers, b"!")
+        while os.read(orders, 1) == b"d":
+            set_deadline(float(os.read(orders, 100)))
+            os.write(answers, b"!")
+
+child = os.fork()
+if not child:
+    live()
+    os._exit(0)
+
+def tell(what):
+    print(what, len(places.find_at_work()))
+
+def give_time(seconds):
+    os.write(order, b"d")
+    os.write(order, str(time.monotonic() + seconds if seconds else 0.0).encode())
+    os.read(answer, 1)
+
+def signal_and_wait(which, for_what):
+    os.kill(child, which)
+    os.waitid(os.P_PID, child, for_what | os.WNOWAIT)
+
+os.read(answer, 1)
+tell("before its block")
+give_time(1000)
+tell("in its block")
+signal_and_wait(signal.SIGSTOP, os.WSTOPPED)
+tell("frozen")
+signal_and_wait(signal.SIGCONT, os.WCONTINUED)
+tell("thawed")
+give_time(-1)
+tell("overdue")
+give_time(0)
+tell("after its block")
+give_time(1000)
+signal_and_wait(signal.SIGKILL, os.WEXITED)
+tell("dead")
+os.waitpid(child, 0)
+tell("gone")
+"""
+
+
+def test_a_child_is_at_work_while_it_lives_and_its_block_has_time() -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", AT_WORK], cwd=BASE_DIR, capture_output=True, check=True, timeout=60, text=True
+    ).stdout
+
+    assert dict(line.rsplit(" ", 1) for line in said.splitlines()) == {
+        "before its block": "0",
+        "in its block": "1",
+        "frozen": "0",
+        "thawed": "1",
+        "overdue": "0",
+        "after its block": "0",
+        "dead": "0",
+        "gone": "0",
+    }
