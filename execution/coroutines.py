@@ -30,6 +30,21 @@ class Leash:
         """Await a step of the block."""
         return await _Held(self, step)
 
+    @contextmanager
+    def at_ease(self, timer: asyncio.Timeout) -> Iterator[None]:
+        """Let the block's time stand still, and with it the timer: what is awaited inside is not the block's."""
+        since, rings_at = time.monotonic(), timer.when()
+        deadline, self.deadline = self.deadline, float("inf")
+        if not timer.expired():
+            timer.reschedule(None)
+        try:
+            yield
+        finally:
+            passed = time.monotonic() - since
+            self.deadline = deadline + passed
+            if rings_at is not None and not timer.expired():
+                timer.reschedule(rings_at + passed)
+
     def keep(self, coroutine: Any) -> None:
         """Keep what is left of a block that was let go of: collected as garbage, it would run again."""
         self._kept.append(coroutine)

@@ -235,14 +235,18 @@ def stoppable(running: Running) -> Iterator[None]:
         forget_interruption()
 
 
-def set_deadline(moment: float) -> None:
-    """Let the worker kill this process if what it runs has not ended at `moment` (monotonic seconds; 0: never)."""
+def set_deadline(moment: float) -> float:
+    """Let the worker kill this process if what it runs has not ended at `moment` (monotonic seconds; 0: never).
+
+    Return what was set before.
+    """
     if _seat.places is None or _seat.token == _NOTHING:
-        return
+        return 0.0
     with _seat.places.lock(_seat.number):
         content = _seat.places.read(_seat.number)
-        content.deadline = moment
+        before, content.deadline = content.deadline, moment
         _seat.places.write(_seat.number, content)
+    return before
 
 
 @contextmanager

@@ -157,9 +157,11 @@ def _pull(attempt: Attempt, prepared: Prepared) -> None:
             else:
                 answer = waits.pass_or_suspend(item)
     except StopIteration:
+        # It is done: an alarm that rang since its last step has nobody to interrupt.
         return
-    finally:
+    except BaseException:
         run_open(items.close)
+        raise
 
 
 def _prepare_with_context(attempt: Attempt) -> tuple[Prepared, Any]:
@@ -181,9 +183,11 @@ async def _pull_async(attempt: Attempt, prepared: Prepared, context: Any, execut
                 if isinstance(item, tuple):
                     answer = None
                     if attempt.emit(item[0], check_output(block, *item)):
-                        await _in_thread(executor, attempt.flush)
+                        with leash.at_ease(timer):
+                            await _in_thread(executor, attempt.flush)
                 else:
-                    answer = await _in_thread(executor, lambda wait=item: waits.pass_or_suspend(wait))  # type: ignore[misc]
+                    with leash.at_ease(timer):
+                        answer = await _in_thread(executor, lambda wait=item: waits.pass_or_suspend(wait))  # type: ignore[misc]
     except StopAsyncIteration:
         return
     except TimeoutError:
@@ -194,6 +198,8 @@ async def _pull_async(attempt: Attempt, prepared: Prepared, context: Any, execut
         leash.keep(items)
         if not leash.is_cut:
             await leash.hold(items.aclose())
+        # What comes now is ours: recording how it ended.
+        leash.deadline = float("inf")
 
 
 async def _in_thread(executor: Executor, function: Callable[[], T]) -> T:

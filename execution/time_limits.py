@@ -51,10 +51,31 @@ def alarm_after(limit: timedelta) -> Iterator[None]:
 
 @contextmanager
 def alarm_held_back() -> Iterator[None]:
-    """Let nobody interrupt or kill this block of code: a transaction must not be torn apart, nor what is sent after."""
+    """Let nobody interrupt or kill this block of code: a transaction must not be torn apart, nor what is sent after.
+
+    It doesn't count towards the limit of the block in the middle of which it is done.
+    """
     previous = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM, STOP_SIGNAL})
     try:
-        with spared():
+        with spared(), _alarm_stopped():
             yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, previous)
+
+
+@contextmanager
+def _alarm_stopped() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    since = time.monotonic()
+    left, _ = signal.setitimer(signal.ITIMER_REAL, 0)
+    deadline = set_deadline(0.0)
+    try:
+        yield
+    finally:
+        # An alarm that has rung rings no more, but whoever didn't hear it is killed all the same.
+        if left:
+            signal.setitimer(signal.ITIMER_REAL, left)
+        if deadline:
+            set_deadline(deadline + time.monotonic() - since)

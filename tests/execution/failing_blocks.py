@@ -24,6 +24,8 @@ ASYNC_GATE = "7c1e8a34-0b57-4a0c-9d65-3f1a5b7c9e04"
 SLOW_ONCE = "7c1e8a34-0b57-4a0c-9d65-3f1a5b7c9e05"
 TELLTALE = "7c1e8a34-0b57-4a0c-9d65-3f1a5b7c9e06"
 COMPUTING = "7c1e8a34-0b57-4a0c-9d65-3f1a5b7c9e07"
+DRIP = "7c1e8a34-0b57-4a0c-9d65-3f1a5b7c9e08"
+ASYNC_DRIP = "7c1e8a34-0b57-4a0c-9d65-3f1a5b7c9e09"
 
 TELLTALE_ERRORS: dict[str, type[Exception]] = {
     "PermissionError": PermissionError,
@@ -176,6 +178,44 @@ class AsyncGateBlock(Block[GateInputs]):
         _mark(inputs, context)
         while not Path(inputs.gate).exists():
             await asyncio.sleep(0.01)
+        yield "after", inputs.value
+
+
+class DripBlock(Block[GateInputs]):
+    """Says so, waits for a file, and emits one after the other: in between, the first ones are recorded."""
+
+    id = DRIP
+    name = "DripBlock"
+    Inputs = GateInputs
+    Outputs = ValueOutputs
+
+    def run(self, inputs: GateInputs, context: BlockContext) -> Iterator[Yielded]:
+        """Say so, wait, emit, emit, emit."""
+        _mark(inputs, context)
+        while not Path(inputs.gate).exists():
+            time.sleep(0.01)
+        for _ in range(3):
+            yield "before", inputs.value
+            time.sleep(0.05)
+        yield "after", inputs.value
+
+
+class AsyncDripBlock(Block[GateInputs]):
+    """The same as a coroutine."""
+
+    id = ASYNC_DRIP
+    name = "AsyncDripBlock"
+    Inputs = GateInputs
+    Outputs = ValueOutputs
+
+    async def run(self, inputs: GateInputs, context: BlockContext) -> AsyncIterator[Yielded]:
+        """Say so, wait, emit, emit, emit."""
+        _mark(inputs, context)
+        while not Path(inputs.gate).exists():
+            await asyncio.sleep(0.01)
+        for _ in range(3):
+            yield "before", inputs.value
+            await asyncio.sleep(0.05)
         yield "after", inputs.value
 
 
