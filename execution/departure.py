@@ -32,6 +32,7 @@ class Departure:
         self._begun = threading.Event()
         self._stopping = threading.Event()
         self._handed_back: dict[UUID, float] = {}
+        self._idle_since = 0.0
         self._thread = threading.Thread(target=self._loop, name="departure", daemon=True)
 
     def start(self) -> None:
@@ -51,17 +52,24 @@ class Departure:
     def _loop(self) -> None:
         self._begun.wait()
         self._stopping.wait(settings.SHUTDOWN_GRACE_SECONDS)
-        idle_since = time.monotonic()
+        self._idle_since = time.monotonic()
         while not self._stopping.wait(LOOK_SECONDS):
-            ready = [each for place, running in self._running() for each in self._see_off(place, running)]
-            # All is handed back before anything is sent: while the broker can't be reached, that takes seconds.
-            if ready:
-                self._send(ready)
-            if self._running():
-                idle_since = time.monotonic()
-            elif time.monotonic() > idle_since + LAST_SECONDS:
-                self._end_processes()
+            try:
+                self._take_turn()
+            except Exception:  # without this thread the worker might never end
+                logger.exception("a look at what runs failed")
+                close_old_connections()
         connection.close()
+
+    def _take_turn(self) -> None:
+        ready = [each for place, running in self._running() for each in self._see_off(place, running)]
+        # All is handed back before anything is sent: while the broker can't be reached, that takes seconds.
+        if ready:
+            self._send(ready)
+        if self._running():
+            self._idle_since = time.monotonic()
+        elif time.monotonic() > self._idle_since + LAST_SECONDS:
+            self._end_processes()
 
     def _end_processes(self) -> None:
         """Kill what is left of the pool: the worker waits for it, without a limit, and one that is stuck never ends."""
@@ -92,6 +100,9 @@ class Departure:
             # Its lease runs out: that counts as a loss, and takes longer.
             logger.warning("can't hand back", node_execution=str(running.node_execution_id), error=str(error).strip())
             close_old_connections()
+            return []
+        except Exception:  # whatever it is, the others are to be handed back
+            logger.exception("can't hand back", node_execution=str(running.node_execution_id))
             return []
         if ready:
             logger.info("handed back", node_execution=str(running.node_execution_id))

@@ -74,6 +74,10 @@ class Sweeper:
                 logger.warning("sweeper can't reach the database", error=str(error))
                 pause = LONGEST_PAUSE
                 close_old_connections()
+            except Exception:  # whatever it was, somebody has to sweep
+                logger.exception("a turn of the sweeper failed")
+                pause = LONGEST_PAUSE
+                close_old_connections()
         connection.close()
 
     def _take_turn(self) -> float:

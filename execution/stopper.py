@@ -3,7 +3,7 @@
 Their run has ended, or another worker has the node execution. The rows have stopped them already: what they record is
 refused. This only makes their code end soon. The database says when a run ends (a hint); whether an attempt still holds
 its claim is read from its row (the truth). Now and then all attempts are looked at, so a hint that is lost costs
-seconds.
+seconds. What goes wrong in one look is logged, and the next one goes on.
 """
 
 import selectors
@@ -16,13 +16,14 @@ from typing import Any, Final, Protocol
 from uuid import UUID
 
 import structlog
+from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, close_old_connections, connections
 from django.db import Error as DjangoDatabaseError
 from psycopg import Connection
 from psycopg import Error as DatabaseError
 
 from execution.places import Running
-from execution.store.claims import find_held
+from execution.store.claims import find_held, renew_leases
 from execution.store.sessions import open_session
 from execution.store.trees import ENDED_CHANNEL
 
@@ -63,6 +64,8 @@ class Stopper:
         self._workplaces = workplaces
         self._end_overdue = end_overdue
         self._told: dict[UUID, float] = {}
+        # Attempts that were ended for their time, which is not recorded yet, and until when that is tried.
+        self._unrecorded: dict[UUID, tuple[Running, float]] = {}
         self._checked_at = float("-inf")
         self._stopping = threading.Event()
         self._bell, self._waker = socket.socketpair()
@@ -87,6 +90,9 @@ class Stopper:
                         self._watch(session)
                 except (DatabaseError, DjangoDatabaseError) as error:
                     logger.warning("stopper can't reach the database", error=str(error))
+                    self._stopping.wait(RETRY_SECONDS)
+                except Exception:  # without this thread nothing is ended any more, and nobody would notice
+                    logger.exception("a look at what runs failed")
                     self._stopping.wait(RETRY_SECONDS)
         connections[DEFAULT_DB_ALIAS].close()
 
@@ -122,14 +128,31 @@ class Stopper:
             if now >= at + KILL_AFTER and places[token].kill(token):
                 logger.warning("killed a block", node_execution=str(running[token].node_execution_id))
 
-        for place in self._workplaces:
-            self._end_what_is_overdue(place)
+        self._end_what_is_overdue()
+        self._record_ends()
 
-    def _end_what_is_overdue(self, place: Workplace) -> None:
-        for token, each in place.find_overdue().items():
-            if place.kill(token):
-                logger.warning("killed a block that took too long", node_execution=str(each.node_execution_id))
-                self._end_overdue(each)
+    def _end_what_is_overdue(self) -> None:
+        for place in self._workplaces:
+            for token, each in place.find_overdue().items():
+                if place.kill(token):
+                    logger.warning("killed a block that took too long", node_execution=str(each.node_execution_id))
+                    self._unrecorded[token] = each, time.monotonic() + settings.RECORD_PATIENCE_SECONDS
+
+    def _record_ends(self) -> None:
+        """Record what was ended for its time. What can't be recorded keeps its claim for as long as that is tried."""
+        if not self._unrecorded:
+            return
+        held = renew_leases(self._unrecorded.keys(), lease_seconds=settings.LEASE_SECONDS)
+        self._unrecorded = {token: each for token, each in self._unrecorded.items() if token in held}
+        for token, (running, until) in self._unrecorded.copy().items():
+            try:
+                self._end_overdue(running)
+            except Exception:  # whatever it is, others must not wait for this one
+                name, gives_up = str(running.node_execution_id), time.monotonic() > until
+                logger.exception("can't record a time limit", node_execution=name, gives_up=gives_up)
+                if not gives_up:
+                    continue
+            del self._unrecorded[token]
 
     def _find_lost(self, suspects: Mapping[UUID, Running]) -> set[UUID]:
         if not suspects:
