@@ -7,7 +7,7 @@ from celery import Celery
 from django.conf import settings
 
 from execution.presence import find_listened
-from execution.queues import QUEUES, both_of
+from execution.queues import ALL_QUEUES
 from execution.store.messages import due_probes, note_passed
 from execution.tasks import BROKER_AWAY, send_probe
 
@@ -32,7 +32,7 @@ class BrokerWatch:
             if settings.CELERY_BROKER_URL.startswith("redis"):
                 self._notice_loss()
             due = due_probes(
-                find_listened(QUEUES), patience=settings.MESSAGE_PATIENCE_SECONDS, interval=settings.PROBE_SECONDS
+                find_listened(ALL_QUEUES), patience=settings.MESSAGE_PATIENCE_SECONDS, interval=settings.PROBE_SECONDS
             )
             for queue, sent_at in due:
                 send_probe(queue, sent_at=sent_at)
@@ -47,6 +47,6 @@ class BrokerWatch:
             if client.exists(MEMORY_KEY):
                 return
             # In a queue with something in it, probes tell what is lost.
-            note_passed([queue for queue in QUEUES if not any(client.llen(name) for name in both_of(queue))])
+            note_passed([name for name in ALL_QUEUES if not client.llen(name)])
             client.set(MEMORY_KEY, "1")
             logger.warning("the broker is new, or has lost what it knew")

@@ -104,7 +104,7 @@ def empty_queue(queue: str) -> bool:
         for name in both_of(queue):
             if _count(connection, name):
                 channel.queue_purge(name)
-    note_passed([queue])
+    note_passed(both_of(queue))
     return True
 
 

@@ -5,7 +5,8 @@ send. Workers take from both in turn (Celery's order on Redis, one consumer each
 passes those of the large ones.
 """
 
-from typing import Final
+from collections.abc import Collection, Mapping
+from typing import Any, Final
 
 from django.conf import settings
 
@@ -22,3 +23,20 @@ def backlog_of(queue: str) -> str:
 def both_of(queue: str) -> tuple[str, str]:
     """Return the names of a queue and of that for its backlog."""
     return queue, backlog_of(queue)
+
+
+ALL_QUEUES: Final[Mapping[str, tuple[str, bool]]] = {
+    name: (queue, name != queue) for queue in QUEUES for name in both_of(queue)
+}
+"""By the name of each that there is: for which kind of workers it is, and whether it is for their backlog."""
+
+NAMED_QUEUES: Final = (
+    "unnest(%(names)s::text[], %(queues)s::text[], %(backlogs)s::bool[]) AS q(name, queue, is_backlog)"
+)
+
+
+def name_queues(names: Collection[str] = tuple(ALL_QUEUES)) -> dict[str, Any]:
+    """Return the parameters of `NAMED_QUEUES`, rows of what the queues of these names are."""
+    ordered = sorted(names)
+    kinds = [ALL_QUEUES[name] for name in ordered]
+    return {"names": ordered, "queues": [queue for queue, _ in kinds], "backlogs": [backlog for _, backlog in kinds]}

@@ -7,7 +7,7 @@ relies on being alone: each change is one guarded statement, so two at once mere
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from django.conf import settings
@@ -16,6 +16,7 @@ from django.db import close_old_connections, connection
 
 from execution.engine.outputs import ERROR_PIN
 from execution.engine.statuses import Status
+from execution.leader_watch import LeaderWatch
 from execution.store.admission import admit_forgotten
 from execution.store.claims import Hold
 from execution.store.clock import ClockWatch
@@ -37,7 +38,6 @@ LONGEST_PAUSE: Final = 1.0
 SHORTEST_PAUSE: Final = 0.01
 REST_SECONDS: Final = 0.25
 BATCH: Final = 500
-FROZEN_SECONDS: Final = 5.0
 # How much of a lease whoever lives gets to renew it after the database was away.
 PATIENCE_OF_LEASE: Final = 0.5
 
@@ -52,6 +52,7 @@ class Sweeper:
         self._send = send
         self._also = also
         self._clock = ClockWatch()
+        self._leader = LeaderWatch(LEADER_LOCK)
         self._rests_until = 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="sweeper", daemon=True)
@@ -86,26 +87,16 @@ class Sweeper:
             _wake(self._send)
             return _pause()
         self._rests_until = time.monotonic() + REST_SECONDS
-        leads = lead()
+        leads = lead(self._leader)
         self._clock.look()
         return sweep(self._send, also=self._also, before_limits=self._clock.look) if leads else LONGEST_PAUSE
 
 
-# The leader's session asks something at least every second. One that doesn't is frozen, or cut off; the next time
-# somebody asks, the lock is free.
-_OUST = """
-SELECT pg_terminate_backend(a.pid)
-  FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
- WHERE l.locktype = 'advisory' AND l.granted AND l.classid = 0 AND l.objid = %s
-   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-   AND a.state <> 'active' AND a.state_change < pg_catalog.clock_timestamp() - make_interval(secs => %s)
-"""
-
-
-def lead() -> bool:
+def lead(watch: LeaderWatch | None = None) -> bool:
     """Whether this database session leads: it takes the lock if nobody has it, and keeps it until it closes.
 
-    A leader that does nothing any more loses its session.
+    A leader asks something at least every second. With a `watch`, one that does not loses its session, and the next
+    who asks has the lock.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -115,11 +106,15 @@ def lead() -> bool:
             [LEADER_LOCK, LEADER_LOCK],
         )
         (leads,) = cursor.fetchone()
-        if not leads:
-            cursor.execute(_OUST, [LEADER_LOCK, FROZEN_SECONDS])
-            if cursor.fetchall():
-                logger.warning("ended the session of a leader that did nothing any more")
+    if not leads and watch is not None and watch.oust_frozen(_ask):
+        logger.warning("ended the session of a leader that did nothing any more")
     return bool(leads)
+
+
+def _ask(statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return list(cursor.fetchall())
 
 
 def sweep_once(send: Send, *, also: Sequence[Step] = ()) -> bool:

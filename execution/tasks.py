@@ -61,24 +61,17 @@ def execute_node_async(node_execution_id: str) -> None:
 
 
 @shared_task(name="execution.probe")
-def probe(queue: str, sent_at: str, through: str = "") -> None:
-    """Note that this message has come out of a queue and its backlog, so all that were sent before it have, too.
-
-    It goes `through` the backlog first, and from there through the queue.
-    """
+def probe(queue: str, sent_at: str) -> None:
+    """Note that this message has come out of its queue, so all that were sent before it have, too."""
     try:
-        if through:
-            probe.apply_async(args=(queue, sent_at), queue=queue)
-            return
         note_passed([queue], sent_at=datetime.fromisoformat(sent_at))
-    except (DatabaseError, *BROKER_AWAY) as error:
+    except DatabaseError as error:
         logger.warning("a probe was in vain", queue=queue, error=str(error).strip())
 
 
 def send_probe(queue: str, *, sent_at: datetime) -> None:
-    """Send a probe through a queue and its backlog. Raises what `BROKER_AWAY` lists."""
-    backlog = backlog_of(queue)
-    probe.apply_async(args=(queue, sent_at.isoformat(), backlog), queue=backlog)
+    """Send a probe through a queue. Raises what `BROKER_AWAY` lists."""
+    probe.apply_async(args=(queue, sent_at.isoformat()), queue=queue)
 
 
 def send(ready: Sequence[Ready]) -> None:

@@ -9,23 +9,16 @@ from typing import Any, Final
 import structlog
 from psycopg import Connection
 
+from execution.leader_watch import FROZEN_SECONDS, LeaderWatch
 from execution.store.sessions import open_session
 
 BEAT_LOCK: Final = 0x0C3A_11F0
-FROZEN_SECONDS: Final = 5.0
 
 _HOLDS = """
 SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid()
                   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
                   AND classid = 0 AND objid = %(lock)s)
     OR pg_try_advisory_lock(%(lock)s)
-"""
-_OUST = """
-SELECT pg_terminate_backend(a.pid)
-  FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
- WHERE l.locktype = 'advisory' AND l.granted AND l.classid = 0 AND l.objid = %s
-   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-   AND a.state <> 'active' AND a.state_change < clock_timestamp() - make_interval(secs => %s)
 """
 
 logger = structlog.get_logger(__name__)
@@ -36,7 +29,7 @@ class Leadership:
 
     def __init__(self, *, lock: int = BEAT_LOCK, frozen_seconds: float = FROZEN_SECONDS) -> None:
         self._lock = lock
-        self._frozen_seconds = frozen_seconds
+        self._watch = LeaderWatch(lock, frozen_seconds=frozen_seconds)
         self._session: Connection[Any] | None = None
 
     def claim(self) -> bool:
@@ -59,6 +52,7 @@ class Leadership:
         row = self._session.execute(_HOLDS, {"lock": self._lock}).fetchone()
         if row is not None and row[0]:
             return True
-        if self._session.execute(_OUST, [self._lock, self._frozen_seconds]).fetchall():
+        session = self._session
+        if self._watch.oust_frozen(lambda statement, parameters: session.execute(statement, parameters).fetchall()):
             logger.warning("ended the session of a beat that did nothing any more")
         return False

@@ -16,10 +16,11 @@ class NodeExecution(models.Model):
     `inputs` is what it was opened with, if that made it ready; what else links delivered is in `NodeInput`. `token` is
     drawn by the attempt that claimed it: only who holds it may record. `waits` counts the suspensions that it has gone
     into, `losses` the attempts whose worker was lost; `suspicions` counts the worker processes that died while it was
-    one of several that ran there, nobody knows why. `queue` is where its messages go, `worker` who claimed it last, at
-    `claimed_at`; `started_at` is when it was first claimed. One that is QUEUED and `held_back` has no message yet: its
-    tree of runs, by whose first run `tree_id` calls it, has enough of them in the broker. `reused_from` is the node
-    execution of the origin (there may be none any more) whose outputs a replay has taken over instead of running it.
+    one of several that ran there, nobody knows why. `queue` is where its messages go; `is_backlog`: the last one went
+    to the queue for backlogs. `worker` is who claimed it last, at `claimed_at`; `started_at` is when it was first
+    claimed. One that is QUEUED and `held_back` has no message yet: its tree of runs, by whose first run `tree_id` calls
+    it, has enough of them in the broker. `reused_from` is the node execution of the origin (there may be none any more)
+    whose outputs a replay has taken over instead of running it.
     `is_paid`: its block may cost something. `needs_credits`: it was not run because there were not so many.
     """
 
@@ -34,6 +35,7 @@ class NodeExecution(models.Model):
     status = models.CharField(max_length=16, choices=STATUS_CHOICES)
     queue = models.CharField(max_length=8)
     held_back = models.BooleanField(default=False, db_default=False)
+    is_backlog = models.BooleanField(default=False, db_default=False)
     inputs = OrderedJSONField(default=dict)
     worker = models.CharField(max_length=200, blank=True, default="", db_default="")
     losses = models.PositiveSmallIntegerField(default=0, db_default=0)
@@ -94,7 +96,7 @@ class NodeExecution(models.Model):
             models.Index(fields=["wake_at"], condition=Q(status="SUSPENDED"), name="node_execution_asleep"),
             models.Index(fields=["id"], condition=Q(status="RUNNING"), name="node_execution_running"),
             models.Index(
-                fields=["queue", "queued_at"],
+                fields=["queue", "is_backlog", "queued_at"],
                 # `queued_at` keeps PostgreSQL from it where the messages of one tree are asked for.
                 condition=Q(status="QUEUED", held_back=False, queued_at__isnull=False),
                 name="node_execution_in_queue",
@@ -189,13 +191,13 @@ class ClockCorrection(models.Model):
 
 
 class QueueProbe(models.Model):
-    """What is known of a queue by probes: messages that travel it, first in, first out, like all others.
+    """What is known of a queue, or of its backlog's, by probes: messages that travel it first in, first out, like all.
 
     A probe was last sent at `sent_at`. Of those that have come out, the newest was sent at `passed`; that became known
     at `passed_at`. So every message that was sent before `passed` has come out too, or is lost.
     """
 
-    queue = models.CharField(max_length=8, primary_key=True)
+    queue = models.CharField(max_length=16, primary_key=True)
     sent_at = models.DateTimeField(null=True)
     passed = models.DateTimeField(null=True)
     passed_at = models.DateTimeField(null=True)

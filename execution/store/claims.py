@@ -90,7 +90,7 @@ _CLAIM_TEXT = """
 WITH claimed AS (
     UPDATE execution_nodeexecution n
        SET status = 'RUNNING', attempt = n.attempt + (n.status = 'QUEUED')::int, token = %(token)s, wake_at = NULL,
-           lease_until = clock_timestamp() + make_interval(secs => %(lease)s), held_back = false,
+           lease_until = clock_timestamp() + make_interval(secs => %(lease)s), held_back = false, is_backlog = false,
            needs_credits = NULL,
            started_at = COALESCE(n.started_at, clock_timestamp()),
            claimed_at = CASE WHEN n.status = 'QUEUED' THEN clock_timestamp() ELSE n.claimed_at END,

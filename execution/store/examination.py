@@ -12,6 +12,8 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection, transaction
 
+from execution.queues import NAMED_QUEUES, name_queues
+
 # No more hits than that are fetched at once.
 MOST_HITS: Final = 10_000
 
@@ -239,10 +241,11 @@ MESSAGE_LOST: Final = Question(
     name="message_lost",
     finds="node executions that are QUEUED although all messages of their time have come out of the queue long ago",
     statement=f"""
-    SELECT n.execution_id, n.id, 'QUEUED in ' || n.queue || ' since ' || n.queued_at
-      FROM execution_queueprobe p JOIN execution_nodeexecution n ON n.queue = p.queue
+    SELECT n.execution_id, n.id, 'QUEUED in ' || q.name || ' since ' || n.queued_at
+      FROM {NAMED_QUEUES} JOIN execution_queueprobe p ON p.queue = q.name
+      JOIN execution_nodeexecution n ON n.queue = q.queue AND n.is_backlog = q.is_backlog
       JOIN execution_execution e ON e.id = n.execution_id
-     WHERE n.status = 'QUEUED' AND e.status {_GOING_ON}
+     WHERE n.status = 'QUEUED' AND NOT n.held_back AND e.status {_GOING_ON}
        AND n.queued_at < p.passed - make_interval(secs => %(patience)s)
        AND p.passed_at < clock_timestamp() - make_interval(secs => %(long)s)
     """,  # noqa: S608 - made of constants
@@ -324,4 +327,5 @@ def _parameters() -> dict[str, Any]:
     return {
         "long": LEASES_OF_PATIENCE * settings.LEASE_SECONDS,
         "patience": settings.MESSAGE_PATIENCE_SECONDS,
+        **name_queues(),
     }

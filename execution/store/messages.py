@@ -1,26 +1,30 @@
-"""Which messages are lost: what is QUEUED although everything that was sent so long ago has come out of its queue."""
+"""Which messages are lost: what is QUEUED although everything that was sent so long ago has come out of its queue.
+
+A queue and its backlog are probed each by itself: what is lost from the one need not wait for the other.
+"""
 
 from collections.abc import Collection
 from datetime import datetime
 
 from django.db import connection
 
+from execution.queues import NAMED_QUEUES, name_queues
 from execution.store.ready import Ready, describe_ready
 
 # A queue is probed if something has waited in it for a while and no probe was sent just now.
-_DUE_PROBES = """
+_DUE_PROBES = f"""
 WITH waiting AS (
-    SELECT q.queue FROM unnest(%(queues)s::text[]) AS q(queue)
+    SELECT q.name FROM {NAMED_QUEUES}
      WHERE EXISTS (SELECT FROM execution_nodeexecution n
-                    WHERE n.status = 'QUEUED' AND NOT n.held_back AND n.queue = q.queue
+                    WHERE n.status = 'QUEUED' AND NOT n.held_back AND n.queue = q.queue AND n.is_backlog = q.is_backlog
                       AND n.queued_at < clock_timestamp() - make_interval(secs => %(patience)s))
 )
-INSERT INTO execution_queueprobe AS p (queue, sent_at) SELECT queue, clock_timestamp() FROM waiting
+INSERT INTO execution_queueprobe AS p (queue, sent_at) SELECT name, clock_timestamp() FROM waiting
     ON CONFLICT (queue) DO UPDATE SET sent_at = EXCLUDED.sent_at
  WHERE p.sent_at IS NULL OR p.sent_at > clock_timestamp()
     OR p.sent_at < clock_timestamp() - make_interval(secs => %(interval)s)
 RETURNING queue, sent_at
-"""
+"""  # noqa: S608 - made of constants
 
 _NOTE_PASSED = """
 INSERT INTO execution_queueprobe AS p (queue, passed, passed_at)
@@ -31,11 +35,11 @@ SELECT q.queue, LEAST(COALESCE(%(sent_at)s, clock_timestamp()), clock_timestamp(
 """
 
 # The patience covers the time from a row's change to its message, and from a message's arrival to the claim.
-_TAKE_LOST = """
+_TAKE_LOST = f"""
 WITH lost AS MATERIALIZED (
-    SELECT w.id FROM execution_queueprobe p, LATERAL (
+    SELECT w.id FROM {NAMED_QUEUES} JOIN execution_queueprobe p ON p.queue = q.name, LATERAL (
            SELECT id FROM execution_nodeexecution
-            WHERE status = 'QUEUED' AND NOT held_back AND queue = p.queue
+            WHERE status = 'QUEUED' AND NOT held_back AND queue = q.queue AND is_backlog = q.is_backlog
               AND queued_at < p.passed - make_interval(secs => %(patience)s)
             ORDER BY queued_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED) AS w
      WHERE p.passed_at < clock_timestamp() - make_interval(secs => %(patience)s / 3)
@@ -43,8 +47,15 @@ WITH lost AS MATERIALIZED (
 UPDATE execution_nodeexecution n SET queued_at = clock_timestamp()
   FROM lost, execution_execution e
  WHERE n.id = lost.id AND e.id = n.execution_id
-RETURNING n.id, n.node_id, e.graph_version_id
-"""
+RETURNING n.id, n.node_id, e.graph_version_id, false, n.is_backlog
+"""  # noqa: S608 - made of constants
+
+_CORRECT_TIMES = f"""
+UPDATE execution_nodeexecution n SET queued_at = clock_timestamp()
+  FROM {NAMED_QUEUES} JOIN execution_queueprobe p ON p.queue = q.name
+ WHERE n.status = 'QUEUED' AND NOT n.held_back AND n.queue = q.queue AND n.is_backlog = q.is_backlog
+   AND n.queued_at > clock_timestamp() + interval '5 seconds'
+"""  # noqa: S608 - made of constants
 
 
 def due_probes(queues: Collection[str], *, patience: float, interval: float) -> list[tuple[str, datetime]]:
@@ -54,7 +65,7 @@ def due_probes(queues: Collection[str], *, patience: float, interval: float) -> 
     after the last one.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_DUE_PROBES, {"queues": sorted(queues), "patience": patience, "interval": interval})
+        cursor.execute(_DUE_PROBES, {**name_queues(queues), "patience": patience, "interval": interval})
         return [(queue, sent_at) for queue, sent_at in cursor.fetchall()]
 
 
@@ -67,7 +78,7 @@ def note_passed(queues: Collection[str], *, sent_at: datetime | None = None) -> 
 def take_lost(*, patience: float, limit: int) -> list[Ready]:
     """Return node executions whose message is lost, the oldest of each queue, and count them as sent now."""
     with connection.cursor() as cursor:
-        cursor.execute(_TAKE_LOST, {"patience": patience, "limit": limit})
+        cursor.execute(_TAKE_LOST, {**name_queues(), "patience": patience, "limit": limit})
         return describe_ready(cursor.fetchall())
 
 
@@ -77,9 +88,5 @@ def correct_queue_times() -> int:
     Only where a queue has been probed: elsewhere nobody asks.
     """
     with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE execution_nodeexecution SET queued_at = clock_timestamp()"
-            " WHERE status = 'QUEUED' AND NOT held_back AND queue = ANY(SELECT queue FROM execution_queueprobe)"
-            " AND queued_at > clock_timestamp() + interval '5 seconds'"
-        )
+        cursor.execute(_CORRECT_TIMES, name_queues())
         return int(cursor.rowcount)

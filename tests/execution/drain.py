@@ -18,7 +18,7 @@ from execution.runner import run_async, run_plain
 from execution.store.ready import Ready
 from execution.store.waits import seconds_to_next_wake
 
-DEADLINE_SECONDS = 20.0
+DEADLINE_SECONDS = 60.0
 
 
 class Drain:

@@ -1,6 +1,7 @@
 """Small runs pass the messages of large ones, which go by a queue of their own."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from pytest_django import Settings
 from execution.broker import MEMORY_KEY, BrokerWatch
 from execution.engine.statuses import Status
 from execution.models import Execution, NodeExecution, QueueProbe
-from execution.queues import CPU_QUEUE, backlog_of, both_of
+from execution.queues import ALL_QUEUES, CPU_QUEUE, backlog_of, both_of
+from execution.store.claims import claim
+from execution.store.messages import due_probes, take_lost
 from execution.tasks import probe, send, send_probe
 from execution.workers import WorkerProcesses
 from tests.config.processes import wait_until
@@ -29,6 +32,7 @@ from tests.execution.small_runs import ended, start
 pytestmark = pytest.mark.django_db(transaction=True)
 
 WINDOW = 8
+PATIENCE = timedelta(seconds=10)
 SMALL = draw(
     {"in": (INPUT, {"name": "in", "value": 1}), "add": (CALCULATOR, {"operation": "Add", "b": 1})},
     ["in.result -> add.a"],
@@ -113,27 +117,57 @@ def test_a_small_run_does_not_wait_for_the_messages_of_a_large_one(user: User) -
     assert meanwhile <= 4
 
 
-def test_a_probe_goes_through_the_backlog_and_the_queue(broker: Connection, db: None) -> None:
-    sent_at = timezone.now()
-    send_probe(CPU_QUEUE, sent_at=sent_at)
+@pytest.mark.parametrize("lost_from", both_of(CPU_QUEUE))
+def test_a_queue_and_its_backlog_are_probed_each_by_itself(user: User, drain: Drain, lost_from: str) -> None:
+    start(user, SMALL)
+    start(user, fan_out(40))
+    drain.run_one(drain.waiting.pop())
+    in_queue = NodeExecution.objects.filter(status=Status.QUEUED, held_back=False)
+    assert set(in_queue.values_list("is_backlog", flat=True)) == {False, True}
+    now = timezone.now()
+    in_queue.update(queued_at=now - timedelta(minutes=2))
+    QueueProbe.objects.create(queue=lost_from, sent_at=now, passed=now - timedelta(minutes=1), passed_at=now - PATIENCE)
+
+    lost = take_lost(patience=1, limit=100)
+
+    assert {ready.id for ready in lost} == set(
+        in_queue.filter(is_backlog=lost_from != CPU_QUEUE).values_list("pk", flat=True)
+    )
+    assert {ready.is_backlog for ready in lost} == {lost_from != CPU_QUEUE}
+
+
+def test_a_probe_goes_where_something_waits(user: User, drain: Drain, broker: Connection) -> None:
+    start(user, fan_out(40))
+    drain.run_one(drain.waiting.pop())
+    ((name, sent_at),) = due_probes(ALL_QUEUES, patience=0, interval=0)
+    assert name == backlog_of(CPU_QUEUE)
+
+    send_probe(name, sent_at=sent_at)
     assert messages(broker) == [0, 1]
 
-    probe(CPU_QUEUE, sent_at.isoformat(), backlog_of(CPU_QUEUE))
-    assert messages(broker) == [1, 1]
-    assert not QueueProbe.objects.exists()
-
-    probe(CPU_QUEUE, sent_at.isoformat())
+    probe(name, sent_at.isoformat())
     assert QueueProbe.objects.get().passed == sent_at
 
 
+def test_one_that_is_claimed_is_no_backlog_any_more(user: User, drain: Drain) -> None:
+    start(user, fan_out(40))
+    drain.run_one(drain.waiting.pop())
+    ready = drain.waiting.pop()
+
+    claim(ready.id, lease_seconds=60)
+
+    assert not NodeExecution.objects.get(pk=ready.id).is_backlog
+
+
 @pytest.mark.skipif(not current_app.conf.broker_url.startswith("redis"), reason="RabbitMQ forgets nothing")
-@pytest.mark.parametrize("filled", [0, 1])
-def test_a_broker_that_forgot_everything_but_a_backlog_is_probed(broker: Connection, db: None, filled: int) -> None:
+@pytest.mark.parametrize("filled", both_of(CPU_QUEUE))
+def test_a_broker_that_forgot_everything_but_one_queue_has_lost_the_others(
+    broker: Connection, db: None, filled: str
+) -> None:
     channel: Any = broker.default_channel
     channel.client.delete(MEMORY_KEY)
-    channel.client.lpush(both_of(CPU_QUEUE)[filled], "a message")
+    channel.client.lpush(filled, "a message")
 
     BrokerWatch(current_app).look()
 
-    assert not QueueProbe.objects.filter(queue=CPU_QUEUE).exists()
-    assert QueueProbe.objects.filter(queue="io", passed__isnull=False).exists()
+    assert set(QueueProbe.objects.values_list("queue", flat=True)) == ALL_QUEUES.keys() - {filled}

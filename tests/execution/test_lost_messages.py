@@ -77,7 +77,8 @@ def test_a_probe_tells_of_its_own_queue_only(user: User, drain: Drain) -> None:
     assert lost() == []
 
 
-def test_what_is_lost_is_sent_in_portions_the_oldest_first(user: User, drain: Drain) -> None:
+def test_what_is_lost_is_sent_in_portions_the_oldest_first(user: User, drain: Drain, settings: Settings) -> None:
+    settings.RUN_WINDOW = {"cpu": 40, "io": 40}
     names = [f"in {number}" for number in range(10)]
     start(user, draw({name: (INPUT, {"name": name, "value": 1}) for name in names}))
     for number, ready in enumerate(drain.waiting):

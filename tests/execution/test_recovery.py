@@ -1,6 +1,7 @@
 """What is lost goes on: workers, messages, time. In this process; for real deaths see `test_deaths`."""
 
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -14,6 +15,7 @@ from pytest_django import Settings
 
 from execution import recovery
 from execution.engine.statuses import Status
+from execution.leader_watch import LeaderWatch
 from execution.models import Execution, NodeExecution, PastAttempt, QueueProbe, RunOutput
 from execution.places import Running
 from execution.queues import CPU_QUEUE
@@ -23,6 +25,7 @@ from execution.store.losses import hand_back
 from execution.store.messages import due_probes, note_passed
 from execution.store.ready import Ready
 from execution.store.recording import End, record
+from tests.config.processes import wait_until
 from tests.execution.drain import Drain
 from tests.execution.losing import ECHO, LONG_AGO, queued_ago, start
 from tests.execution.small_graphs import CALCULATOR, INPUT, OUTPUT, TIMER, draw
@@ -166,6 +169,38 @@ def test_one_of_many_leads_until_its_session_ends(db: None) -> None:
         assert not thread.submit(ask).result()
         connection.close()
         assert thread.submit(ask).result()
+
+
+def test_a_leader_that_asks_nothing_loses_its_session_whatever_the_clock_says(db: None) -> None:
+    """A time of the database's clock that lies ahead has not been long ago for an hour."""
+    ahead = timezone.now() + timedelta(hours=1)
+    sessions, ousted = [(7, ahead)], []
+
+    def ask(statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        if "pg_terminate_backend" not in statement:
+            return list(sessions)
+        ousted.append(parameters)
+        return [(True,)]
+
+    patient, watch = LeaderWatch(1, frozen_seconds=1000), LeaderWatch(1, frozen_seconds=0)
+    assert not any(patient.oust_frozen(ask) for _ in range(3))
+    assert watch.oust_frozen(ask)
+    assert ousted == [(7, ahead)]
+
+
+def test_a_leader_that_is_frozen_loses_its_session(db: None) -> None:
+    watch = LeaderWatch(recovery.LEADER_LOCK, frozen_seconds=0)
+
+    def ask() -> bool:
+        try:
+            return lead(watch)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as thread:
+        assert lead()
+        assert wait_until(lambda: thread.submit(ask).result())
+    connection.close()
 
 
 def test_a_step_that_fails_keeps_no_other_from_being_done(
