@@ -20,6 +20,7 @@ from execution.admin_display import (
     cut_text,
     link_to,
     name_node,
+    show_form,
     show_forms,
     show_value,
     show_values,
@@ -28,6 +29,7 @@ from execution.admin_display import (
 )
 from execution.engine.statuses import Status
 from execution.exceptions import ExecutionError, ReviewDecidedError
+from execution.large_values import Kept
 from execution.measures import with_measures
 from execution.models import Execution, NodeExecution, Review
 from execution.pagination import KeyPaginator
@@ -300,7 +302,7 @@ class ReviewAdmin(LookOnly, admin.ModelAdmin[Review]):
         done, user = 0, cast(AbstractBaseUser, request.user)
         for review in reviews.order_by("id"):
             try:
-                decide_review(user=user, review=review, approved=approved, data=review.data)
+                decide_review(user=user, review=review, approved=approved, data=Kept(review.data))
                 done += 1
             except ReviewDecidedError as error:
                 self.message_user(request, f"{review.name}: {error}", messages.WARNING)
@@ -333,9 +335,9 @@ class ReviewAdmin(LookOnly, admin.ModelAdmin[Review]):
     @admin.display(description="data")
     def data_shown(self, review: Review) -> SafeString:
         """Show what is to be decided about."""
-        return show_value(review.data)
+        return show_form(review.data)
 
     @admin.display(description="decided data")
     def decided_data_shown(self, review: Review) -> SafeString:
         """Show what the person made of it."""
-        return show_value(review.decided_data)
+        return show_form(review.decided_data)

@@ -27,8 +27,13 @@ def show_values(values: Iterable[tuple[str, Any]]) -> SafeString:
 
 def show_forms(forms: Iterable[tuple[str, Any]]) -> SafeString:
     """Show named values as rows keep them. What lies in the storage is not read."""
-    references = ((name, form, find_reference(form)) for name, form in forms)
-    return show_values((name, Hidden(found.bytes) if found else read(form)) for name, form, found in references)
+    return format_html_join("", "<p><b>{}</b> {}</p>", ((name, show_form(form)) for name, form in forms))
+
+
+def show_form(form: Any) -> SafeString:
+    """Show a value as a row keeps it. One that lies in the storage is not read."""
+    found = find_reference(form)
+    return show_value(Hidden(found.bytes) if found else read(form))
 
 
 def tell_large(forms: Mapping[str, Any]) -> dict[str, Any]:

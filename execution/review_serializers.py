@@ -6,9 +6,18 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from execution.engine.statuses import Status
+from execution.large_values import read
 from execution.models import Review
 
 REVIEW_STATUS_NAMES = ["WAITING", "APPROVED", "REJECTED", "CANCELLED"]
+
+
+class FormField(serializers.JSONField):
+    """A value as rows keep it (`large_values`), shown whole."""
+
+    def to_representation(self, value: Any) -> Any:
+        """Return the value itself."""
+        return super().to_representation(read(value))
 
 
 class ReviewSerializer(serializers.ModelSerializer[Review]):
@@ -25,10 +34,10 @@ class ReviewSerializer(serializers.ModelSerializer[Review]):
         source="node_execution.execution.graph_version.version", help_text="The version that is run."
     )
     name = serializers.CharField(help_text="What is asked.")
-    data = serializers.JSONField(help_text="What it is about.")  # type: ignore[assignment]  # a name
+    data = FormField(help_text="What it is about.")  # type: ignore[assignment]  # a name
     editable = serializers.BooleanField(help_text="Whether the person may change the data.")
     status = serializers.SerializerMethodField(help_text="What was decided.")
-    decided_data = serializers.JSONField(help_text="The data as the person left it.")
+    decided_data = FormField(help_text="The data as the person left it.")
     message = serializers.CharField(help_text="What the person said.")
     created_at = serializers.DateTimeField(help_text="When it was asked.")
     decided_at = serializers.DateTimeField(allow_null=True, help_text="When it was decided.")

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from execution import reporting
+from execution.large_values import Kept
 from execution.models import Review
 from execution.pagination import PendingFirstPagination
 from execution.parsers import StorableJSONParser
@@ -60,7 +61,7 @@ class DecideReviewView(APIView):
             user=user,
             review=review,
             approved=decision["approved"],
-            data=decision.get("data", review.data),
+            data=decision.get("data", Kept(review.data)),
             message=decision["message"],
         )
         return Response(ReviewSerializer(reporting.get_review(review_id=review_id, user_id=user.pk)).data)

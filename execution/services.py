@@ -1,7 +1,7 @@
 """What a user can do with runs."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, TypedDict, TypeVar, Unpack
+from typing import Any, Final, TypedDict, TypeVar, Unpack
 from uuid import UUID
 
 from django.contrib.auth.models import AbstractBaseUser
@@ -9,9 +9,10 @@ from django.db import transaction
 
 from credits.metering import require_funds
 from execution.exceptions import ExecutionNotFoundError, MasksInvalidError, ReplayInvalidError, ReviewDecidedError
-from execution.large_values import read_all, read_masks
+from execution.large_values import Kept, ValueWriter, read_all, read_masks
 from execution.models import Execution, OnError, OnInsufficientCredits, Review
 from execution.planning import GraphPlan, load_plan, plan_version
+from execution.run_files import FilesOfRun
 from execution.simulation import complete_inputs
 from execution.store.replaying import Origin, start_replay
 from execution.store.resuming import resume_run
@@ -21,13 +22,14 @@ from execution.store.stopping import Receipt, stop_runs
 from execution.store.waits import decide
 from execution.tasks import revoke, send
 from execution.values import to_json_value
-from graphs.blocks.contract import Decision
 from graphs.models import GraphVersion
 from graphs.services import check_runnable, get_version
 
 T = TypeVar("T")
 
 Masks = Mapping[str, Mapping[str, Any]]
+
+DECIDED: Final = "This was decided before, or its run has ended."
 
 
 class Wishes(TypedDict, total=False):
@@ -205,16 +207,22 @@ def _unless_of_graph(asked: T, graph: GraphPlan, setting: str) -> T | None:
 
 
 def decide_review(*, user: AbstractBaseUser, review: Review, approved: bool, data: Any, message: str = "") -> Review:
-    """Answer what a node execution asks a person; it goes on. Raises `ReviewDecidedError`."""
-    if not review.editable:
-        data = review.data
-    decision = Decision(approved=approved, data=to_json_value(data), message=message)
+    """Answer what a node execution asks a person; it goes on. Raises `ReviewDecidedError`.
+
+    `data` as the person left it; what the row has (`Kept(review.data)`) is unchanged, and all is unless it is editable.
+    """
+    if review.approved is not None:
+        raise ReviewDecidedError(DECIDED)
+    run = review.node_execution.execution
+    form = data if isinstance(data, Kept) else Kept(review.data) if not review.editable else to_json_value(data)
+    # What is large takes its time: not while the run is locked.
+    text = ValueWriter(FilesOfRun(user_id=str(run.user_id), execution_id=run.pk)).write(form)
     with transaction.atomic():
-        waiting_id: UUID | None = decide(review.pk, user_id=user.pk, decision=decision)
+        waiting_id: UUID | None = decide(review.pk, user_id=user.pk, approved=approved, data=text, message=message)
         ready = wake([waiting_id]) if waiting_id else []
         if not ready:
             transaction.set_rollback(True)
-            raise ReviewDecidedError("This was decided before, or its run has ended.")
+            raise ReviewDecidedError(DECIDED)
     transaction.on_commit(lambda: send(ready))
     review.refresh_from_db()
     return review

@@ -13,9 +13,10 @@ from execution.attempts import Attempt
 from execution.engine.samples import make_sample
 from execution.engine.statuses import Status
 from execution.exceptions import InputsUnknownError, SubRunFailedError
-from execution.large_values import read_all
+from execution.large_values import ValueWriter, read_all
 from execution.planning import load_plan
 from execution.preparation import Prepared
+from execution.run_files import FilesOfRun
 from execution.simulation import complete_inputs
 from execution.store.charging import note_need
 from execution.store.resuming import resume_sub_run
@@ -71,7 +72,10 @@ class Waits:
         self._suspend(Suspension(waits=self._count, write=lambda _run: True, seconds=max(0.0, wait.seconds)))
 
     def _ask(self, wait: AskPerson) -> NoReturn:
-        data, number = to_json_value(wait.data), self._count - 1
+        number = self._count - 1
+        files = FilesOfRun(user_id=str(self._claimed.user_id), execution_id=self._claimed.execution_id)
+        # What is large takes its time: not while the run is locked.
+        data = ValueWriter(files).write(to_json_value(wait.data))
 
         def write(_run: LockedRun) -> bool:
             ask(self._claimed, wait, wait_number=number, data=data)

@@ -149,7 +149,10 @@ class PastAttempt(models.Model):
 
 
 class Review(models.Model):
-    """A question that a node execution asked a person; `approved` is None until somebody decides."""
+    """A question that a node execution asked a person; `approved` is None until somebody decides.
+
+    `data` and `decided_data` are as rows keep values (`large_values`).
+    """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     node_execution = models.ForeignKey(NodeExecution, on_delete=models.CASCADE, related_name="reviews", db_index=False)

@@ -1,7 +1,6 @@
 """What a suspended node execution waits for: a moment, a person, or a sub-run."""
 
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -12,7 +11,6 @@ from execution.store.claims import Claimed
 from execution.store.ready import Ready
 from execution.store.recording import Output
 from execution.store.window import release
-from execution.values import dump
 from graphs.blocks.contract import AskPerson, Decision
 from graphs.models import new_id
 
@@ -32,14 +30,14 @@ class SubRun:
     awaits_retry: bool
 
 
-def ask(claimed: Claimed, question: AskPerson, *, wait_number: int, data: Any) -> None:
-    """Write down what a person is asked."""
+def ask(claimed: Claimed, question: AskPerson, *, wait_number: int, data: str) -> None:
+    """Write down what a person is asked about, `data` as rows keep values (`large_values`)."""
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO execution_review (id, node_execution_id, wait, name, data, editable, message, created_at)"
             " VALUES (%s, %s, %s, %s, %s::json, %s, '', clock_timestamp())"
             " ON CONFLICT (node_execution_id, wait) DO NOTHING",
-            [new_id(), claimed.id, wait_number, question.name, dump(data), question.editable],
+            [new_id(), claimed.id, wait_number, question.name, data, question.editable],
         )
 
 
@@ -52,7 +50,7 @@ def load_decision(claimed: Claimed, wait: int) -> Decision | None:
             [claimed.id, wait],
         )
         row = cursor.fetchone()
-    return Decision(approved=row[0], data=row[1], message=row[2]) if row else None
+    return Decision(approved=row[0], data=read(row[1]), message=row[2]) if row else None
 
 
 def find_sub_run(claimed: Claimed, wait: int) -> SubRun | None:
@@ -139,13 +137,13 @@ def seconds_to_next_wake() -> float | None:
     return None if seconds is None else float(seconds)
 
 
-def decide(review_id: UUID, *, user_id: int, decision: Decision) -> UUID | None:
-    """Write a decision; return the node execution that waits for it, or None if it was decided before."""
+def decide(review_id: UUID, *, user_id: int, approved: bool, data: str, message: str) -> UUID | None:
+    """Write a decision, `data` as rows keep values; return what waits for it, or None if it was decided before."""
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE execution_review SET approved = %s, decided_data = %s::json, message = %s, decided_by_id = %s,"
             " decided_at = clock_timestamp() WHERE id = %s AND approved IS NULL RETURNING node_execution_id",
-            [decision.approved, dump(decision.data), decision.message, user_id, review_id],
+            [approved, data, message, user_id, review_id],
         )
         row = cursor.fetchone()
     return row[0] if row else None
