@@ -101,7 +101,7 @@ class ScheduleAdmin(LookOnly, admin.ModelAdmin[Schedule]):
     @admin.display(description="graph")
     def graph_shown(self, schedule: Schedule) -> str:
         """Lead to the graph, if it is still there."""
-        if schedule.graph is None:
+        if not schedule.has_graph:
             return f"{schedule.graph_id} (gone)"
         address = reverse("admin:graphs_graph_change", args=[schedule.graph_id])
         return format_html('<a href="{}">{}</a>', address, schedule.graph)
@@ -123,7 +123,7 @@ class ScheduleAdmin(LookOnly, admin.ModelAdmin[Schedule]):
     @admin.display(ordering="next_start")
     def next_run(self, schedule: Schedule) -> str:
         """Say when it runs next, as it is said of the last run."""
-        return f"{schedule.next_start:%Y-%m-%d %H:%M:%S}" if schedule.is_enabled and schedule.next_start else ""
+        return f"{schedule.next_start:%Y-%m-%d %H:%M:%S}" if _is_to_run(schedule) else ""
 
     @admin.display
     def last_run(self, schedule: Schedule) -> str:
@@ -148,6 +148,10 @@ class ScheduleAdmin(LookOnly, admin.ModelAdmin[Schedule]):
         """Show what became of its newest times."""
         newest = schedule.occurrences.order_by("-id")[:MAX_SHOWN]
         return format_html_join(SafeString("<br>"), "{} {} {} {}", (_describe(each) for each in newest))
+
+
+def _is_to_run(schedule: Schedule) -> bool:
+    return schedule.is_enabled and schedule.next_start is not None and schedule.has_graph
 
 
 def _describe(occurrence: Occurrence) -> tuple[str, ...]:

@@ -97,6 +97,11 @@ class Schedule(KeptWishes):
         return self.name
 
     @property
+    def has_graph(self) -> bool:
+        """Whether its graph is there: deleted for good, or out of sight since runs of it are kept, it is not."""
+        return self.graph is not None and self.graph.deleted_at is None
+
+    @property
     def timing(self) -> Timing:
         """When it is due. Raises `SchedulingError` if the row can't be read."""
         return Timing(

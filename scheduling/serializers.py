@@ -146,8 +146,10 @@ class ScheduleSerializer(serializers.ModelSerializer[Schedule]):
         }
 
     def get_graph_version(self, schedule: Schedule) -> int | None:
-        """Return the number of the version that would run now."""
-        if schedule.graph_version is not None or schedule.graph is None:
+        """Return the number of the version that would run now; nothing if the graph is gone."""
+        if schedule.graph is None or not schedule.has_graph:
+            return None
+        if schedule.graph_version is not None:
             return schedule.graph_version
         active = schedule.graph.active_version
         return active.version if active else None
@@ -162,7 +164,7 @@ class ScheduleSerializer(serializers.ModelSerializer[Schedule]):
 
     def get_next_run_time(self, schedule: Schedule) -> str | None:
         """Return when it starts a run next, jitter included."""
-        if not schedule.is_enabled or schedule.next_start is None:
+        if not schedule.is_enabled or schedule.next_start is None or not schedule.has_graph:
             return None
         return serializers.DateTimeField().to_representation(schedule.next_start)
 

@@ -16,6 +16,7 @@ from graphs.services import get_graph
 from scheduling.checking import check_wanted
 from scheduling.models import Occurrence, Schedule
 from scheduling.services import run_now
+from tests.execution.drain import Drain
 from tests.execution.small_graphs import CALCULATOR, draw
 from tests.scheduling.making import ADDING, make_schedule, save_graph
 
@@ -85,6 +86,24 @@ def test_a_schedule_of_a_graph_that_is_gone_is_listed_and_says_so(client: APICli
     assert "Its graph is gone" in listed["problem"]
     assert (listed["graph_id"], listed["graph_version"]) == (created["graph_id"], None)
     assert client.get(f"/v1/schedules/{created['id']}").json() == listed
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("pinned", [None, 1])
+def test_a_graph_that_is_deleted_although_it_had_runs_is_gone_as_well(
+    client: APIClient, user: User, drain: Drain, pinned: int | None
+) -> None:
+    created = create(client, user, graph_version=pinned)
+    assert (created["graph_version"], bool(created["next_run_time"])) == (1, True)
+    client.post(f"/v1/schedules/{created['id']}/run-now")
+    drain.run()
+
+    client.delete(f"/v1/graphs/{created['graph_id']}")
+    check_wanted(limit=10)
+
+    shown = client.get(f"/v1/schedules/{created['id']}").json()
+    assert "Its graph is gone" in shown["problem"]
+    assert (shown["graph_version"], shown["next_run_time"]) == (None, None)
 
 
 @pytest.mark.parametrize(
