@@ -20,13 +20,24 @@ FIRE_TASK: Final = "scheduling.fire"
 _PLAIN: Final = frozenset("0123456789*/,-")
 
 
-def describe(schedule: Schedule) -> PeriodicTask:
-    """Write (create or change) the PeriodicTask of a schedule, and return it."""
+def describe(schedule: Schedule, *, has_new_times: bool = True) -> PeriodicTask:
+    """Write (create or change) the PeriodicTask of a schedule, and return it.
+
+    Times that are as they were are left alone: perhaps they can't be read any more.
+    """
     task = schedule.periodic_task if schedule.periodic_task_id else PeriodicTask()
     task.name = f"{schedule.name} ({schedule.pk})"
     task.task = FIRE_TASK
     task.kwargs = json.dumps({"schedule_id": str(schedule.pk)})
     task.description = f"A schedule of {schedule.user.get_username()}; it is changed on its own page."
+    if has_new_times:
+        _describe_times(task, schedule)
+    task.enabled = schedule.is_enabled
+    task.save()
+    return task
+
+
+def _describe_times(task: PeriodicTask, schedule: Schedule) -> None:
     task.crontab = _find_crontab(schedule) if schedule.cron else None
     task.clocked = None
     if schedule.run_at is not None:
@@ -34,9 +45,6 @@ def describe(schedule: Schedule) -> PeriodicTask:
     task.one_off = task.clocked is not None
     task.start_time = schedule.starts_at
     task.expires = schedule.ends_at
-    task.enabled = schedule.is_enabled
-    task.save()
-    return task
 
 
 def show_enabled(schedule: Schedule) -> None:

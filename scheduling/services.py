@@ -72,6 +72,7 @@ def create_schedule(*, user: AbstractBaseUser, graph_id: UUID, fields: ScheduleF
         now = read_clock()
         schedule = Schedule(user=graph.owner, graph=graph, timezone=zone_of(user), created_at=now, updated_at=now)
         _set(schedule, fields)
+        _check_timing(schedule)
         _try_out(schedule, now=now)
         _aim(schedule, now=now)
         schedule.periodic_task = describe(schedule)
@@ -83,16 +84,18 @@ def change_schedule(*, schedule: Schedule, fields: ScheduleFields) -> Schedule:
     """Change a schedule; times that have passed meanwhile are not made up for. Raises as `create_schedule` does."""
     with transaction.atomic():
         locked, now = lock_schedule(schedule), read_clock()
-        was_enabled = locked.is_enabled
+        is_aimed = bool(fields.keys() & _TIMING) or (fields.get("is_enabled", False) and not locked.is_enabled)
         _set(locked, fields)
+        if is_aimed:
+            _check_timing(locked)
         if fields.keys() & _WHAT_RUNS:
             _try_out(locked, now=now)
-        if fields.keys() & _TIMING or (locked.is_enabled and not was_enabled):
+        if is_aimed:
             _aim(locked, now=now)
         if "is_enabled" in fields:
             locked.pause_reason = ""
             locked.failures = 0
-        _write(locked, now=now)
+        _write(locked, now=now, has_new_times=is_aimed)
     return locked
 
 
@@ -212,10 +215,14 @@ def preview(
 
 
 def _set(schedule: Schedule, fields: ScheduleFields) -> None:
-    """Take over the fields, if they fit together."""
+    """Take over the fields."""
     for name, value in fields.items():
         setattr(schedule, name, to_json_value(value) if name in _JSON else value)
     schedule.cron = schedule.cron.strip()
+
+
+def _check_timing(schedule: Schedule) -> None:
+    """Raise `SchedulingError` if its times can't be read, or don't fit together."""
     read_zone(schedule.timezone)
     if bool(schedule.cron) == (schedule.run_at is not None):
         raise TimingInvalidError("A schedule has either a cron expression or one time (run_at).")
@@ -250,7 +257,7 @@ def _aim(schedule: Schedule, *, now: datetime) -> None:
         )
 
 
-def _write(schedule: Schedule, *, now: datetime) -> None:
+def _write(schedule: Schedule, *, now: datetime, has_new_times: bool) -> None:
     schedule.updated_at = now
-    describe(schedule)
+    describe(schedule, has_new_times=has_new_times)
     schedule.save()

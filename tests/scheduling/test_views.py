@@ -148,6 +148,26 @@ def test_a_schedule_is_paused_and_resumed(client: APIClient, user: User) -> None
     assert (resumed["is_enabled"], resumed["next_run_time"]) == (True, created["next_run_time"])
 
 
+@pytest.mark.parametrize("unreadable", [{"timezone": "Europe/Atlantis"}, {"cron": "never"}])
+def test_one_whose_times_can_not_be_read_is_renamed_and_paused_and_mended(
+    client: APIClient, user: User, unreadable: dict[str, str]
+) -> None:
+    created = create(client, user)
+    address = f"/v1/schedules/{created['id']}"
+    Schedule.objects.update(**unreadable)
+
+    renamed = client.patch(address, {"name": "Other"}, format="json")
+    paused = client.post(f"{address}/pause")
+    resumed = client.post(f"{address}/resume")
+    mended = client.patch(address, {"timezone": "UTC", "cron": "@hourly", "is_enabled": True}, format="json")
+
+    assert (renamed.status_code, renamed.json()["name"]) == (200, "Other")
+    assert (paused.status_code, paused.json()["is_enabled"]) == (200, False)
+    assert (resumed.status_code, mended.status_code) == (400, 200)
+    assert next(iter(unreadable.values())) in resumed.content.decode()
+    assert (mended.json()["is_enabled"], bool(mended.json()["next_run_time"])) == (True, True)
+
+
 def test_a_schedule_is_run_now_and_its_history_shows_the_run(client: APIClient, user: User) -> None:
     address = f"/v1/schedules/{create(client, user)['id']}"
 
