@@ -21,10 +21,12 @@ def aim(schedule: Schedule, *, now: datetime) -> None:
 
     Raises `SchedulingError` if its times can't be read.
     """
-    timing = schedule.timing
+    timing, was_over = schedule.timing, schedule.next_due is None
     decided = _take_back(schedule, now=now)
     schedule.next_due = timing.next_due(now, but=decided)
     schedule.next_start = timing.start_of(schedule.next_due) if schedule.next_due else None
+    # What was said of its last time may be a problem no more.
+    schedule.needs_check |= was_over and bool(schedule.problem)
 
 
 def _take_back(schedule: Schedule, *, now: datetime) -> set[datetime]:
@@ -51,7 +53,7 @@ def aim_anew(*, limit: int, now: datetime | None = None) -> int:
             logger.warning("a schedule can't be aimed anew", schedule=str(schedule.pk), reason=str(error))
             schedule.last_due = None
         schedule.updated_at = min(schedule.updated_at, now)
-    save_fields(schedules, "next_due", "next_start", "last_due", "updated_at")
+    save_fields(schedules, "next_due", "next_start", "last_due", "updated_at", "needs_check")
     if schedules:
         logger.warning("schedules are aimed anew: the database's clock was set back", count=len(schedules))
     return len(schedules)

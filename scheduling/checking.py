@@ -165,7 +165,9 @@ def check_wanted(*, limit: int) -> int:
         schedules = lock_to_check(limit=limit)
         now, versions = read_clock(), Versions(schedules)
         for schedule in sorted(schedules, key=lambda each: each.user_id):
-            mark(schedule, problem=find_problem(schedule, versions=versions), now=now)
+            # Of one that is never due again nothing new is to be said.
+            if schedule.next_due is not None:
+                mark(schedule, problem=find_problem(schedule, versions=versions), now=now)
             schedule.needs_check = False
         save_fields(schedules, "problem", "problem_since", "needs_check")
     return len(schedules)

@@ -38,6 +38,8 @@ UNREADABLE_REST: Final = timedelta(hours=1)
 # Schedules that one transaction decides about: their rows are locked meanwhile.
 AT_ONCE: Final = 100
 
+WAS_ONCE: Final = "It was due once, and is not tried again."
+
 State = Occurrence.State
 
 logger = structlog.get_logger(__name__)
@@ -123,6 +125,9 @@ def _fire_schedule(schedule: Schedule, current: Round) -> None:
     decided = {time for key, time in current.decided if key == schedule.pk}
     schedule.next_due = timing.next_due(due.times[-1], but=decided)
     schedule.next_start = timing.start_of(schedule.next_due) if schedule.next_due else None
+    if schedule.run_at is not None and times and not fired:
+        reason = f"Nobody was there to start it in time, at {schedule.run_at:%Y-%m-%d %H:%M} UTC."
+        mark(schedule, problem=f"{reason} {WAS_ONCE}", now=current.now)
 
 
 def _find_starts(schedule: Schedule, timing: Timing, times: Sequence[datetime]) -> list[tuple[datetime, datetime]]:
@@ -247,7 +252,8 @@ def _start_apart(ordered: Iterable[tuple[Occurrence, Order]], current: Round) ->
 
 def _refuse(occurrence: Occurrence, current: Round, *, reason: str) -> None:
     occurrence.state, occurrence.reason = State.REFUSED, reason
-    mark(occurrence.schedule, problem=reason, now=current.now)
+    schedule = occurrence.schedule
+    mark(schedule, problem=f"{reason} {WAS_ONCE}" if schedule.run_at else reason, now=current.now)
 
 
 def _refuse_for_us(occurrence: Occurrence, current: Round) -> None:
