@@ -52,7 +52,9 @@ def _settle_one(ended: EndedRun) -> Occurrence:
 
 
 def _count(schedule: Schedule, ended: EndedRun) -> bool:
-    """Count failures one after the other; a run that somebody stopped neither adds to them nor ends them."""
+    """Count failures one after the other; a run that somebody started or stopped neither adds to them nor ends them."""
+    if ended.is_manual:
+        return False
     if ended.status == Status.FAILED:
         schedule.failures += 1
         return True

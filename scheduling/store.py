@@ -35,6 +35,7 @@ class EndedRun:
 
     occurrence_id: UUID
     schedule_id: UUID
+    is_manual: bool
     status: str | None
 
 
@@ -149,14 +150,17 @@ def find_ended_runs(schedule_ids: Collection[UUID]) -> list[EndedRun]:
     """Return the occurrences of the schedules that are still STARTED although their runs have ended, oldest first."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT o.id, o.schedule_id, e.status FROM scheduling_occurrence o"
+            "SELECT o.id, o.schedule_id, o.is_manual, e.status FROM scheduling_occurrence o"
             "  LEFT JOIN execution_execution e ON e.id = o.execution_id"
             " WHERE o.schedule_id = ANY(%s) AND o.state = 'STARTED' AND (e.id IS NULL OR e.ended_at IS NOT NULL)"
             " ORDER BY e.ended_at NULLS FIRST, o.id",
             [list(schedule_ids)],
         )
         rows = cursor.fetchall()
-    return [EndedRun(occurrence_id=key, schedule_id=schedule, status=status) for key, schedule, status in rows]
+    return [
+        EndedRun(occurrence_id=key, schedule_id=schedule, is_manual=is_manual, status=status)
+        for key, schedule, is_manual, status in rows
+    ]
 
 
 def note_runs(schedules: Sequence[Schedule], *, now: datetime) -> None:

@@ -13,7 +13,7 @@ from graphs.services import get_graph, replace_graph
 from scheduling import firing
 from scheduling.firing import fire_due, start_waiting
 from scheduling.models import Occurrence, Schedule
-from scheduling.services import pause_schedule, resume_schedule
+from scheduling.services import pause_schedule, resume_schedule, run_now
 from scheduling.settling import settle_ended
 from scheduling.signals import schedule_paused
 from scheduling.timing import MOST_LISTED
@@ -273,6 +273,18 @@ def test_failures_count_at_the_next_time_even_if_nobody_looked(user: User, drain
     fire(schedule)
 
     assert states(schedule) == ["FAILED"]
+
+
+@transactional
+def test_failures_of_runs_by_hand_do_not_count(user: User, drain: Drain) -> None:
+    schedule = make_schedule(user, FAILING, pause_after_failures=1)
+    run_now(schedule=schedule)
+    drain.run()
+
+    settle_ended(limit=10)
+
+    schedule.refresh_from_db()
+    assert (states(schedule), schedule.failures, schedule.is_enabled) == (["FAILED"], 0, True)
 
 
 @transactional
