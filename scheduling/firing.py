@@ -38,6 +38,7 @@ UNREADABLE_REST: Final = timedelta(hours=1)
 # Schedules that one transaction decides about: their rows are locked meanwhile.
 AT_ONCE: Final = 100
 
+REPLACED: Final = "A later one was started in its place."
 WAS_ONCE: Final = "It was due once, and is not tried again."
 
 State = Occurrence.State
@@ -116,10 +117,14 @@ def _fire_schedule(schedule: Schedule, current: Round) -> None:
     due = timing.list_due(first, now=current.now)
     times = [each for each in due.times if (schedule.pk, each) not in current.decided]
     pending = [Pending(due=each, late=current.now - started) for each, started in _find_starts(schedule, timing, times)]
-    fired = set(choose_fired(pending, _rule(schedule)))
+    chosen = choose_fired(pending, _rule(schedule))
+    fired = set(chosen)
     _note_missed(schedule, due, [each for each in times if each not in fired], current)
     for each in times:
-        if each in fired:
+        if each in fired and schedule.overlap == Overlap.CANCEL_RUNNING and each != chosen[-1]:
+            # Its run would be stopped in the transaction that starts it.
+            _note(schedule, each, State.SKIPPED, current, reason=REPLACED)
+        elif each in fired:
             _take_turn(schedule, each, current)
     schedule.last_due = due.times[-1]
     decided = {time for key, time in current.decided if key == schedule.pk}
@@ -188,7 +193,7 @@ def _stop(unfinished: Unfinished, current: Round) -> None:
     unfinished.runs.clear()
     # One may wait since before the policy was changed.
     Occurrence.objects.filter(pk__in=unfinished.waiting, state=State.WAITING).update(
-        state=State.SKIPPED, reason="A later one was started in its place.", decided_at=current.now
+        state=State.SKIPPED, reason=REPLACED, decided_at=current.now
     )
     unfinished.waiting.clear()
 
