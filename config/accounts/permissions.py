@@ -34,6 +34,6 @@ class HasScope(BasePermission):
 
 
 def find_scope(view: Any, *, method: str) -> str:
-    """Return the scope that a view asks for."""
+    """Return the scope that a view asks for. HEAD does all that GET does, so it asks for the same."""
     usual: Final = Scope.READ if method in SAFE_METHODS else Scope.WRITE
-    return str(getattr(view, "required_scopes", {}).get(method, usual))
+    return str(getattr(view, "required_scopes", {}).get("GET" if method == "HEAD" else method, usual))

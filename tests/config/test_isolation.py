@@ -115,3 +115,18 @@ def test_a_key_without_scopes_for_it_is_refused_everywhere(user: User) -> None:
             client = APIClient(headers={"X-API-Key": make_key(user=user, name="x", scopes=others).secret})
             answer = getattr(client, method)(fill(path, owned), {})
             assert (answer.status_code, answer.json()["required_scope"]) == (403, needed[1]), (method, path)
+
+
+def test_asking_for_the_head_alone_needs_what_the_whole_needs(user: User) -> None:
+    owned = give_everything(user)
+    found = {}
+
+    for path, method, operation in walk(draw_schema()):
+        needed = re.search(r"needs the scope `(\w+)`", operation["description"])
+        if needed and method == "get":
+            others = sorted({"read", "execute", "write", "credits"} - {needed[1]})
+            client = APIClient(headers={"X-API-Key": make_key(user=user, name="x", scopes=others).secret})
+            found[path] = client.head(fill(path, owned)).status_code
+
+    assert set(found.values()) == {403}, found
+    assert "/v1/credits/manage" in found
