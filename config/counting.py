@@ -25,10 +25,15 @@ logger = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Count:
-    """How often it has happened in the present stretch, and the seconds until the next one begins."""
+    """How often it has happened in the present stretch, and the seconds until the next one begins.
+
+    `place` is where that is kept, for stretches of `seconds`.
+    """
 
     number: int
     seconds_left: float
+    place: str
+    seconds: int
 
 
 class Counter:
@@ -42,20 +47,19 @@ class Counter:
 
     def add(self, key: str, *, seconds: int) -> Count:
         """Count one more."""
-        return self._count(key, seconds=seconds, step=1)
-
-    def look(self, key: str, *, seconds: int) -> Count:
-        """Return the count as it is."""
-        return self._count(key, seconds=seconds, step=0)
-
-    def _count(self, key: str, *, seconds: int, step: int) -> Count:
         now = self._now()
         stretch = int(now // seconds)
         place = f"count:{key}:{seconds}:{stretch}"
+        number = self._step(place, seconds=seconds, step=1)
+        return Count(number=number, seconds_left=(stretch + 1) * seconds - now, place=place, seconds=seconds)
+
+    def take_back(self, count: Count) -> None:
+        """Count one less, in the stretch in which it was counted."""
+        self._step(count.place, seconds=count.seconds, step=-1)
+
+    def _step(self, place: str, *, seconds: int, step: int) -> int:
         number = self._count_in_redis(place, seconds=seconds, step=step)
-        if number is None:
-            number = self._count_here(place, step=step)
-        return Count(number=number, seconds_left=(stretch + 1) * seconds - now)
+        return self._count_here(place, step=step) if number is None else number
 
     def _count_in_redis(self, place: str, *, seconds: int, step: int) -> int | None:
         """Return the count; None if there is no Redis now."""

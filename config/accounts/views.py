@@ -167,9 +167,9 @@ class LoginView(APIView):
         wanted.is_valid(raise_exception=True)
         asked = request._request
         name = wanted.validated_data["username"]
-        if wait := seconds_locked(asked, name=name):
-            raise Throttled(wait=wait)
         user = authenticate(asked, username=name, password=wanted.validated_data["password"])
+        if wait := seconds_locked(asked):
+            raise Throttled(wait=wait)
         if user is None:
             raise AuthenticationFailed("This name and this password don't belong together.")
         login(asked, user)

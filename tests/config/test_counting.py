@@ -34,7 +34,6 @@ def test_what_happens_is_counted_until_the_next_stretch_begins(anywhere: str) ->
 
     assert [count.number for count in counts] == [1, 2, 3]
     assert counts[-1].seconds_left == pytest.approx(57)
-    assert counter.look(key, seconds=60).number == 0
     assert counter.add(key, seconds=60).number == 1
 
 
@@ -44,7 +43,20 @@ def test_processes_count_together_through_redis(settings: Settings) -> None:
 
     Counter().add(key, seconds=1000)
 
-    assert Counter().look(key, seconds=1000).number == 1
+    assert Counter().add(key, seconds=1000).number == 2
+
+
+def test_what_is_taken_back_is_taken_from_the_stretch_in_which_it_was_counted(anywhere: str) -> None:
+    clock = [time.time() // 60 * 60 + 3.0]
+    counter, key = Counter(now=lambda: clock[0]), f"test:{time.time_ns()}"
+    first, second = (counter.add(key, seconds=60) for _ in range(2))
+
+    counter.take_back(first)
+    again = counter.add(key, seconds=60)
+    clock[0] += 60
+    counter.take_back(second)
+
+    assert (again.number, counter.add(key, seconds=60).number) == (2, 1)
 
 
 def test_a_redis_that_is_away_is_not_asked_each_time(settings: Settings) -> None:

@@ -1,17 +1,22 @@
 """The account that asks: its profile, and its session."""
 
 import pytest
+from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import User
+from django.http import HttpRequest
 from django.test import Client
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from config.accounts import logins
 from config.counting import Counter
+from tests.config.processes import wait_until
+from tests.threads import run_at_once
 
 pytestmark = pytest.mark.django_db
 
 PASSWORD = "analytical-engine"
+GUESSES = 12
 
 
 @pytest.fixture(autouse=True)
@@ -87,6 +92,33 @@ def test_wrong_passwords_lock_a_name_at_one_address_for_a_while(user: User) -> N
     assert log_in(PASSWORD) == 429
     assert log_in(PASSWORD, address="192.0.2.2") == 200
     assert log_in("x", name="grace") == 401
+
+
+@pytest.mark.django_db(transaction=True)
+def test_guesses_at_the_same_moment_count_like_those_one_after_the_other(
+    user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at, answers = list[str](), list[int]()
+
+    def look(_backend: ModelBackend, _request: HttpRequest, _name: str, password: str) -> None:
+        """Refuse a password, but not before all others are as far or answered."""
+        looked_at.append(password)
+        assert wait_until(lambda: len(looked_at) + len(answers) >= GUESSES)
+
+    def guess() -> None:
+        answers.append(APIClient().post("/v1/login", {"username": "ada", "password": "guess"}).status_code)
+
+    monkeypatch.setattr(ModelBackend, "authenticate", look)
+    run_at_once(*[guess] * GUESSES)
+
+    assert sorted(answers) == [401] * 5 + [429] * (GUESSES - 5)
+    assert len(looked_at) == 5
+
+
+def test_who_knows_the_password_may_log_in_however_often(user: User) -> None:
+    answers = [APIClient().post("/v1/login", {"username": "ada", "password": PASSWORD}).status_code for _ in range(7)]
+
+    assert answers == [200] * 7
 
 
 def test_the_wait_is_told(user: User) -> None:
