@@ -4,6 +4,7 @@ import os
 
 from django.core.asgi import get_asgi_application
 
+from config.body_limit import LimitedBodies
 from config.startup import look_for_broker, require_database
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
@@ -13,4 +14,4 @@ os.environ.setdefault("DATABASE_SESSION_PER_REQUEST", "true")
 
 require_database()
 look_for_broker()
-application = get_asgi_application()
+application = LimitedBodies(get_asgi_application())

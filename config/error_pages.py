@@ -11,7 +11,8 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
 
-from config.problem import CONTENT_TYPE, DatabaseAwayError, describe_problem
+from config.problem import DatabaseAwayError
+from config.problem_details import CONTENT_TYPE, describe_problem
 from execution.database_patience import DATABASE_AWAY
 
 _JSON = "application/json"

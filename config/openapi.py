@@ -14,7 +14,7 @@ from config.accounts.permissions import find_scope
 from config.idempotency import HEADER
 from config.models import Scope
 from config.openapi_names import COMMON_NAMES
-from config.problem import CONTENT_TYPE
+from config.problem_details import CONTENT_TYPE
 from config.throttling import describe_headers
 
 _PROBLEM: Final = {"$ref": "#/components/schemas/Problem"}

@@ -25,6 +25,7 @@ from config.idempotency import (
     IdempotencyKeyReusedError,
     show_again,
 )
+from config.problem_details import CONTENT_TYPE, describe_problem
 from config.throttling import count_refused
 from credits.exceptions import (
     AccountNotFoundError,
@@ -51,7 +52,6 @@ from execution.exceptions import (
 from graphs.exceptions import DocumentTooLargeError, GraphNotFoundError, GraphsError, UnknownBlockError
 from scheduling.exceptions import ScheduleNotFoundError, SchedulingError
 
-CONTENT_TYPE = "application/problem+json"
 WAIT_SECONDS = 5
 """After how long who found something away had better come again."""
 
@@ -155,8 +155,3 @@ def _detail(error: Exception, response: Response) -> str:
 def _describe(*, status: HTTPStatus, detail: str, extensions: dict[str, Any]) -> Response:
     body = describe_problem(status=status, detail=detail) | extensions
     return Response(body, status=int(status), content_type=CONTENT_TYPE)
-
-
-def describe_problem(*, status: HTTPStatus, detail: str) -> dict[str, Any]:
-    """Return the members that all problem details have."""
-    return {"type": "about:blank", "title": status.phrase, "status": int(status), "detail": detail}

@@ -341,7 +341,8 @@ MEDIA_ROOT = LOCAL_DIR / "media"
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
 
-# A graph can be large, but not without limit (bytes).
-DATA_UPLOAD_MAX_MEMORY_SIZE = 20 * 1024 * 1024
+# A graph can be large, but not without limit (bytes); nor can the body of any request.
+GRAPH_MAX_BYTES = 10 * 1024 * 1024
+DATA_UPLOAD_MAX_MEMORY_SIZE = GRAPH_MAX_BYTES
 
 LOGGING = logging_settings(level=os.environ.get("LOG_LEVEL", "INFO"))
