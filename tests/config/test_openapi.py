@@ -9,6 +9,9 @@ from django.test import Client
 from django.urls import URLResolver, get_resolver
 from drf_spectacular.generators import SchemaGenerator
 
+from config import schema_view
+from config.local import BASE_DIR
+
 METHODS = {"get", "post", "put", "patch", "delete"}
 
 
@@ -111,3 +114,25 @@ def test_the_page_of_the_documentation_needs_nothing_from_the_web() -> None:
     assert "/v1/schema/" in page
     # Else the page would show a picture from there.
     assert re.search(r""""validatorUrl":\s*null""", page)
+
+
+@pytest.mark.django_db
+def test_the_schema_is_drawn_once_and_not_sent_to_who_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = list[str]()
+
+    class CountedGenerator(SchemaGenerator):
+        def get_schema(self, *args: Any, **kwargs: Any) -> Any:
+            drawn.append("once")
+            return super().get_schema(*args, **kwargs)  # type: ignore[no-untyped-call]
+
+    monkeypatch.setattr(schema_view, "SchemaGenerator", CountedGenerator)
+    schema_view._draw.cache_clear()
+
+    first, second = (Client().get("/v1/schema/") for _ in range(2))
+    known = Client().get("/v1/schema/", headers={"If-None-Match": first["ETag"]})
+    as_json = Client().get("/v1/schema/?format=json")
+
+    assert first.content == second.content == (BASE_DIR / "docs/openapi.yaml").read_bytes()
+    assert (known.status_code, known.content, known["ETag"]) == (304, b"", first["ETag"])
+    assert as_json.json()["openapi"].startswith("3.1") and as_json["ETag"] != first["ETag"]
+    assert drawn == ["once"] * 2, "in each form"
