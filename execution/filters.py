@@ -9,7 +9,8 @@ from django.db.models import Q, QuerySet
 from django_filters import rest_framework as filters
 from django_filters.fields import IsoDateTimeField
 
-from execution.engine.statuses import Status
+from execution.engine.statuses import ENDED, Status
+from execution.measures import with_standing
 from execution.models import MAX_LABEL_LENGTH, Execution, NodeExecution
 
 RUN_STATUS_NAMES: Final = ["QUEUED", "RUNNING", "REVIEW", "COMPLETED", "FAILED", "TERMINATED"]
@@ -52,17 +53,16 @@ class ExecutionFilter(filters.FilterSet):
         fields: list[str] = []
 
     def keep_status(self, runs: QuerySet[Execution], _name: str, wanted: Collection[str]) -> QuerySet[Execution]:
-        """Keep the runs (from `with_measures`) that are shown with one of these statuses."""
+        """Keep the runs that are shown with one of these statuses."""
         if not wanted:
             return runs
         in_review = Q(status__in=[Status.QUEUED, Status.RUNNING], needs_person=True, is_busy=False)
-        ended = set(wanted) - {Status.QUEUED, Status.RUNNING, Status.REVIEW}
-        kept = Q(status__in=ended)
+        kept = Q(status__in=ENDED & set(wanted))
         for status in {Status.QUEUED, Status.RUNNING} & set(wanted):
             kept |= Q(status=status) & ~in_review
         if Status.REVIEW in wanted:
             kept |= in_review
-        return runs.filter(kept)
+        return with_standing(runs).filter(kept)
 
 
 class AnyGraphExecutionFilter(ExecutionFilter):

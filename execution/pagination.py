@@ -8,6 +8,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
+from execution.models import Execution
+from execution.reporting import read_runs
 from graphs.pagination import MAX_COUNTED, BoundedPaginator, CheckedCursorPagination, is_uuid
 
 
@@ -15,6 +17,7 @@ class RunPagination(CheckedCursorPagination):
     """Pages of runs, newest first: by cursor, or by number (`page`) for clients that count their pages.
 
     Numbers lead no further than `MAX_COUNTED` runs, and no more are counted. Such a page has AutoGPT's names besides.
+    The list is followed by its keys alone; only the runs of the page are read.
     """
 
     ordering = "-id"
@@ -23,11 +26,12 @@ class RunPagination(CheckedCursorPagination):
     page_query_param = "page"
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any] | None:
-        """Return the rows of the page that was asked for. Raises `ValidationError` for a number that leads nowhere."""
+        """Return the runs of the page that was asked for. Raises `ValidationError` for a number that leads nowhere."""
         self.numbers: dict[str, int] | None = None
         text = request.query_params.get(self.page_query_param)
         if text is None:
-            return super().paginate_queryset(queryset, request, view)
+            page: list[Execution] | None = super().paginate_queryset(queryset.only("pk"), request, view)
+            return None if page is None else list(read_runs([run.pk for run in page]))
         size = self.get_page_size(request) or self.max_page_size
         number = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(MAX_COUNTED)) else 0
         if not 0 < number <= -(-MAX_COUNTED // size):
@@ -40,7 +44,8 @@ class RunPagination(CheckedCursorPagination):
             "current_page": number,
             "page_size": size,
         }
-        return list(queryset.order_by(self.ordering)[size * (number - 1) : size * number])
+        keys = queryset.order_by(self.ordering).values_list("pk", flat=True)
+        return list(read_runs(list(keys[size * (number - 1) : size * number])))
 
     def get_paginated_response(self, data: Any) -> Response:
         """Return the page, with the numbers if it was asked for by its own."""

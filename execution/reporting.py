@@ -4,6 +4,7 @@ Two things are shown otherwise than they are kept: SUSPENDED is nobody's busines
 nothing but people's decisions keep from going on is shown as REVIEW.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any, Final, Protocol, cast
 from uuid import UUID
@@ -46,11 +47,18 @@ class _Read(Protocol):
 
 
 def find_runs(*, user_id: int, graph_id: UUID | None = None) -> QuerySet[Execution]:
-    """Return a user's runs, newest first: those of one graph, or those that the user has started (no sub-runs)."""
+    """Return a user's runs, newest first: those of one graph, or those that the user has started (no sub-runs).
+
+    Read only keys from it, and with them `read_runs`.
+    """
     runs = Execution.objects.filter(user_id=user_id)
-    runs = runs.filter(parent__isnull=True) if graph_id is None else runs.filter(graph_version__graph_id=graph_id)
-    # Not read for a list: what may be large.
-    return with_measures(runs).defer("input_data", "nodes_input_masks", "mocks", "warnings")
+    return runs.filter(parent__isnull=True) if graph_id is None else runs.filter(graph_version__graph_id=graph_id)
+
+
+def read_runs(keys: Collection[UUID]) -> QuerySet[Execution]:
+    """Return the runs of a page, newest first, with what `with_measures` adds and without what may be large."""
+    runs = with_measures(Execution.objects.filter(pk__in=keys)).order_by("-id")
+    return runs.defer("input_data", "nodes_input_masks", "mocks", "warnings")
 
 
 def get_run(*, execution_id: UUID, user_id: int | None = None, graph_id: UUID | None = None) -> Execution:

@@ -15,10 +15,14 @@ from execution.models import Execution, NodeExecution
 from execution.services import start_execution
 from graphs.models import GraphVersion
 from graphs.services import import_graph
+from tests.execution.drain import Drain
+from tests.execution.families import make_family
 from tests.execution.small_graphs import STEP, draw
 
 RUNS = 10_000
 NODE_EXECUTIONS = 10_000
+SUB_RUNS = 5_000
+UNFINISHED = 3_000
 # A page, the row that tells whether there is a next one, and what belongs to the rows of the page.
 MOST_ROWS_READ = 600
 
@@ -49,8 +53,8 @@ def many_runs(user: User, version: GraphVersion) -> Execution:
     return run
 
 
-def copy_row(model: Any, key: Any, count: int, **instead: str) -> None:
-    """Insert `count` (n = 1, 2, …) copies of a row, with other values for some columns."""
+def copy_row(model: Any, key: Any, count: int, *, is_noticed: bool = True, **instead: str) -> None:
+    """Insert `count` (n = 1, 2, …) copies of a row, with other values for some columns; the statistics may notice."""
     table = model._meta.db_table
     columns = [field.column for field in model._meta.concrete_fields]
     values = ", ".join(instead.get(column, f"r.{column}") for column in columns)
@@ -60,7 +64,8 @@ def copy_row(model: Any, key: Any, count: int, **instead: str) -> None:
             f" FROM {table} r, generate_series(1, %s) n WHERE r.id = %s",
             [count, key],
         )
-        cursor.execute("ANALYZE")
+        if is_noticed:
+            cursor.execute("ANALYZE")
 
 
 def rows_read(client: APIClient, address: str) -> dict[str, int]:
@@ -76,6 +81,12 @@ def rows_read(client: APIClient, address: str) -> dict[str, int]:
         read[query] = sum(_touched(node) for node in _nodes(top["Plan"]))
     assert read
     return read
+
+
+def measuring(read: dict[str, int]) -> int:
+    """Return how many of them what is below the runs of a page took."""
+    (rows,) = [rows for query, rows in read.items() if "below_cost" in query]
+    return rows
 
 
 def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -118,12 +129,57 @@ def test_a_page_far_below_reads_no_more_than_the_first(client: APIClient, many_r
     assert max(read.values()) <= MOST_ROWS_READ, read
 
 
+def test_a_page_by_number_measures_only_what_it_shows(client: APIClient, many_runs: Execution) -> None:
+    read = rows_read(client, "/v1/executions?page=10&page_size=50")
+
+    assert measuring(read) <= MOST_ROWS_READ, read
+    # The keys of the pages before, and of all that are counted.
+    assert max(read.values()) <= 20 * 50 + 501, read
+
+
 def test_a_graphs_list_reads_no_more_than_it_shows(
     client: APIClient, version: GraphVersion, many_runs: Execution
 ) -> None:
     read = rows_read(client, f"/v1/graphs/{version.graph_id}/executions")
 
     assert max(read.values()) <= MOST_ROWS_READ, read
+
+
+@pytest.fixture
+def going_on(user: User, version: GraphVersion, drain: Drain) -> dict[str, str]:
+    """Many runs and sub-runs that go on, as statistics of another time know them; return the lists' addresses.
+
+    Somebody else's node executions are many, and nobody has noticed.
+    """
+    start_execution(user=user, version=import_graph(owner=user, document=make_family()).version, input_data={})
+    drain.run()
+    top, sub_run = Execution.objects.order_by("depth", "id")[:2]
+    goes_on: dict[str, Any] = {"status": "'RUNNING'", "ended_at": "NULL"}
+    # Each of the runs has one of the sub-runs.
+    key = "('ffffffff-ffff-7fff-8fff-' || lpad(to_hex(n), 12, '0'))::uuid"
+    copy_row(Execution, top.pk, SUB_RUNS, id=key, **goes_on)
+    copy_row(Execution, sub_run.pk, SUB_RUNS, id="uuidv7()", root_id=key, parent_wait="n", **goes_on)
+    run_of_other = start_execution(user=User.objects.create_user("mallory"), version=version, input_data={})
+    waiting = NodeExecution.objects.get(execution=run_of_other)
+    copy_row(NodeExecution, waiting.pk, UNFINISHED, is_noticed=False, id="uuidv7()", ordinal="n")
+    asleep: dict[str, Any] = {"status": "'SUSPENDED'", "wake_at": "now()"}
+    copy_row(
+        NodeExecution, waiting.pk, UNFINISHED, is_noticed=False, id="uuidv7()", ordinal=f"{UNFINISHED} + n", **asleep
+    )
+    return {
+        "runs": "/v1/executions?page_size=20",
+        "sub-runs": f"/v1/graphs/{sub_run.graph_version.graph_id}/executions?page_size=20",
+    }
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("listed", ["runs", "sub-runs"])
+def test_a_list_reads_nothing_of_what_others_have_under_way(
+    client: APIClient, going_on: dict[str, str], listed: str
+) -> None:
+    read = rows_read(client, going_on[listed])
+
+    assert measuring(read) <= MOST_ROWS_READ, read
 
 
 def test_a_page_of_node_executions_reads_no_more_than_it_shows(
