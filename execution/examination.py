@@ -25,6 +25,7 @@ from execution.store import examination as rows
 from execution.store.clearing import remember_deleted
 from execution.store.examination import Hit, Question, ask
 from execution.store.mending import (
+    admit_begun,
     count_cost,
     count_nodes,
     count_outputs,
@@ -39,6 +40,7 @@ from execution.store.mending import (
 from execution.store.ready import Ready
 from execution.store.run_limits import find_overdue
 from execution.store.unfired import find_unfired, queue_unfired
+from execution.store.waiting_examination import BEGUN_TOO_SOON, HELD_BACK_IN_VAIN, TURN_MISSED
 from execution.tasks import send
 
 MOST_ROUNDS: Final = 50
@@ -202,7 +204,17 @@ CHECKS: Final = (
         _check(question, _each(partial(wake_up, question)))
         for question in (rows.SUB_RUN_OVER, rows.NOTHING_TO_WAIT_FOR, rows.REVIEW_WITHOUT_QUESTION)
     ),
-    *(_check(question, _sweep) for question in (rows.OVERSLEPT, rows.LEASE_RUN_OUT, rows.MESSAGE_LOST)),
+    _check(BEGUN_TOO_SOON, _each(admit_begun)),
+    *(
+        _check(question, _sweep)
+        for question in (
+            rows.OVERSLEPT,
+            rows.LEASE_RUN_OUT,
+            rows.MESSAGE_LOST,
+            TURN_MISSED,
+            HELD_BACK_IN_VAIN,
+        )
+    ),
     Check(
         name="overdue",
         finds="runs that should have been ended for their time",

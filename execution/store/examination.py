@@ -45,7 +45,8 @@ class Hit:
 class Question:
     """A statement that selects `(run, subject, detail)` of what should not be. `finds` says what that is.
 
-    Its parameters: `long` is how long (seconds) is too long, `patience` how long a message may be on its way.
+    Its parameters: `long` is how long (seconds) is too long, `patience` how long a message may be on its way,
+    `most_runs` how many runs of one user may go on.
     """
 
     name: str
@@ -328,4 +329,5 @@ def _parameters() -> dict[str, Any]:
         "long": LEASES_OF_PATIENCE * settings.LEASE_SECONDS,
         "patience": settings.MESSAGE_PATIENCE_SECONDS,
         **name_queues(),
+        "most_runs": settings.MAX_CONCURRENT_RUNS_PER_USER,
     }

@@ -14,6 +14,7 @@ from execution.store.charging import release_holds
 from execution.store.examination import HOLD_ALONE, NOTHING_TO_DO, SUB_RUN_ALONE, Hit, Question, still_holds
 from execution.store.ready import Ready, describe_ready
 from execution.store.runs import LockedRun, end_run, lock_run, wake
+from execution.store.window import release
 
 _END_NODE: Final = """
 UPDATE execution_nodeexecution n SET status = 'TERMINATED', ended_at = clock_timestamp()
@@ -55,6 +56,10 @@ UPDATE execution_nodeexecution n SET queued_at = clock_timestamp() FROM executio
 RETURNING n.id, n.node_id, e.graph_version_id
 """
 
+
+_ADMIT: Final = (
+    "UPDATE execution_execution SET admitted = true WHERE id = %(id)s AND status = 'RUNNING' AND NOT admitted"
+)
 
 _COUNT_COST: Final = """
 UPDATE execution_execution e
@@ -103,6 +108,12 @@ def say_since_when(hit: Hit) -> list[Ready] | None:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_SAY_SINCE_WHEN, {"id": hit.subject_id})
         return describe_ready(cursor.fetchall()) or None
+
+
+def admit_begun(hit: Hit) -> list[Ready] | None:
+    """Let a run have its turn that has begun without: it is one of its user's from now on, be they too many."""
+    with transaction.atomic():
+        return None if _change(hit, _ADMIT) is None else release([hit.subject_id])
 
 
 def wake_up(question: Question, hit: Hit) -> list[Ready] | None:

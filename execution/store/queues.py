@@ -1,4 +1,4 @@
-"""What rows say about queues: how much waits in each, since when, and what of it runs."""
+"""What rows say about queues: how much was sent to each, since when it waits, and what of it runs."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from django.db import connection
 
 _STANDINGS = """
-SELECT q.queue, COALESCE(n.queued, 0), COALESCE(n.running, 0),
+SELECT q.queue, COALESCE(n.queued, 0), COALESCE(n.held_back, 0), COALESCE(n.running, 0),
        COALESCE(EXTRACT(EPOCH FROM clock_timestamp() - n.oldest), 0)::float
   FROM (SELECT unnest(%s::text[]) AS queue
          UNION SELECT queue FROM execution_nodeexecution WHERE status = 'QUEUED') AS q
-  LEFT JOIN (SELECT queue, count(*) FILTER (WHERE status = 'QUEUED') AS queued,
+  LEFT JOIN (SELECT queue, count(*) FILTER (WHERE status = 'QUEUED' AND NOT held_back) AS queued,
+                    count(*) FILTER (WHERE status = 'QUEUED' AND held_back) AS held_back,
                     count(*) FILTER (WHERE status = 'RUNNING') AS running,
-                    min(queued_at) FILTER (WHERE status = 'QUEUED') AS oldest
+                    min(queued_at) FILTER (WHERE status = 'QUEUED' AND NOT held_back) AS oldest
                FROM execution_nodeexecution WHERE status IN ('QUEUED', 'RUNNING') GROUP BY queue) AS n
     ON n.queue = q.queue
  ORDER BY q.queue
@@ -21,10 +22,14 @@ SELECT q.queue, COALESCE(n.queued, 0), COALESCE(n.running, 0),
 
 @dataclass(frozen=True, kw_only=True)
 class QueueRows:
-    """What is QUEUED in a queue, the oldest of it for `waits_for` seconds, and what of it is RUNNING."""
+    """What is QUEUED in a queue, the oldest of it for `waits_for` seconds, and what of it is RUNNING.
+
+    What is `held_back` has no message: it waits for its tree's window, or for its run's turn.
+    """
 
     queue: str
     queued: int
+    held_back: int
     running: int
     waits_for: float
 
@@ -34,6 +39,6 @@ def count_queues(queues: Collection[str]) -> list[QueueRows]:
     with connection.cursor() as cursor:
         cursor.execute(_STANDINGS, [sorted(queues)])
         return [
-            QueueRows(queue=queue, queued=queued, running=running, waits_for=waits_for)
-            for queue, queued, running, waits_for in cursor.fetchall()
+            QueueRows(queue=queue, queued=queued, held_back=held_back, running=running, waits_for=waits_for)
+            for queue, queued, held_back, running, waits_for in cursor.fetchall()
         ]

@@ -42,7 +42,7 @@ def test_nothing_is_found_in_an_empty_database() -> None:
             "healthy": True,
             "findings": [],
             "queues": [
-                {"queue": queue, "messages": 0, "queued": 0, "running": 0, "has_workers": False}
+                {"queue": queue, "messages": 0, "queued": 0, "held_back": 0, "running": 0, "has_workers": False}
                 for queue in (CPU_QUEUE, IO_QUEUE)
             ],
         },

@@ -67,6 +67,7 @@ def _write_json(treatment: Treatment, queues: list[QueueStanding]) -> str:
                     "queue": each.rows.queue,
                     "messages": each.messages,
                     "queued": each.rows.queued,
+                    "held_back": each.rows.held_back,
                     "running": each.rows.running,
                     "has_workers": each.has_listeners,
                 }
@@ -104,4 +105,5 @@ def _describe(finding: Finding, treatment: Treatment) -> list[str]:
 def _describe_queue(each: QueueStanding) -> str:
     messages = "its broker can't be reached" if each.messages is None else f"{each.messages} messages"
     workers = "workers listen" if each.has_listeners else "no workers"
-    return f"queue {each.rows.queue}: {messages}, {each.rows.queued} queued, {each.rows.running} running, {workers}"
+    rows = f"{each.rows.queued} queued, {each.rows.held_back} held back, {each.rows.running} running"
+    return f"queue {each.rows.queue}: {messages}, {rows}, {workers}"
