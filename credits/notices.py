@@ -5,7 +5,7 @@ process dies before, whoever next has something to tell the same user tells it, 
 """
 
 import structlog
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.dispatch import Signal
@@ -56,8 +56,17 @@ def _tell_each(notices: QuerySet[Notice]) -> int:
         untold = notices.filter(told_at__isnull=True).select_for_update(skip_locked=True, of=("self",))
         telling = list(untold.select_related("account__user").order_by("id")[:MOST_AT_ONCE])
         for notice in telling:
+            _tell_one(notice)
+        Notice.objects.filter(pk__in=[notice.pk for notice in telling]).update(told_at=Now())
+    return len(telling)
+
+
+def _tell_one(notice: Notice) -> None:
+    """Let the receivers have it. What one of them leaves broken in the database is undone, and the others' with it."""
+    try:
+        with transaction.atomic():
             for _receiver, result in noticed.send_robust(sender=Notice, notice=notice):
                 if isinstance(result, Exception):
                     logger.error("a notice was not taken", notice=notice.pk, kind=notice.kind, error=repr(result))
-        Notice.objects.filter(pk__in=[notice.pk for notice in telling]).update(told_at=Now())
-    return len(telling)
+    except DatabaseError as error:
+        logger.error("a notice could not be told", notice=notice.pk, kind=notice.kind, error=repr(error))

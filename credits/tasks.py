@@ -1,5 +1,6 @@
 """What is sent: an automatic top-up that is due, by its id. Its row is the promise; recovery sends it again."""
 
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -37,16 +38,28 @@ def top_up_automatically(top_up_id: str) -> None:
 
 @shared_task(name="credits.catch_up")
 def catch_up() -> None:
-    """Tell what nobody has been told yet, and turn to the payment provider again about what it may not know."""
-    tell_left_over()
-    order_overdue()
-    send_overdue(patience_seconds=TOP_UP_PATIENCE_SECONDS)
-    try:
-        send_overdue_refunds(patience_seconds=TOP_UP_PATIENCE_SECONDS)
-        look_after_refunds(patience_seconds=NEWS_PATIENCE_SECONDS)
-        look_after_checkouts(patience_seconds=NEWS_PATIENCE_SECONDS)
-    except PaymentsOffError as error:
-        logger.warning("payments are off, and some are under way", error=str(error))
+    """Tell what nobody has been told yet, and turn to the payment provider again about what it may not know.
+
+    Whatever fails keeps nothing else from being done; the first error is raised in the end.
+    """
+    failures: list[Exception] = []
+    for step in (
+        tell_left_over,
+        order_overdue,
+        partial(send_overdue, patience_seconds=TOP_UP_PATIENCE_SECONDS),
+        partial(send_overdue_refunds, patience_seconds=TOP_UP_PATIENCE_SECONDS),
+        partial(look_after_refunds, patience_seconds=NEWS_PATIENCE_SECONDS),
+        partial(look_after_checkouts, patience_seconds=NEWS_PATIENCE_SECONDS),
+    ):
+        try:
+            step()
+        except PaymentsOffError as error:
+            logger.warning("payments are off, and some are under way", error=str(error))
+        except Exception as error:
+            logger.exception("a part of catching up failed")
+            failures.append(error)
+    if failures:
+        raise failures[0]
 
 
 def send_top_up(*, top_up_id: UUID, **_signal: object) -> None:
