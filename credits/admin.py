@@ -100,6 +100,7 @@ class AccountAdmin(LookOnly, admin.ModelAdmin[Account]):
     fields: ClassVar[Any] = [
         *("user", "balance", "held", "owed", "entry_count", "node_executions", "low_balance_threshold"),
         *("auto_top_up_threshold", "auto_top_up_amount", "auto_top_ups_per_day", "is_auto_top_up_paused"),
+        "auto_top_up_halt",
         *("customer_id", "created_at"),
     ]
     readonly_fields = fields

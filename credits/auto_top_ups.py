@@ -2,7 +2,7 @@
 
 One is under way at a time, and no more are made within a day than the user allows: then they pause, and the user is
 told. What orders the next one is a function of the database (`credits_order_top_up`), which the ledger's trigger calls;
-whoever is passed by is found by `order_overdue`.
+whoever is passed by is found by `order_overdue`. When money has gone back they wait for their user to set them again.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,12 @@ from credits.models.ledger import AUTO_TOP_UPS_PER_DAY
 from credits.notices import tell_after_commit, top_up_due
 from credits.payments import get_provider
 from credits.payments.provider import Order, Payment, PaymentState
-from credits.store.auto_top_ups import find_next, order_auto_top_up, order_due_auto_top_ups
+from credits.store.auto_top_ups import (
+    cancel_unwanted_auto_top_up,
+    find_next,
+    order_auto_top_up,
+    order_due_auto_top_ups,
+)
 from credits.top_ups import check_amount, ensure_customer, enter_payment
 
 MOST_THRESHOLD: Final = 1_000_000
@@ -33,7 +38,8 @@ MOST_PER_DAY: Final = 100
 def set_auto_top_up(*, user_id: int, threshold: int, amount: int, most_per_day: int = AUTO_TOP_UPS_PER_DAY) -> Account:
     """Have credits bought whenever the balance is below `threshold`; at once, if it is or something is owed.
 
-    Within 24 hours `most_per_day` are made. Raises `AmountInvalidError` and `PaymentsOffError`.
+    What was ordered by other wishes is cancelled, if it can't have been charged yet. Within 24 hours `most_per_day` are
+    made. Raises `AmountInvalidError` and `PaymentsOffError`.
     """
     check_amount(amount)
     if not 0 <= threshold <= MOST_THRESHOLD:
@@ -45,14 +51,17 @@ def set_auto_top_up(*, user_id: int, threshold: int, amount: int, most_per_day: 
         account = Account.objects.select_for_update().get(pk=find_account(user_id).pk)
         account.auto_top_up_threshold, account.auto_top_up_amount = threshold, amount
         account.auto_top_ups_per_day, account.is_auto_top_up_paused = most_per_day, False
+        account.auto_top_up_halt = ""
         account.save(
             update_fields=[
                 "auto_top_up_threshold",
                 "auto_top_up_amount",
                 "auto_top_ups_per_day",
                 "is_auto_top_up_paused",
+                "auto_top_up_halt",
             ]
         )
+        cancel_unwanted_auto_top_up(account.pk)
         if order_auto_top_up(account.pk):
             tell_after_commit(user_id)
     account.refresh_from_db()
@@ -63,13 +72,15 @@ def set_auto_top_up(*, user_id: int, threshold: int, amount: int, most_per_day: 
 class AutoTopUp:
     """When credits are bought automatically, and how many; None if they aren't. `newest` may have failed.
 
-    `paused_until`: as many have been made within 24 hours as the user allows.
+    `paused_until`: as many have been made within 24 hours as the user allows. `paused_because`: why they wait for the
+    user to set them again; empty, if they don't.
     """
 
     threshold: int | None
     amount: int | None
     most_per_day: int
     paused_until: datetime | None
+    paused_because: str
     newest: TopUp | None
 
 
@@ -83,14 +94,18 @@ def find_auto_top_up(*, user_id: int) -> AutoTopUp:
         amount=account.auto_top_up_amount,
         most_per_day=account.auto_top_ups_per_day,
         paused_until=find_next(account.pk) if is_paused else None,
+        paused_because=account.auto_top_up_halt if account.auto_top_up_amount is not None else "",
         newest=made.order_by("-created_at").first(),
     )
 
 
 def stop_auto_top_up(*, user_id: int) -> Account:
-    """Buy nothing automatically any more. What is under way is completed."""
-    account = find_account(user_id)
-    Account.objects.filter(pk=account.pk).update(auto_top_up_threshold=None, auto_top_up_amount=None)
+    """Buy nothing automatically any more. What is ordered is cancelled, unless it may have been charged."""
+    with transaction.atomic():
+        account = Account.objects.select_for_update(no_key=True).get(pk=find_account(user_id).pk)
+        account.auto_top_up_threshold = account.auto_top_up_amount = None
+        account.save(update_fields=["auto_top_up_threshold", "auto_top_up_amount"])
+        cancel_unwanted_auto_top_up(account.pk)
     account.refresh_from_db()
     return account
 
@@ -110,19 +125,28 @@ def order_overdue() -> int:
 def perform_auto_top_up(top_up_id: UUID) -> TopUp | None:
     """Charge the saved card for a pending automatic top-up. Safe to repeat, at any time, and to do twice at once.
 
-    First a payment is prepared and noted; only then is it charged, which can succeed once only. If the provider can't
-    be reached, it stays pending and is tried again. A refusal disables automatic top-ups and tells the user. None if
-    there is nothing to do.
+    First a payment is prepared and noted; only then is it charged, which can succeed once only. Until it is noted, what
+    is not wanted any more is cancelled instead. If the provider can't be reached, it stays pending and is tried again.
+    A refusal disables automatic top-ups and tells the user. None if there is nothing to do.
     """
     pending = TopUp.objects.filter(pk=top_up_id, kind=TopUpKind.AUTO, status=TopUpStatus.PENDING)
-    if not pending.update(tried_at=Now()):
-        return None
+    with transaction.atomic():
+        accounts = Account.objects.select_for_update(no_key=True, of=("self",))
+        account = accounts.filter(top_ups=top_up_id).first()
+        if account is None or account.user_id is None:
+            return None
+        if cancel_unwanted_auto_top_up(account.pk) and order_auto_top_up(account.pk):
+            tell_after_commit(account.user_id)
+        if not pending.update(tried_at=Now()):
+            return None
     top_up = pending.select_related("account__user").first()
     if top_up is None or top_up.account.user_id is None:
         return None
     order = Order(id=top_up.pk, user_id=top_up.account.user_id, amount=top_up.amount)
     try:
         payment = _charge(top_up, order)
+        if payment is None:
+            return None
     except PaymentUnavailableError as error:
         pending.update(error=str(error))
         return top_up
@@ -131,15 +155,19 @@ def perform_auto_top_up(top_up_id: UUID) -> TopUp | None:
     return enter_payment(payment)
 
 
-def _charge(top_up: TopUp, order: Order) -> Payment:
+def _charge(top_up: TopUp, order: Order) -> Payment | None:
+    """Charge the one payment that is noted; None if it was cancelled meanwhile, so that none is."""
     provider = get_provider()
     customer_id = ensure_customer(top_up.account)
     if top_up.payment_id is None:
         prepared = provider.prepare_charge(order, customer_id=customer_id)
-        if not TopUp.objects.filter(pk=top_up.pk, payment_id=None).update(payment_id=prepared):
+        pending = TopUp.objects.filter(pk=top_up.pk, status=TopUpStatus.PENDING)
+        if pending.filter(payment_id=None).update(payment_id=prepared):
+            top_up.payment_id = prepared
+        else:
             top_up.refresh_from_db(fields=["payment_id"])
-            prepared = str(top_up.payment_id)
-        top_up.payment_id = prepared
+        if top_up.payment_id is None:
+            return None
     return provider.charge(top_up.payment_id, customer_id=customer_id)
 
 

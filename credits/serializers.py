@@ -295,4 +295,7 @@ class AutoTopUpStandingSerializer(serializers.Serializer[Any]):
     paused_until = serializers.DateTimeField(
         allow_null=True, help_text="When so many were made: from when on the next one may be. Null: at any time."
     )
+    paused_because = serializers.CharField(
+        help_text="Why they wait for you to set them again: a payment went back. Empty: they don't."
+    )
     newest = TopUpSerializer(allow_null=True, help_text="The newest automatic top-up, whether it was paid or not.")

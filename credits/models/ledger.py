@@ -40,8 +40,9 @@ class Account(models.Model):
     `balance` is the sum of the entries' amounts, `owed` of what they left unpaid, `held` of the open holds, and
     `entry_count` numbers the entries. `node_executions` were counted for the fee; `unbilled_executions` of them have
     not led to a credit yet. `is_low` and `is_out` tell that the user has been told so, until the balance has risen
-    again. Automatic top-ups are paused when there were `auto_top_ups_per_day` within 24 hours. `news` goes up with
-    everything that is to be told or done after a commit.
+    again. Automatic top-ups are paused when there were `auto_top_ups_per_day` within 24 hours; `auto_top_up_halt` says
+    why they wait for their user, empty: they don't. `news` goes up with everything that is to be told or done after a
+    commit.
     """
 
     user = models.OneToOneField(
@@ -60,6 +61,7 @@ class Account(models.Model):
     auto_top_up_amount = models.BigIntegerField(null=True, blank=True)
     auto_top_ups_per_day = models.SmallIntegerField(default=AUTO_TOP_UPS_PER_DAY, db_default=AUTO_TOP_UPS_PER_DAY)
     is_auto_top_up_paused = models.BooleanField(default=False, db_default=False)
+    auto_top_up_halt = models.TextField(blank=True, default="", db_default="")
     news = models.BigIntegerField(default=0, db_default=0)
     customer_id = models.CharField(max_length=255, blank=True, default="", db_default="")
     created_at = models.DateTimeField(db_default=Now(), editable=False)

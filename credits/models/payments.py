@@ -62,8 +62,10 @@ class TopUp(models.Model):
             ),
         ]
         indexes = [
-            # How many automatic ones there were lately.
+            # The newest automatic one.
             models.Index(fields=["account", "-created_at"], condition=Q(kind="AUTO"), name="top_up_auto_by_time"),
+            # How many automatic ones were charged lately; those under way come first.
+            models.Index(fields=["account", "-ended_at"], condition=Q(kind="AUTO"), name="top_up_auto_by_end"),
             # Recovery: automatic ones that nobody has tried lately.
             models.Index(fields=["id"], condition=Q(kind="AUTO", status="PENDING"), name="top_up_auto_pending"),
             # Recovery: pages of whose payment nobody has told yet.

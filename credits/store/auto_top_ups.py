@@ -1,4 +1,4 @@
-"""Automatic top-ups that are due, by the database's functions (see the migration `0011_most_top_ups_per_day`).
+"""Automatic top-ups that are due, by the database's functions (see the migration `0014_automatic_only_as_wanted`).
 
 Each in the caller's transaction.
 """
@@ -14,7 +14,7 @@ MOST_AT_ONCE: Final = 1_000
 _ORDER_DUE = """
 WITH due AS MATERIALIZED (
     SELECT id, user_id FROM credits_account a
-     WHERE auto_top_up_amount IS NOT NULL AND user_id IS NOT NULL AND (balance < auto_top_up_threshold OR owed > 0)
+     WHERE auto_top_up_amount IS NOT NULL AND credits_needs_top_up(a)
        AND NOT EXISTS (SELECT FROM credits_topup t
                         WHERE t.account_id = a.id AND t.kind = 'AUTO' AND t.status = 'PENDING')
        AND (credits_next_top_up(id, auto_top_ups_per_day) > clock_timestamp() AND is_auto_top_up_paused) IS NOT TRUE
@@ -26,10 +26,19 @@ SELECT user_id FROM due WHERE credits_order_top_up(id)
 
 def order_auto_top_up(account_id: int) -> bool:
     """Order the next automatic top-up of a locked account, if it is due; return whether there is news of it."""
+    return _do("credits_order_top_up", account_id)
+
+
+def cancel_unwanted_auto_top_up(account_id: int) -> bool:
+    """Cancel what is ordered for a locked account, unless it may be charged or is wanted; return whether it was."""
+    return _do("credits_cancel_top_up", account_id)
+
+
+def _do(function: str, account_id: int) -> bool:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT credits_order_top_up(%s)", [account_id])
-        (has_news,) = cursor.fetchone()
-    return bool(has_news)
+        cursor.execute(f"SELECT {function}(%s)", [account_id])
+        (answer,) = cursor.fetchone()
+    return bool(answer)
 
 
 def order_due_auto_top_ups() -> list[int]:

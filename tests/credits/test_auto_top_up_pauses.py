@@ -28,7 +28,8 @@ def pay_all(sent: list[UUID]) -> None:
 
 
 def let_hours_pass(hours: float) -> None:
-    TopUp.objects.update(created_at=F("created_at") - timedelta(hours=hours))
+    gone = timedelta(hours=hours)
+    TopUp.objects.update(created_at=F("created_at") - gone, ended_at=F("ended_at") - gone)
 
 
 @pytest.fixture
@@ -51,10 +52,11 @@ def test_when_there_were_enough_it_pauses_and_the_user_is_told_once(
     order_overdue()
 
     stands = client.get("/v1/credits/auto-top-up").json()
-    first = TopUp.objects.filter(kind="AUTO").earliest("created_at")
+    first = TopUp.objects.filter(kind="AUTO").earliest("ended_at")
     told = Notice.objects.get(kind="AUTO_TOP_UP_PAUSED")
     assert (entries_of(buyer), sent) == ([1_000, 500, 500, 500], [])
-    assert datetime.fromisoformat(stands["paused_until"]) == first.created_at + timedelta(hours=24)
+    assert first.ended_at is not None
+    assert datetime.fromisoformat(stands["paused_until"]) == first.ended_at + timedelta(hours=24)
     assert (stands["threshold"], stands["most_per_day"]) == (1_000_000, 3)
     assert told.told_at is not None
     assert told.text.startswith("3 were made within 24 hours, as many as you allow.")
@@ -76,6 +78,18 @@ def test_a_day_later_it_goes_on_by_itself(buyer: int, sent: list[UUID], client: 
     assert resumed is None
     assert entries_of(buyer) == [1_000, *[500] * 6]
     assert Notice.objects.filter(kind="AUTO_TOP_UP_PAUSED").count() == 2
+
+
+def test_what_waited_for_a_day_counts_from_when_it_was_charged(
+    client: APIClient, payer: int, stripe_double: StripeDouble, sent: list[UUID]
+) -> None:
+    buy(client, stripe_double)
+    client.put("/v1/credits/auto-top-up", {"threshold": 1_000_000, "amount": 500, "most_per_day": 3})
+    let_hours_pass(25)
+
+    pay_all(sent)
+
+    assert entries_of(payer) == [1_000, *[500] * 3]
 
 
 def test_who_allows_more_gets_more_at_once(client: APIClient, buyer: int, sent: list[UUID]) -> None:

@@ -248,7 +248,8 @@ def test_it_tells_how_it_stands(client: APIClient, payer: int, stripe_double: St
     perform_auto_top_up(sent[0])
     failed = client.get("/v1/credits/auto-top-up").json()
 
-    assert off == {"threshold": None, "amount": None, "most_per_day": 10, "paused_until": None, "newest": None}
+    nothing = {"threshold": None, "amount": None, "paused_until": None, "paused_because": "", "newest": None}
+    assert off == {**nothing, "most_per_day": 10}
     assert (under_way["threshold"], under_way["amount"], under_way["newest"]["status"]) == (5_000, 700, "PENDING")
     assert (failed["threshold"], failed["newest"]["status"]) == (None, "FAILED")
     assert "no saved card" in failed["newest"]["error"]

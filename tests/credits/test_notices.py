@@ -44,6 +44,18 @@ def test_each_crossing_is_told_once(user: User, told: list[tuple[str, int]]) -> 
     assert told == [("LOW_BALANCE", 499), ("OUT_OF_CREDITS", 0), ("LOW_BALANCE", 359)]
 
 
+def test_what_settles_a_debt_is_no_crossing(user: User, told: list[tuple[str, int]]) -> None:
+    set_balance(user.pk, 100)
+    use(user.pk, 800)
+    told.clear()
+
+    give(user.pk, 700)
+    give(user.pk, 600)
+    use(user.pk, 101)
+
+    assert told == [("LOW_BALANCE", 499)]
+
+
 def test_one_that_crosses_both_tells_both(user: User, told: list[tuple[str, int]]) -> None:
     set_balance(user.pk, 510)
 
