@@ -1,5 +1,6 @@
 """What node executions cost: what their blocks say, or an admin instead, for the inputs that they have."""
 
+import json
 from collections.abc import Mapping
 from decimal import Decimal
 from functools import lru_cache
@@ -99,3 +100,38 @@ def read_usage(usage: Usage, *, seconds: float) -> pricing.Usage:
             if isinstance(used, Tokens)
         },
     )
+
+
+def count_usage(usage: Usage, *, seconds: float, spent: Mapping[str, Any] | None) -> pricing.Usage:
+    """Return what a node execution used up to now, with what it had `spent` before its waits (see `dump_usage`)."""
+    take_up(usage, spent)
+    return read_usage(usage, seconds=seconds + (spent["seconds"] if spent else 0.0))
+
+
+def take_up(usage: Usage, spent: Mapping[str, Any] | None) -> None:
+    """Let `usage` say no less than what was told up to a wait.
+
+    A block runs from its start again. Most tell the same again on the way to the wait, so it must not be added; what
+    one remembers instead of doing it again, it doesn't tell again, and has used all the same.
+    """
+    if spent is None:
+        return
+    told = read_usage(usage, seconds=0.0)
+    if spent["items"] is not None:
+        usage.items = max(told.items or 0, spent["items"])
+    if spent["usd"] is not None:
+        usage.usd = max(told.usd or 0, spent["usd"])
+    if spent["tokens"]:
+        usage.tokens = {model: Tokens(**vars(used)) for model, used in told.tokens.items()} | {
+            model: _most(told.tokens.get(model, pricing.Tokens()), used) for model, used in spent["tokens"].items()
+        }
+
+
+def _most(told: pricing.Tokens, spent: Mapping[str, int]) -> Tokens:
+    return Tokens(**{name: max(count, spent[name]) for name, count in vars(told).items()})
+
+
+def dump_usage(usage: pricing.Usage) -> str:
+    """Return JSON of what was used: {seconds, items, usd, tokens: {model: {kind: count}}}."""
+    tokens = {model: vars(used) for model, used in usage.tokens.items()}
+    return json.dumps({"seconds": usage.seconds, "items": usage.items, "usd": usage.usd, "tokens": tokens})

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import Executor
 from contextlib import nullcontext
+from functools import partial
 from typing import Any, Final, TypeVar, cast
 
 import psycopg
@@ -116,7 +117,7 @@ def _outcome(attempt: Attempt, times: "_Times") -> End | None:
             _emit_made_up(attempt, prepared)
         else:
             with alarm_after(prepared.spec.time_limit):
-                _pull(attempt, prepared)
+                _pull(attempt, prepared, times)
     except SuspendedError:
         return None
     except ClaimLostError:
@@ -132,7 +133,7 @@ async def _outcome_async(attempt: Attempt, times: "_Times", executor: Executor, 
         if prepared.made_up is not None:
             _emit_made_up(attempt, prepared)
         else:
-            await _pull_async(attempt, prepared, context, executor, leash)
+            await _pull_async(attempt, prepared, context, times, executor=executor, leash=leash)
     except SuspendedError:
         return None
     except ClaimLostError:
@@ -143,7 +144,7 @@ async def _outcome_async(attempt: Attempt, times: "_Times", executor: Executor, 
     return _complete(attempt, times)
 
 
-def _pull(attempt: Attempt, prepared: Prepared) -> None:
+def _pull(attempt: Attempt, prepared: Prepared, times: "_Times") -> None:
     block, waits = _block(prepared), Waits(attempt, prepared)
     items = cast(Generator[Yielded, Any, None], block.run(_inputs(prepared), _context(attempt, prepared)))
     answer = None
@@ -155,7 +156,7 @@ def _pull(attempt: Attempt, prepared: Prepared) -> None:
                 if attempt.emit(item[0], check_output(block, *item)):
                     attempt.flush()
             else:
-                answer = waits.pass_or_suspend(item)
+                answer = waits.pass_or_suspend(item, spent=_spend(attempt, times))
     except StopIteration:
         # It is done: an alarm that rang since its last step has nobody to interrupt.
         return
@@ -170,7 +171,9 @@ def _prepare_with_context(attempt: Attempt) -> tuple[Prepared, Any]:
     return prepared, _context(attempt, prepared)
 
 
-async def _pull_async(attempt: Attempt, prepared: Prepared, context: Any, executor: Executor, leash: Leash) -> None:
+async def _pull_async(
+    attempt: Attempt, prepared: Prepared, context: Any, times: "_Times", *, executor: Executor, leash: Leash
+) -> None:
     block, waits = _block(prepared), Waits(attempt, prepared)
     items = cast(AsyncGenerator[Yielded, Any], block.run(_inputs(prepared), context))
     answer = None
@@ -186,8 +189,9 @@ async def _pull_async(attempt: Attempt, prepared: Prepared, context: Any, execut
                         with leash.at_ease(timer):
                             await _in_thread(executor, attempt.flush)
                 else:
+                    suspend = partial(waits.pass_or_suspend, item, spent=_spend(attempt, times))
                     with leash.at_ease(timer):
-                        answer = await _in_thread(executor, lambda wait=item: waits.pass_or_suspend(wait))  # type: ignore[misc]
+                        answer = await _in_thread(executor, suspend)
     except StopAsyncIteration:
         return
     except TimeoutError:
@@ -248,6 +252,11 @@ def _context(attempt: Attempt, prepared: Prepared) -> Any:
     context = _ask_patiently(lambda: build_context(attempt.claimed, prepared.graph, log=attempt.log_lines.append))
     attempt.usage = context.usage
     return context
+
+
+def _spend(attempt: Attempt, times: "_Times") -> End:
+    """Return what an attempt took up to a wait. Its log is not kept: the block says the same again."""
+    return End(status=Status.SUSPENDED, walltime=times.wall, cputime=times.cpu, usage=attempt.usage)
 
 
 def _complete(attempt: Attempt, times: "_Times") -> End:

@@ -16,9 +16,11 @@ from execution.exceptions import InputsUnknownError, SubRunFailedError
 from execution.large_values import ValueWriter, read_all
 from execution.planning import load_plan
 from execution.preparation import Prepared
+from execution.prices import take_up
 from execution.run_files import FilesOfRun
 from execution.simulation import complete_inputs
 from execution.store.charging import note_need
+from execution.store.recording import End
 from execution.store.resuming import resume_sub_run
 from execution.store.runs import LockedRun
 from execution.store.starting import Order, check_inputs, start_run, write_values
@@ -48,11 +50,19 @@ class Waits:
         self._claimed = attempt.claimed
         self._prepared = prepared
         self._count = 0
+        self._spent = End(status=Status.SUSPENDED)
 
-    def pass_or_suspend(self, wait: Wait) -> Any:
-        """Return the answer to `wait` if it is there; else record the suspension and raise `SuspendedError`."""
+    def pass_or_suspend(self, wait: Wait, *, spent: End) -> Any:
+        """Return the answer to `wait` if it is there; else record the suspension and raise `SuspendedError`.
+
+        `spent` is what the attempt took until now.
+        """
         number = self._count
         self._count += 1
+        self._spent = spent
+        if self._count == self._claimed.waits:
+            # Here it was when it suspended: from here on it tells what is new.
+            take_up(self._attempt.usage, self._claimed.spent)
         if isinstance(wait, RunGraph):
             return self._run_graph(wait, number)
         if self._claimed.simulate:
@@ -69,7 +79,7 @@ class Waits:
         raise SuspendedError
 
     def _sleep(self, wait: Sleep) -> NoReturn:
-        self._suspend(Suspension(waits=self._count, write=lambda _run: True, seconds=max(0.0, wait.seconds)))
+        self._suspend(Suspension(waits=self._count, spent=self._spent, seconds=max(0.0, wait.seconds)))
 
     def _ask(self, wait: AskPerson) -> NoReturn:
         number = self._count - 1
@@ -81,7 +91,7 @@ class Waits:
             ask(self._claimed, wait, wait_number=number, data=data)
             return True
 
-        self._suspend(Suspension(waits=self._count, write=write, status=Status.REVIEW))
+        self._suspend(Suspension(waits=self._count, spent=self._spent, write=write, status=Status.REVIEW))
 
     def _run_graph(self, wait: RunGraph, number: int) -> None:
         """Start the sub-run, or pass on what it has emitted since the last look."""
@@ -116,11 +126,16 @@ class Waits:
             run.holds_back = True
             return still_waits_for(sub_run.id, seen=seen)
 
-        self._suspend(Suspension(waits=self._claimed.waits, write=write))
+        self._suspend(Suspension(waits=self._claimed.waits, spent=self._spent, write=write))
 
     def _wait_on(self, sub_run: SubRun, seen: int) -> NoReturn:
-        waits = self._claimed.waits
-        self._suspend(Suspension(waits=waits, write=lambda _run: still_waits_for(sub_run.id, seen=seen)))
+        self._suspend(
+            Suspension(
+                waits=self._claimed.waits,
+                spent=self._spent,
+                write=lambda _run: still_waits_for(sub_run.id, seen=seen),
+            )
+        )
 
     def _start_sub_run(self, wait: RunGraph, number: int) -> None:
         version_id = _find_version(wait, user_id=self._claimed.user_id)
@@ -141,7 +156,7 @@ class Waits:
             run.holds_back = True
             return not started.has_ended
 
-        self._suspend(Suspension(waits=self._count, write=write))
+        self._suspend(Suspension(waits=self._count, spent=self._spent, write=write))
 
     def _order(self, wait: RunGraph, number: int, version_id: UUID) -> Order:
         if self._claimed.depth >= settings.MAX_SUB_RUN_DEPTH:

@@ -21,7 +21,8 @@ class NodeExecution(models.Model):
     claimed. One that is QUEUED and `held_back` has no message yet: its tree of runs, by whose first run `tree_id` calls
     it, has enough of them in the broker. `reused_from` is the node execution of the origin (there may be none any more)
     whose outputs a replay has taken over instead of running it.
-    `is_paid`: its block may cost something. `needs_credits`: it was not run because there were not so many.
+    `is_paid`: its block may cost something. `needs_credits`: it was not run because there were not so many. `spent` is
+    what it has used before the waits that it has been through, since it last failed: {seconds, items, usd, tokens}.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -57,6 +58,7 @@ class NodeExecution(models.Model):
     reused_from = models.UUIDField(null=True, blank=True)
     is_paid = models.BooleanField(default=False, db_default=False)
     needs_credits = models.BigIntegerField(null=True)
+    spent = OrderedJSONField(null=True)
 
     class Meta:
         ordering = ["id"]

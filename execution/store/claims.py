@@ -44,8 +44,8 @@ class Claimed(Hold):
     `waits` is how many suspensions it has gone through, `inputs` what links delivered; these, `mask` and `mocks` are as
     rows keep them (`execution.large_values`). `may_send_next`: at least half of the run's window is free, and there is
     something for it.
-    `price` is what it costs, None if nothing. With a `refusal` it is not to run: it `is_unpaid`, or its inputs are
-    lost.
+    `price` is what it costs, None if nothing; `spent` what it has used before its waits (see `NodeExecution`). With a
+    `refusal` it is not to run: it `is_unpaid`, or its inputs are lost.
     """
 
     attempt: int
@@ -62,6 +62,7 @@ class Claimed(Hold):
     max_cost: int | None = None
     on_insufficient_credits: str = OnInsufficientCredits.FAIL
     price: Price | None = None
+    spent: dict[str, Any] | None = None
     refusal: str = ""
     is_unpaid: bool = False
 
@@ -102,7 +103,7 @@ WITH claimed AS (
                 ELSE (SELECT top.admitted FROM execution_execution top WHERE top.id = e.root_id) END
  RETURNING n.id, n.execution_id, n.node_id, n.ordinal, n.attempt, n.losses, n.output_count, n.waits, n.inputs,
            e.graph_version_id, e.user_id, e.nodes_input_masks, e.simulate, e.mocks, e.depth, e.root_id, e.status,
-           n.queue, n.tree_id, n.suspicions, e.max_cost, e.on_insufficient_credits,
+           n.queue, n.tree_id, n.suspicions, e.max_cost, e.on_insufficient_credits, n.spent,
            EXISTS(SELECT FROM execution_nodeexecution h WHERE h.tree_id = n.tree_id
                               AND h.status = 'QUEUED' AND h.held_back AND h.id <> n.id) AS holds_back
 )
@@ -199,7 +200,7 @@ def _claim(statement: Prepared, key: UUID, *, lease_seconds: float, token: UUID,
         return None
     (found, execution_id, node_id, ordinal, attempt, losses, output_count, waits, inputs, version_id, *rest) = rows[0]
     user_id, masks, simulate, mocks, depth, root_id, run_status, _, _, suspicions, *rest = rest
-    max_cost, on_insufficient, run_holds_back, may_send_next, later, _ = rest
+    max_cost, on_insufficient, spent, run_holds_back, may_send_next, later, _ = rest
     if run_status == Status.QUEUED:
         batch.ask(_START_RUN, [execution_id])
     return Claimed(
@@ -225,6 +226,7 @@ def _claim(statement: Prepared, key: UUID, *, lease_seconds: float, token: UUID,
         may_send_next=may_send_next,
         max_cost=max_cost,
         on_insufficient_credits=on_insufficient,
+        spent=spent,
     )
 
 

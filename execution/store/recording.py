@@ -13,7 +13,7 @@ from execution.engine.statuses import Status
 from execution.large_values import ValueWriter, read
 from execution.models import OnError
 from execution.planning import load_plan
-from execution.prices import read_usage
+from execution.prices import count_usage
 from execution.run_files import FilesOfRun
 from execution.store.batches import Answer, Batch, Prepared, one_transaction
 from execution.store.charging import ask_to_charge, tell_news
@@ -33,7 +33,7 @@ Output = tuple[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class End:
-    """How an attempt ended. `error` is the text of a FAILED one; times are in seconds.
+    """How an attempt ended, or went into a wait. `error` is the text of a FAILED one; times are in seconds.
 
     `usage` is what it used, if that was paid for. `is_unpaid`: it did not run, because that could not be paid, which
     fails its run.
@@ -137,7 +137,8 @@ def record(
 def _ask_to_charge(batch: Batch, claimed: Hold, end: End | None) -> Answer | None:
     if end is None or not isinstance(claimed, Claimed):
         return None
-    return ask_to_charge(batch, claimed, usage=read_usage(end.usage, seconds=end.walltime), status=end.status)
+    usage = count_usage(end.usage, seconds=end.walltime, spent=claimed.spent)
+    return ask_to_charge(batch, claimed, usage=usage, status=end.status)
 
 
 def _ask_to_mark(batch: Batch, claimed: Hold, *, position: int, count: int, end: End | None) -> Answer:

@@ -36,7 +36,8 @@ WITH failed AS (
       FROM failed f LEFT JOIN errors e USING (id) WHERE f.claimed_at IS NOT NULL
 )
 UPDATE execution_nodeexecution n
-   SET status = 'TERMINATED', output_count = output_count - (SELECT count(*) FROM errors e WHERE e.id = n.id)
+   SET status = 'TERMINATED', spent = NULL,
+       output_count = output_count - (SELECT count(*) FROM errors e WHERE e.id = n.id)
   FROM failed f WHERE n.id = f.id RETURNING n.id
 """
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from django.db import connection, transaction
 
 from execution.engine.statuses import Status
+from execution.prices import count_usage, dump_usage
 from execution.store.charging import ask_to_release
 from execution.store.claims import Claimed
 from execution.store.recording import (
-    NOTHING_SPENT,
     REFUSED,
     RUN_GOES_ON,
     End,
@@ -29,16 +29,16 @@ class Suspension:
     """A wait that a node execution goes into, for `seconds` or until it is woken.
 
     `waits` counts its waits, this one included. `write` writes what it waits for, in the same transaction; it returns
-    False if that is there already. `failure` is why the attempt failed, if it did and waits to be tried again; then
-    `spent` is what it took.
+    False if that is there already. `failure` is why the attempt failed, if it did and waits to be tried again. `spent`
+    is what it took up to the wait.
     """
 
     waits: int
+    spent: End
     write: Callable[[LockedRun], bool] = lambda _run: True
     status: Status = Status.SUSPENDED
     seconds: float | None = None
     failure: str | None = None
-    spent: End = NOTHING_SPENT
 
 
 def suspend(claimed: Claimed, *, outputs: Sequence[Output], position: int, suspension: Suspension) -> Recorded:
@@ -61,6 +61,8 @@ def suspend(claimed: Claimed, *, outputs: Sequence[Output], position: int, suspe
             run.announce(claimed.id, claimed.node_id)
         write_outputs(run, claimed.id, outputs, position)
         let_travel(run, claimed, ask_for_scene(run.batch, claimed, emitted=len(outputs)), outputs, has_ended=False)
+        run.walltime += suspension.spent.walltime
+        run.cputime += suspension.spent.cputime
         save(run)
         if suspension.failure is not None:
             ask_to_release(run.batch, claimed)
@@ -83,7 +85,7 @@ def _mark_suspended(claimed: Claimed, suspension: Suspension, *, position: int, 
             "UPDATE execution_nodeexecution SET status = %s, output_count = output_count + %s, waits = %s,"
             " lease_until = clock_timestamp(),"
             " attempt = attempt - %s, wake_at = clock_timestamp() + make_interval(secs => %s),"
-            " walltime = walltime + %s, cputime = cputime + %s, log = log || %s"
+            " walltime = walltime + %s, cputime = cputime + %s, log = log || %s, spent = %s"
             " WHERE id = %s AND token = %s AND status = 'RUNNING' AND output_count = %s",
             [
                 suspension.status,
@@ -95,12 +97,21 @@ def _mark_suspended(claimed: Claimed, suspension: Suspension, *, position: int, 
                 spent.walltime,
                 spent.cputime,
                 spent.log,
+                _sum_up(claimed, suspension),
                 claimed.id,
                 claimed.token,
                 position,
             ],
         )
         return bool(cursor.rowcount == 1)
+
+
+def _sum_up(claimed: Claimed, suspension: Suspension) -> str | None:
+    """Return what is to be paid for when it has ended: nothing of an attempt that failed."""
+    if suspension.failure is not None or claimed.price is None:
+        return None
+    spent = suspension.spent
+    return dump_usage(count_usage(spent.usage, seconds=spent.walltime, spent=claimed.spent))
 
 
 def _queue_again(claimed: Claimed) -> None:

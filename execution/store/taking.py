@@ -89,6 +89,7 @@ class Taker:
             inputs=json.loads(inputs),
             mask=dict(mask),
             price=None,
+            spent=None,
             may_send_next=False,
         )
 

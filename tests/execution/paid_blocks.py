@@ -21,7 +21,7 @@ from graphs.blocks.contract import (
 )
 from graphs.exceptions import BlockError
 
-MODULES = ["graphs.blocks", "tests.execution.paid_blocks"]
+MODULES = ["graphs.blocks", "tests.execution.paid_blocks", "tests.execution.working_blocks"]
 
 PAID = "9a3c5e70-1111-4222-8333-0000000000a1"
 PAID_ASYNC = "9a3c5e70-1111-4222-8333-0000000000a2"
