@@ -120,7 +120,7 @@ def test_the_report_for_people_says_what_is_wrong_and_what_became_of_it(user: Us
     assert f"  {run.pk}: counts 5, has 1" in sick
     assert "mended: 1, left: 0" in mended
     assert "All of it is mended." in mended
-    assert "queue cpu: 0 messages, 0 queued, 0 running, no workers" in healthy
+    assert "queue cpu: 0 messages, 0 queued, 0 held back, 0 running, no workers" in healthy
     assert healthy.endswith("Nothing found.\n")
 
 
