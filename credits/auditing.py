@@ -44,41 +44,58 @@ SELECT account_id, format('entry %%s: %%s%%s after entry %%s with %%s and %%s ow
 
 _RUNS = """
 SELECT COALESCE(r.root_execution_id, l.root_execution_id),
-       format('cost %%s in %%s entries; its entries say %%s in %%s', r.cost, r.entry_count, l.cost, l.entries)
+       format('cost %%s, of which %%s owed, in %%s entries of graph %%s;'
+              ' its entries say %%s, of which %%s owed, in %%s of graph %%s',
+              r.cost, r.owed, r.entry_count, r.graph_id, l.cost, l.owed, l.entries,
+              CASE WHEN l.lowest = l.highest THEN l.lowest ELSE l.lowest || ' and ' || l.highest END)
   FROM credits_runcost r
-  FULL JOIN (SELECT root_execution_id, sum(owed - amount) AS cost, count(*) AS entries FROM credits_ledgerentry
+  FULL JOIN (SELECT root_execution_id, sum(owed - amount) AS cost, sum(owed) AS owed, count(*) AS entries,
+                    min(COALESCE(root_graph_id, graph_id)::text) AS lowest,
+                    max(COALESCE(root_graph_id, graph_id)::text) AS highest
+               FROM credits_ledgerentry
               WHERE type = 'USAGE' AND root_execution_id IS NOT NULL GROUP BY root_execution_id) l
     ON l.root_execution_id = r.root_execution_id
- WHERE (r.cost, r.entry_count) IS DISTINCT FROM (l.cost, l.entries)
+ WHERE (r.cost, r.owed, r.entry_count, r.graph_id::text, r.graph_id::text)
+       IS DISTINCT FROM (l.cost, l.owed, l.entries, l.lowest, l.highest)
  LIMIT %s
 """
 
 _LAWS = """
-SELECT name, 'is not in force' FROM unnest(%s::text[]) AS name
- WHERE NOT EXISTS (SELECT FROM pg_trigger WHERE tgname = name AND tgenabled IN ('O', 'A') AND NOT tgisinternal)
-   AND NOT EXISTS (SELECT FROM pg_constraint WHERE conname = name AND convalidated)
+SELECT name, 'is not in force on ' || owner FROM unnest(%s::text[], %s::text[]) AS law(name, owner)
+ WHERE NOT EXISTS (SELECT FROM pg_trigger WHERE tgname = name AND tgrelid = to_regclass(owner)
+                                            AND tgenabled IN ('O', 'A') AND NOT tgisinternal)
+   AND NOT EXISTS (SELECT FROM pg_constraint WHERE conname = name AND conrelid = to_regclass(owner) AND convalidated)
  LIMIT %s
 """
 
-LAWS: Final = (
-    "entry_is_immutable",
-    "ledger_is_never_emptied",
-    "entry_is_numbered",
-    "entry_is_booked",
-    "account_starts_empty",
-    "account_follows_its_ledger",
-    "hold_is_immutable",
-    "holds_are_never_emptied",
-    "hold_is_counted",
-    "holds_are_discounted",
-    "account_holds_nothing_negative",
-    "account_spendable_never_negative",
-    "account_owes_nothing_negative",
-    "entry_number_once_per_account",
-    "entry_sign_fits_type",
-    "credits_ledgerentry_key_key",
-)
-"""The triggers and constraints without which nothing is proved for tomorrow."""
+LAWS: Final = {
+    "credits_account": (
+        "account_starts_empty",
+        "account_follows_its_ledger",
+        "account_holds_nothing_negative",
+        "account_spendable_never_negative",
+        "account_owes_nothing_negative",
+    ),
+    "credits_ledgerentry": (
+        "entry_is_immutable",
+        "ledger_is_never_emptied",
+        "entry_is_numbered",
+        "entry_is_booked",
+        "entry_number_once_per_account",
+        "entry_type_known",
+        "entry_changes_something",
+        "entry_sign_fits_type",
+        "credits_ledgerentry_key_key",
+    ),
+    "credits_hold": (
+        "hold_is_immutable",
+        "holds_are_never_emptied",
+        "hold_is_counted",
+        "holds_are_discounted",
+        "hold_above_zero",
+    ),
+}
+"""The triggers and constraints of each table without which nothing is proved for tomorrow."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,14 +146,16 @@ def find_faults() -> tuple[Fault, ...]:
         ("an account is what its entries and holds say", _ACCOUNTS),
         ("nothing is spent that is not there, nothing owed that could be paid", _SPENDABLE),
         ("each entry follows from the one before", _CHAIN),
-        ("a run's cost is the sum of its entries", _RUNS),
+        ("a run's cost is the sum of its entries, and its graph theirs", _RUNS),
     )
     return tuple(fault for name, statement in checks for fault in _look(name, statement, [MOST_FAULTS]))
 
 
 def find_laws_out_of_force() -> tuple[Fault, ...]:
     """Return the triggers and constraints that are missing or switched off."""
-    return tuple(_look("the laws are in force", _LAWS, [list(LAWS), MOST_FAULTS]))
+    laws = [(name, table) for table, names in LAWS.items() for name in names]
+    names, tables = ([law[part] for law in laws] for part in (0, 1))
+    return tuple(_look("the laws are in force", _LAWS, [names, tables, MOST_FAULTS]))
 
 
 def _look(check: str, statement: str, arguments: list[Any]) -> list[Fault]:

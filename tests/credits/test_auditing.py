@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, transaction
 
-from credits.auditing import audit, find_faults
+from credits.auditing import audit, find_faults, find_laws_out_of_force
 from credits.metering import hold
 from credits.pricing import Usage
 from tests.credits.booking import capture, flat_price, give, subject
@@ -59,6 +59,10 @@ def test_books_that_agree_have_no_faults() -> None:
         ("UPDATE credits_ledgerentry SET owed_after = owed_after + 1 WHERE sequence = 4", {"each"}),
         ("UPDATE credits_runcost SET cost = 1", {"run"}),
         ("DELETE FROM credits_runcost", {"run"}),
+        ("UPDATE credits_runcost SET owed = owed + 1", {"run"}),
+        ("UPDATE credits_runcost SET graph_id = gen_random_uuid()", {"run"}),
+        ("UPDATE credits_runcost SET graph_id = NULL", {"run"}),
+        ("UPDATE credits_ledgerentry SET root_graph_id = gen_random_uuid() WHERE sequence = 3", {"run"}),
     ],
 )
 def test_a_forgery_is_found(forgery: str, checks: set[str]) -> None:
@@ -82,7 +86,7 @@ def test_the_command_tells_what_it_found(books: int) -> None:
 
 
 def test_the_command_is_content_with_books_that_agree(books: int, monkeypatch: Any) -> None:
-    monkeypatch.setattr("credits.auditing.LAWS", ("entry_is_immutable",))
+    monkeypatch.setattr("credits.auditing.LAWS", {"credits_ledgerentry": ("entry_is_immutable",)})
     told = StringIO()
 
     call_command("audit_ledger", stdout=told)
@@ -96,3 +100,22 @@ def test_the_audit_looks_at_one_moment_and_writes_nothing(books: int) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SHOW transaction_read_only")
         assert cursor.fetchone() == ("off",)
+
+
+@pytest.mark.parametrize(
+    ("table", "law"),
+    [
+        ("credits_hold", "hold_above_zero"),
+        ("credits_ledgerentry", "entry_changes_something"),
+        ("credits_ledgerentry", "entry_type_known"),
+    ],
+)
+def test_a_law_of_one_table_is_not_in_force_by_its_name_on_another(table: str, law: str) -> None:
+    before = {fault.subject for fault in find_laws_out_of_force()}
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE {table} DROP CONSTRAINT {law}")
+        cursor.execute(f"ALTER TABLE auth_group ADD CONSTRAINT {law} CHECK (id > 0)")
+        missing = {fault.subject for fault in find_laws_out_of_force()}
+        transaction.set_rollback(True)
+
+    assert missing - before == {law}
