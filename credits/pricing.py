@@ -117,10 +117,15 @@ def uses_own_credentials(inputs: Mapping[str, Any], *, platform_credentials: Col
     named = [
         str(value["id"])
         for name, value in inputs.items()
-        if name == "credentials" or name.endswith("_credentials")
+        if is_for_credentials(name)
         if isinstance(value, Mapping) and {"id", "provider"} <= value.keys()
     ]
     return bool(named) and not any(each in platform_credentials for each in named)
+
+
+def is_for_credentials(pin: str) -> bool:
+    """Whether a pin takes credentials, by its name."""
+    return pin == "credentials" or pin.endswith("_credentials")
 
 
 def price_before(cost: Cost, *, size: int, quantity: float | None = None) -> int:

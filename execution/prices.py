@@ -6,11 +6,14 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
+from django.conf import settings
+
 from credits import pricing
 from credits.metering import Price, find_price
 from credits.price_list import PriceList, find_block_names, find_price_list
 from execution.engine.exceptions import InputsInvalidError
 from execution.engine.inputs import resolve_inputs
+from execution.engine.pins import base_pin
 from execution.planning import NodeSpec
 from execution.values import dump
 from graphs import costs
@@ -47,9 +50,7 @@ def price(spec: NodeSpec, *, delivered: Mapping[str, Any], mask: Mapping[str, An
         inputs = resolve_inputs(node=spec.plan, delivered=delivered, mask=mask)
     except InputsInvalidError:
         return None
-    # What comes under a name that the block doesn't have is nothing to it, and must not make it free.
-    pins = {field.alias or name for name, field in type(spec.block).Inputs.model_fields.items()}
-    known = {name: value for name, value in inputs.items() if name in pins}
+    known = _leave_known(spec.block, inputs)
     return find_price(
         block_id=spec.block.id,
         listed=list_costs(type(spec.block)),
@@ -57,6 +58,25 @@ def price(spec: NodeSpec, *, delivered: Mapping[str, Any], mask: Mapping[str, An
         size=len(dump(inputs).encode()),
         charge_on_failure=spec.block.charge_on_failure,
     )
+
+
+def uses_own_credentials(spec: NodeSpec, *, mask: Mapping[str, Any]) -> bool:
+    """Whether all executions of a node are free because its constants name its user's own credentials."""
+    linked = {base_pin(name, known=spec.plan.pins) for name in spec.plan.connected} - mask.keys()
+    if spec.block is None or any(pricing.is_for_credentials(pin) for pin in linked):
+        return False
+    try:
+        inputs = resolve_inputs(node=spec.plan, delivered={}, mask=mask)
+    except InputsInvalidError:
+        return False
+    known = _leave_known(spec.block, inputs)
+    return pricing.uses_own_credentials(known, platform_credentials=settings.PLATFORM_CREDENTIAL_IDS)
+
+
+def _leave_known(block: Block[Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what comes under a name that the block doesn't have: it is nothing to it, and must not make it free."""
+    pins = {field.alias or name for name, field in type(block).Inputs.model_fields.items()}
+    return {name: value for name, value in inputs.items() if name in pins}
 
 
 @lru_cache(maxsize=1000)

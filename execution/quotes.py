@@ -12,7 +12,7 @@ from django.db import connection
 from credits.history import recent_cost, recent_quantity
 from credits.pricing import KNOWN_BEFORE, Cost, CostType, price_before
 from execution.planning import GraphPlan, NodeSpec, load_plan
-from execution.prices import find_prices, price
+from execution.prices import find_prices, price, uses_own_credentials
 from graphs.models import GraphVersion
 
 RECENT_RUNS: Final = 20
@@ -140,6 +140,8 @@ def _price_once(spec: NodeSpec, mask: Mapping[str, Any]) -> Range:
     if not listed.costs:
         return Range(expected=0.0, most=0)
     likely = price(spec, delivered={}, mask=mask)
+    if likely is None and (not spec.plan.incoming or uses_own_credentials(spec, mask=mask)):
+        return Range(expected=0.0, most=0)
     size = likely.size if likely else 0
     # What comes through a link may ask for another line of the price list.
     possible = (likely.cost,) if likely and not spec.plan.incoming else listed.costs

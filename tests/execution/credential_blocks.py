@@ -20,6 +20,7 @@ class PostingInputs(BlockInputs):
         description="Whose account it is.",
         json_schema_extra={"credentials_provider": ["forge"], "credentials_types": ["oauth2", "api_key"]},
     )
+    note: str = Field(default="", description="What is said along with it.")
 
 
 class PostingOutputs(BlockOutputs):

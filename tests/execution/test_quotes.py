@@ -15,6 +15,7 @@ from execution.services import start_execution
 from graphs.models import GraphVersion
 from graphs.services import import_graph
 from tests.credits.booking import give
+from tests.execution.credential_blocks import POSTING
 from tests.execution.drain import Drain
 from tests.execution.paid_blocks import COUNTING, PAID, TALKING
 from tests.execution.small_graphs import CALCULATOR, INPUT, STEP, draw
@@ -112,6 +113,44 @@ def test_what_was_charged_by_another_price_is_not(client: APIClient, user: User,
 
     assert dear[1] > 1_000
     assert by_name(ask(client, version), "price")["a"] == (2, 2)
+
+
+def test_what_fits_no_line_of_the_price_list_is_free(client: APIClient, user: User) -> None:
+    free, linked = {"paid": (PAID, {"size": "free"})}, {"each": EACH["each"], "paid": (PAID, {"size": "free"})}
+
+    quoted = [ask(client, save(user, free)), ask(client, save(user, linked, ["each.item -> paid.value"]))]
+
+    # What comes through links may ask for another line.
+    assert [each["cost"] for each in quoted] == [{"expected": 0, "most": 0}, {"expected": 0, "most": 20}]
+
+
+@pytest.mark.parametrize("cost", [0, 7])
+def test_who_brings_their_own_credentials_is_quoted_nothing_and_pays_nothing(
+    client: APIClient, user: User, drain: Drain, settings: Settings, cost: int
+) -> None:
+    settings.BLOCK_MODULES = [*settings.BLOCK_MODULES, "tests.execution.credential_blocks"]
+    settings.PLATFORM_CREDENTIAL_IDS = ["c-1"] if cost else []
+    own = {"credentials": {"id": "c-1", "provider": "forge", "type": "api_key", "title": "Mine"}}
+    nodes = {"first": (POSTING, own), "second": (POSTING, own)}
+    version = save(user, nodes, ["first.used -> second.note"])
+
+    quoted = ask(client, version)
+    run = start_execution(user=user, version=version, input_data={})
+    drain.run()
+
+    run.refresh_from_db()
+    assert quoted["cost"] == {"expected": 2 * cost, "most": 2 * cost}
+    assert (run.status, run.node_count, run.cost) == ("COMPLETED", 2, 2 * cost)
+
+
+def test_credentials_that_come_through_a_link_may_be_the_platforms(
+    client: APIClient, user: User, settings: Settings
+) -> None:
+    settings.BLOCK_MODULES = [*settings.BLOCK_MODULES, "tests.execution.credential_blocks"]
+    own = {"credentials": {"id": "c-1", "provider": "forge", "type": "api_key", "title": "Mine"}}
+    version = save(user, {"each": EACH["each"], "post": (POSTING, own)}, ["each.item -> post.credentials"])
+
+    assert by_name(ask(client, version), "cost")["post"][1] == 7
 
 
 def test_a_mask_counts(client: APIClient, user: User) -> None:
