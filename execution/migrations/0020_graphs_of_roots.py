@@ -7,6 +7,9 @@ of sub-runs only. Of a run that has been deleted its own entries tell the graph;
 from django.db import migrations
 
 FORWARD = """
+-- First, as whoever books does: an entry comes before the cost of its run.
+LOCK TABLE credits_ledgerentry IN SHARE ROW EXCLUSIVE MODE;
+
 UPDATE credits_runcost r SET graph_id = own.graph_id
   FROM credits_ledgerentry own
  WHERE own.root_execution_id = r.root_execution_id AND own.execution_id = r.root_execution_id
