@@ -94,6 +94,7 @@ class Payments(PaidBooks):
         self.end = [
             lambda: self.break_down_over_a_refund(is_kept, a_day_passes),
             lambda: self.tell_in_any_order(0, order, is_refund),
+            self.lose_the_news_of_a_refund,
         ]
 
     # What people do.
@@ -199,6 +200,13 @@ class Payments(PaidBooks):
         for _ in range(3):  # it is looked at, and ordered anew
             self.recover(None, None)
         assert RefundRequest.objects.get(pk=request.pk).refund_id
+
+    def lose_the_news_of_a_refund(self) -> None:
+        """Stripe takes its time, and nobody hears of the end."""
+        self.double.refund_status = "pending"
+        request = approve_refund(request=self.ask_for_another_week(), reason="Yes.", actor_id=None)
+        self.double.things[str(request.refund_id)]["status"] = "succeeded"
+        self.double.refund_status = "succeeded"
 
     def ask_for_another_week(self) -> RefundRequest:
         """There is one request per week."""
