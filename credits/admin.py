@@ -182,8 +182,8 @@ class AccountAdmin(LookOnly, admin.ModelAdmin[Account]):
 
 
 def _list_refundable(account: Account) -> list[tuple[TopUp, int]]:
-    """Return the newest top-ups that were paid, with what can be sent back of each."""
-    paid = list(account.top_ups.filter(status=TopUpStatus.PAID).order_by("-created_at")[:SHOWN_ENTRIES])
+    """Return all top-ups that were paid, the newest first, with what can be sent back of each."""
+    paid = list(account.top_ups.filter(status=TopUpStatus.PAID).order_by("-created_at"))
     left = find_refundable(paid)
     return [(top_up, max(left[top_up.pk], 0)) for top_up in paid]
 

@@ -212,3 +212,15 @@ def test_of_two_at_once_for_the_same_money_one_is_made(
 
     assert [isinstance(each.result(), str) for each in (first, second)].count(True) == 1
     assert (meanwhile, sent_back(stripe_double)) == ([], [700])
+
+
+def test_an_old_payment_can_be_sent_back_however_many_came_after_it(
+    refund: Refund, payer: int, stripe_double: StripeDouble
+) -> None:
+    account = account_of(payer)
+    for number in range(60):
+        TopUp.objects.create(account=account, kind="AUTO", status="PAID", amount=500, payment_id=f"pi_later_{number}")
+
+    refund(amount=400)
+
+    assert (sent_back(stripe_double), entries_of(payer, "REFUND")) == ([400], [-400])
