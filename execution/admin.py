@@ -163,7 +163,6 @@ class NodeExecutionAdmin(LookOnly, admin.ModelAdmin[NodeExecution]):
 
     paginator = KeyPaginator
     list_display = ["id", "block", "graph", "user", "status", "attempt", "queued_at", "started_at", "walltime"]
-    list_select_related = ["execution__user", "execution__graph_version"]
     ordering = ["-id"]
     sortable_by = ["id"]
     actions = ["replay"]
@@ -198,7 +197,7 @@ class NodeExecutionAdmin(LookOnly, admin.ModelAdmin[NodeExecution]):
         nodes = Node.objects.filter(version__execution=OuterRef("execution_id"), node_id=OuterRef("node_id"))
         rows = super().get_queryset(request).annotate(block_id=Subquery(nodes.values("block_id")[:1]))
         # With its run: one whose run is deleted is about to go.
-        return rows.select_related("execution")
+        return rows.select_related("execution__user", "execution__graph_version")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[NodeExecution], search_term: str

@@ -199,9 +199,9 @@ def preview(
 ) -> Preview:
     """Return the next `count` times of a timing, without saving anything. Raises as `create_schedule` does."""
     schedule = Schedule(
-        cron=cron, run_at=run_at, timezone=timezone or zone_of(user), starts_at=starts_at, ends_at=ends_at
+        cron=cron.strip(), run_at=run_at, timezone=timezone or zone_of(user), starts_at=starts_at, ends_at=ends_at
     )
-    _set(schedule, {})
+    _check_timing(schedule)
     timing, zone = schedule.timing, read_zone(schedule.timezone)
     moments = islice(timing.due_after(read_clock()), count)
     return Preview(
