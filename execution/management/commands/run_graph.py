@@ -16,6 +16,7 @@ from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import Error as DatabaseError
+from django.db import connection
 
 from execution.engine.statuses import ENDED, Status
 from execution.exceptions import ExecutionError
@@ -131,6 +132,8 @@ def _follow(execution_id: UUID, *, timeout: float | None, stream: TextIO) -> Res
         reason = f"Not done after {timeout} seconds."
     except KeyboardInterrupt:
         reason = "Interrupted."
+        # It may have been in the middle of a query.
+        connection.close()
     except WorkersNotReadyError as error:
         reason = str(error)
     result = load_result(get_run(execution_id=execution_id))
