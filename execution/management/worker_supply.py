@@ -17,6 +17,7 @@ class WorkerSupply:
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
         self._own: WorkerProcesses | None = None
+        self._needs_own = False
 
     def __enter__(self) -> "WorkerSupply":
         return self
@@ -28,8 +29,8 @@ class WorkerSupply:
 
     @property
     def is_own(self) -> bool:
-        """Whether this supply has started workers of its own."""
-        return self._own is not None
+        """Whether this supply has started workers of its own, or was about to."""
+        return self._needs_own
 
     def look_after(self) -> None:
         """Start workers if there are none (any more). Raises `WorkersNotReadyError`."""
@@ -40,6 +41,7 @@ class WorkerSupply:
         elif find_listened(QUEUES) == set(QUEUES):
             return
         self._say("No workers are running: starting some.")
+        self._needs_own = True
         self._own = WorkerProcesses().__enter__()
 
     def _stop(self) -> None:

@@ -111,8 +111,9 @@ def test_an_interrupted_command_stops_its_workers_and_says_how_the_run_stands(
     workers = find_workers(command)
 
     command.send_signal(sent)
-    out, _ = command.communicate(timeout=DEADLINE_SECONDS)
+    out, err = command.communicate(timeout=DEADLINE_SECONDS)
 
+    assert out, err
     shown = json.loads(out)
     assert (command.returncode, shown["status"]) == (1, "REVIEW")
     assert "It goes on as soon as workers are running" in shown["error"]
