@@ -1,4 +1,7 @@
-"""Ending the session of a leader that does nothing any more: frozen, or cut off, it would keep its lock for hours."""
+"""Leading by an advisory lock of the database, and ending the session of a leader that does nothing any more.
+
+Frozen, or cut off, it would keep its lock for hours.
+"""
 
 import time
 from collections.abc import Callable, Sequence
@@ -8,6 +11,14 @@ FROZEN_SECONDS: Final = 5.0
 
 # Runs a statement and returns its rows.
 Ask = Callable[[str, Sequence[Any]], Sequence[tuple[Any, ...]]]
+
+LEADS: Final = """
+SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid()
+                  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                  AND classid = 0 AND objid = %(lock)s)
+    OR pg_try_advisory_lock(%(lock)s)
+"""
+"""Whether this session leads: it takes the lock if nobody has it, and keeps it until it closes."""
 
 _LEADER: Final = """
 SELECT a.pid, a.state_change

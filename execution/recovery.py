@@ -16,7 +16,7 @@ from django.db import close_old_connections, connection
 
 from execution.engine.outputs import ERROR_PIN
 from execution.engine.statuses import Status
-from execution.leader_watch import LeaderWatch
+from execution.leader_watch import LEADS, LeaderWatch
 from execution.store.admission import admit_forgotten
 from execution.store.claims import Hold
 from execution.store.clock import ClockWatch
@@ -99,12 +99,7 @@ def lead(watch: LeaderWatch | None = None) -> bool:
     who asks has the lock.
     """
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid()"
-            "  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-            "  AND classid = 0 AND objid = %s) OR pg_try_advisory_lock(%s)",
-            [LEADER_LOCK, LEADER_LOCK],
-        )
+        cursor.execute(LEADS, {"lock": LEADER_LOCK})
         (leads,) = cursor.fetchone()
     if not leads and watch is not None and watch.oust_frozen(_ask):
         logger.warning("ended the session of a leader that did nothing any more")

@@ -9,17 +9,10 @@ from typing import Any, Final
 import structlog
 from psycopg import Connection
 
-from execution.leader_watch import FROZEN_SECONDS, LeaderWatch
+from execution.leader_watch import FROZEN_SECONDS, LEADS, LeaderWatch
 from execution.store.sessions import open_session
 
 BEAT_LOCK: Final = 0x0C3A_11F0
-
-_HOLDS = """
-SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid()
-                  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-                  AND classid = 0 AND objid = %(lock)s)
-    OR pg_try_advisory_lock(%(lock)s)
-"""
 
 logger = structlog.get_logger(__name__)
 
@@ -49,7 +42,7 @@ class Leadership:
     def _ask(self) -> bool:
         if self._session is None:
             self._session = open_session()
-        row = self._session.execute(_HOLDS, {"lock": self._lock}).fetchone()
+        row = self._session.execute(LEADS, {"lock": self._lock}).fetchone()
         if row is not None and row[0]:
             return True
         session = self._session
