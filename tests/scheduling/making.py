@@ -30,6 +30,8 @@ FAILING: Final = draw(
     ["in.result -> add.a"],
     on_error="fail_run",
 )
+# Nothing comes to the pin "a", which it needs.
+BROKEN: Final = draw({"add": (CALCULATOR, {"operation": "Add", "b": 1})})
 # It waits for a person, so it goes on until it is stopped.
 WAITING: Final = draw({"ask": (ASK, {"name": "Letter", "data": "Dear Ada"})})
 
