@@ -1,7 +1,7 @@
 """Which time is a schedule's next, seen from now.
 
-A clock may have been ahead: what was decided about times that are still to come stays if it made a run of them. What
-was called missed is taken back, for its time is yet to come.
+A clock may have been ahead: what was decided about times that are still to come stays if it made a run of them, or
+lets one wait. What was missed, left out or refused is taken back, for its time is yet to come.
 """
 
 from datetime import datetime
@@ -12,6 +12,8 @@ from django.db import transaction
 from scheduling.exceptions import SchedulingError
 from scheduling.models import Occurrence, Schedule
 from scheduling.store import lock_ahead, read_clock, save_fields
+
+State = Occurrence.State
 
 logger = structlog.get_logger(__name__)
 
@@ -30,9 +32,9 @@ def aim(schedule: Schedule, *, now: datetime) -> None:
 
 
 def _take_back(schedule: Schedule, *, now: datetime) -> set[datetime]:
-    """Forget what the schedule is said to have missed after now; return the times after now that stay decided."""
+    """Forget what was made no run of after now; return the times after now that stay decided."""
     ours = Occurrence.objects.filter(schedule=schedule.pk)
-    ours.filter(due_at__gt=now, state=Occurrence.State.MISSED).delete()
+    ours.filter(due_at__gt=now, state__in=(State.MISSED, State.SKIPPED, State.REFUSED)).delete()
     if schedule.last_due is not None and schedule.last_due > now:
         before = ours.filter(due_at__lte=now, is_manual=False).order_by("-due_at")
         schedule.last_due = before.values_list("due_at", flat=True).first()

@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from scheduling.aiming import aim_anew
 from scheduling.firing import fire_due
 from scheduling.models import Schedule
-from scheduling.services import change_schedule, create_schedule, pause_schedule, resume_schedule
+from scheduling.services import change_schedule, create_schedule, pause_schedule, resume_schedule, run_now
 from scheduling.store import look_for_work, read_clock
 from tests.execution.drain import Drain
 from tests.scheduling.making import HOUR, MINUTE, make_schedule, runs, save_graph, states
@@ -69,6 +69,25 @@ def test_what_a_clock_that_was_ahead_called_missed_comes_in_its_time_and_what_ra
     due = list(schedule.occurrences.order_by("due_at").values_list("due_at", "state"))
     assert due == [(first + hour * HOUR, "STARTED") for hour in range(6)]
     assert len(runs(schedule)) == 6
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_a_clock_that_was_ahead_left_out_or_refused_comes_in_its_time(
+    user: User, drain: Drain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy, poor = make_schedule(user), make_schedule(user)
+    run_now(schedule=busy)
+    Schedule.objects.filter(pk=poor.pk).update(graph_version=7)
+    fire_due(limit=10, now=begin(busy))
+    assert (states(busy), states(poor)) == (["STARTED", "SKIPPED"], ["REFUSED"])
+
+    # It shows the true time again, an hour earlier; meanwhile the run ends and the version is there.
+    aim_anew(limit=10, now=begin(busy) - HOUR)
+    Schedule.objects.filter(pk=poor.pk).update(graph_version=1)
+    drain.run()
+    fire_due(limit=10, now=begin(busy))
+
+    assert (states(busy)[1:], states(poor)) == (["STARTED"], ["STARTED"])
 
 
 def test_a_clock_that_is_set_back_again_and_again_starts_one_run_for_each_time(user: User, drain: Drain) -> None:
