@@ -11,6 +11,7 @@ from django.db import transaction
 
 from scheduling.exceptions import SchedulingError
 from scheduling.models import Occurrence, Schedule
+from scheduling.policies import ON_TIME
 from scheduling.store import lock_ahead, read_clock, save_fields
 
 State = Occurrence.State
@@ -18,17 +19,33 @@ State = Occurrence.State
 logger = structlog.get_logger(__name__)
 
 
-def aim(schedule: Schedule, *, now: datetime) -> None:
+def aim(schedule: Schedule, *, now: datetime, pending: datetime | None = None) -> None:
     """Let the (locked) schedule, which the caller saves, go on with its first time after now that is undecided.
 
+    `pending`, a time that has come and is undecided, stays its next if its timing has it.
     Raises `SchedulingError` if its times can't be read.
     """
     timing, was_over = schedule.timing, schedule.next_due is None
     decided = _take_back(schedule, now=now)
-    schedule.next_due = timing.next_due(now, but=decided)
+    schedule.next_due = pending if pending and timing.has(pending) else timing.next_due(now, but=decided)
     schedule.next_start = timing.start_of(schedule.next_due) if schedule.next_due else None
     # What was said of its last time may be a problem no more.
     schedule.needs_check |= was_over and bool(schedule.problem)
+
+
+def find_pending(schedule: Schedule, *, now: datetime) -> datetime | None:
+    """Return the time of a schedule that has come and is about to be decided about: jitter puts it off, or a tick.
+
+    None if there is none, or if it was missed.
+    """
+    due = schedule.next_due
+    if due is None or due > now or not schedule.is_enabled:
+        return None
+    try:
+        start = schedule.timing.start_of(due)
+    except SchedulingError:
+        return None
+    return due if now - start <= ON_TIME else None
 
 
 def _take_back(schedule: Schedule, *, now: datetime) -> set[datetime]:

@@ -59,7 +59,8 @@ class ScheduleWriteSerializer(CostWishesSerializer):
         allow_null=True,
         min_value=0,
         max_value=366 * _DAY,
-        help_text="How late a run may start; later it is left out. Null: however late.",
+        help_text="How late a missed run may start; later it is left out. Up to 60 seconds late is not missed."
+        " Null: however late.",
     )
     overlap = serializers.ChoiceField(
         required=False,
@@ -104,7 +105,7 @@ class ScheduleSerializer(serializers.ModelSerializer[Schedule]):
     description = serializers.SerializerMethodField(help_text="`cron` in words.")
     next_run_time = serializers.SerializerMethodField(help_text="Null if it is paused or has no next time.")
     misfire_grace_seconds = serializers.IntegerField(
-        source="misfire_grace", allow_null=True, help_text="How late a run may start; null: however late."
+        source="misfire_grace", allow_null=True, help_text="How late a missed run may start; null: however late."
     )
     jitter_seconds = serializers.IntegerField(source="jitter", help_text="How much later chance may let a run start.")
     input_data = serializers.DictField()

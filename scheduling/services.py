@@ -15,7 +15,7 @@ from credits.exceptions import FundsLackingError
 from execution.values import to_json_value
 from graphs.services import get_graph
 from graphs.store import lock_graph
-from scheduling.aiming import aim
+from scheduling.aiming import aim, find_pending
 from scheduling.checking import Versions, mark, rehearse, start_run
 from scheduling.cron import parse_cron
 from scheduling.exceptions import ScheduleNotFoundError, TimingInvalidError
@@ -81,17 +81,23 @@ def create_schedule(*, user: AbstractBaseUser, graph_id: UUID, fields: ScheduleF
 
 
 def change_schedule(*, schedule: Schedule, fields: ScheduleFields) -> Schedule:
-    """Change a schedule; times that have passed meanwhile are not made up for. Raises as `create_schedule` does."""
+    """Change a schedule. New times count from now: what was missed is not made up for.
+
+    A time that has come and whose run is about to start stays due if the new times have it as well. Raises as
+    `create_schedule` does.
+    """
     with transaction.atomic():
         locked, now = lock_schedule(schedule), read_clock()
-        is_aimed = bool(fields.keys() & _TIMING) or (fields.get("is_enabled", False) and not locked.is_enabled)
+        old_times, was_enabled = _read_times(locked), locked.is_enabled
+        pending = find_pending(locked, now=now)
         _set(locked, fields)
-        if is_aimed:
+        is_aimed = _read_times(locked) != old_times or (locked.is_enabled and not was_enabled)
+        if is_aimed or fields.keys() & _TIMING:
             _check_timing(locked)
         if fields.keys() & _WHAT_RUNS:
             _try_out(locked, now=now)
         if is_aimed:
-            _aim(locked, now=now)
+            _aim(locked, now=now, pending=pending)
         if "is_enabled" in fields:
             locked.pause_reason = ""
             locked.failures = 0
@@ -221,6 +227,10 @@ def _set(schedule: Schedule, fields: ScheduleFields) -> None:
     schedule.cron = schedule.cron.strip()
 
 
+def _read_times(schedule: Schedule) -> dict[str, Any]:
+    return {name: getattr(schedule, name) for name in _TIMING}
+
+
 def _check_timing(schedule: Schedule) -> None:
     """Raise `SchedulingError` if its times can't be read, or don't fit together."""
     read_zone(schedule.timezone)
@@ -248,9 +258,9 @@ def _try_out(schedule: Schedule, *, now: datetime) -> None:
     mark(schedule, problem=problem, now=now)
 
 
-def _aim(schedule: Schedule, *, now: datetime) -> None:
+def _aim(schedule: Schedule, *, now: datetime, pending: datetime | None = None) -> None:
     """Set the next due time. Raises `TimingInvalidError` if the schedule is to go on and there is none."""
-    aim(schedule, now=now)
+    aim(schedule, now=now, pending=pending)
     if schedule.next_due is None and schedule.is_enabled:
         raise TimingInvalidError(
             "The time of the schedule (run_at) has passed." if schedule.run_at else "No time is due before its end."

@@ -53,6 +53,10 @@ class Timing:
         """Return the first due time after `after` that is none of `but`; None if there is none any more."""
         return next((due for due in self.due_after(after) if due not in but), None)
 
+    def has(self, moment: datetime) -> bool:
+        """Whether this moment is one of the due times."""
+        return self.next_due(moment - _INSTANT) == moment
+
     def start_of(self, due: datetime) -> datetime:
         """Return when the run of a due time starts: then, or later by its share of the jitter."""
         if not self.jitter:

@@ -111,7 +111,7 @@ class ScheduleView(APIView):
         examples=[LATER],
     )
     def patch(self, request: Request, schedule_id: UUID) -> Response:
-        """Change what is given. New times count from now: what was due before is not made up for."""
+        """Change what is given. New times count from now: what was missed is not made up for."""
         schedule = services.get_schedule(user_id=_pk(request), schedule_id=schedule_id)
         wanted = ScheduleWriteSerializer(data=request.data, partial=True)
         wanted.is_valid(raise_exception=True)
