@@ -14,14 +14,16 @@ from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
 from execution.models import Execution, NodeExecution
-from execution.services import start_execution
+from execution.services import resume_execution, start_execution, stop_execution
 from graphs.models import GraphVersion
 from scheduling.models import Occurrence
 from scheduling.reports import find_failing_blocks, find_late_runs
 from scheduling.services import run_now
+from scheduling.store import read_clock
 from scheduling.upkeep import audit_ledger, prune, prune_occurrences, report_failing_blocks, report_late_runs
 from tests.execution.drain import Drain
-from tests.scheduling.making import FAILING, make_schedule, save_graph
+from tests.execution.families import nest
+from tests.scheduling.making import FAILING, HOUR, WAITING, make_schedule, save_graph
 
 pytestmark = pytest.mark.django_db
 
@@ -35,16 +37,21 @@ def start(user: User, version: GraphVersion, *, simulate: bool = False) -> Execu
     return start_execution(user=user, version=version, input_data={}, simulate=simulate)
 
 
+def let_wait(run: Execution, long: timedelta) -> None:
+    """Let a run have been asked for, and queued, so long ago."""
+    Execution.objects.filter(pk=run.pk).update(created_at=read_clock() - long)
+    NodeExecution.objects.filter(execution=run).update(queued_at=read_clock() - long)
+
+
 def test_runs_that_wait_or_run_too_long_are_late(user: User, admins: None) -> None:
     version = save_graph(user)
     queued, fresh, running, steady, turn = (start(user, version) for _ in range(5))
-    old = Execution.objects.filter(pk__in=[queued.pk, turn.pk])
-    old.update(created_at=F("created_at") - timedelta(minutes=6))
+    let_wait(queued, timedelta(minutes=6))
+    let_wait(turn, timedelta(minutes=6))
     Execution.objects.filter(pk=turn.pk).update(admitted=False)
     for run, hours in ((running, 25), (steady, 23)):
-        Execution.objects.filter(pk=run.pk).update(
-            status="RUNNING", started_at=F("created_at") - timedelta(hours=hours)
-        )
+        let_wait(run, timedelta(hours=hours))
+        Execution.objects.filter(pk=run.pk).update(status="RUNNING", started_at=F("created_at"))
 
     late = find_late_runs()
     report_late_runs()
@@ -54,9 +61,45 @@ def test_runs_that_wait_or_run_too_long_are_late(user: User, admins: None) -> No
     assert str(queued.pk) in mail.outbox[0].body
 
 
+def test_a_run_that_was_resumed_or_admitted_just_now_is_not_late(user: User) -> None:
+    version = save_graph(user)
+    resumed, admitted, forgotten = (start(user, version) for _ in range(3))
+    stop_execution(execution_id=resumed.pk)
+    for run in (resumed, admitted, forgotten):
+        let_wait(run, 30 * HOUR)
+
+    resume_execution(execution_id=resumed.pk)
+    NodeExecution.objects.filter(execution=admitted).update(queued_at=read_clock())
+
+    assert [run.id for run in find_late_runs()] == [forgotten.pk]
+    NodeExecution.objects.filter(execution=resumed).update(queued_at=read_clock() - HOUR)
+    late = find_late_runs()
+    assert [run.id for run in late] == [resumed.pk, forgotten.pk]
+    assert late[0].since - late[1].since > 28 * HOUR
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("waits", ["person", "time", "credits"])
+def test_a_run_that_waits_for_something_itself_or_below_is_not_late(user: User, drain: Drain, waits: str) -> None:
+    run = start(user, save_graph(user, nest(WAITING | {"sub_graphs": []})))
+    drain.run()
+    Execution.objects.update(created_at=read_clock() - 30 * HOUR, started_at=read_clock() - 30 * HOUR)
+    node = NodeExecution.objects.filter(execution__root=run)
+    assert node.get().status == "REVIEW"
+    if waits in ("time", "credits"):
+        node.update(status="SUSPENDED", **({"needs_credits": 5} if waits == "credits" else {}))
+    if waits == "time":
+        node.update(wake_at=read_clock() + HOUR)
+    assert find_late_runs() == []
+
+    node.update(status="RUNNING")
+
+    assert [each.id for each in find_late_runs()] == [run.pk]
+
+
 def test_what_is_late_is_what_the_settings_say(user: User, settings: Any) -> None:
     queued = start(user, save_graph(user))
-    Execution.objects.update(created_at=F("created_at") - timedelta(seconds=20))
+    let_wait(queued, timedelta(seconds=20))
     assert find_late_runs() == []
 
     settings.LATE_QUEUED_SECONDS = 10
