@@ -83,7 +83,12 @@ class ExecutePresetSerializer(serializers.Serializer[Any]):
     input_data = serializers.DictField(
         required=False, default=dict, help_text="Inputs by name, instead of the preset's or besides them."
     )
+    inputs = serializers.DictField(required=False, write_only=True, help_text="The same as `input_data`.")
     dry_run = serializers.BooleanField(required=False, default=False, help_text="Simulate.")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Take the inputs under either name."""
+        return take_other_names(attrs, inputs="input_data")
 
 
 class PresetFilter(filters.FilterSet):

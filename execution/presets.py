@@ -60,4 +60,5 @@ def execute_preset(
         on_insufficient_credits=OnInsufficientCredits(preset.on_insufficient_credits),
         nodes_input_masks=add_references(version, masks=preset.nodes_input_masks, references=preset.input_credentials),
         simulate=simulate,
+        preset_id=preset.pk,
     )

@@ -55,6 +55,12 @@ class ExecutionSerializer(serializers.ModelSerializer[Execution]):
     origin = serializers.SerializerMethodField(
         help_text="Of a replay: the run that it replays, and from which node execution on; null once that was pruned."
     )
+    preset_id = serializers.UUIDField(
+        allow_null=True, help_text="The preset that it was started with, which may be gone; null if with none."
+    )
+    schedule_id = serializers.UUIDField(
+        allow_null=True, help_text="The schedule that has started it, which may be gone; null if none has."
+    )
     created_at = serializers.DateTimeField(help_text="When it was asked for.")
     started_at = serializers.DateTimeField(allow_null=True, help_text="When its first node execution was begun.")
     ended_at = serializers.DateTimeField(allow_null=True, help_text="When it ended.")
@@ -75,6 +81,8 @@ class ExecutionSerializer(serializers.ModelSerializer[Execution]):
             "dry_run",
             "parent_node_exec_id",
             "origin",
+            "preset_id",
+            "schedule_id",
             "created_at",
             "started_at",
             "ended_at",

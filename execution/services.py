@@ -38,6 +38,7 @@ class Wishes(TypedDict, total=False):
     `nodes_input_masks` is {node id: {pin: value}}; for `mocks` see `execution.simulation.find_mock`. A simulated run
     gets samples for inputs that have no value; they stand in its `input_data`. `max_duration` (seconds) and `on_error`
     are for this run instead of what its graph asks; `max_cost` (credits) is for it and its sub-runs together.
+    `preset_id` and `schedule_id` say what starts it.
     """
 
     nodes_input_masks: Masks | None
@@ -47,6 +48,8 @@ class Wishes(TypedDict, total=False):
     on_error: OnError | None
     max_cost: int | None
     on_insufficient_credits: OnInsufficientCredits
+    preset_id: UUID | None
+    schedule_id: UUID | None
 
 
 def start_execution(
@@ -101,6 +104,8 @@ def make_order(
         on_error=wishes.get("on_error"),
         max_cost=wishes.get("max_cost"),
         on_insufficient_credits=wishes.get("on_insufficient_credits", OnInsufficientCredits.FAIL),
+        preset_id=wishes.get("preset_id"),
+        schedule_id=wishes.get("schedule_id"),
     )
 
 

@@ -79,6 +79,7 @@ def _start(request: Request, *, graph_id: UUID, version: int | None) -> UUID:
         on_error=wanted.get("on_error"),
         max_cost=wanted.get("max_cost"),
         on_insufficient_credits=wanted.get("on_insufficient_credits", OnInsufficientCredits.FAIL),
+        preset_id=preset.pk if preset else None,
     )
     if label := wanted["label"]:
         Execution.objects.filter(pk=started).update(label=label)

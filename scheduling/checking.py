@@ -95,6 +95,7 @@ def order_run(schedule: Schedule, *, versions: Versions) -> Order:
         max_cost=schedule.max_cost,
         on_insufficient_credits=OnInsufficientCredits(schedule.on_insufficient_credits),
         nodes_input_masks=masks,
+        schedule_id=schedule.pk,
     )
 
 

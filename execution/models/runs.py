@@ -41,6 +41,7 @@ class Execution(models.Model):
     Its limits of time count from `limits_from`, if that is after its start: it had waited for credits.
     `input_data` are values by name, `nodes_input_masks` values by pin by node, `mocks` (simulated runs) what nodes
     emit, {pin: value or [values]}, by the id of the node or its block: all as rows keep them (`large_values`).
+    `preset_id` and `schedule_id` say what it was started by, if it was; either may be gone.
     `max_duration` (seconds from the first claim) and `idle_limit` (seconds since something was last recorded) end it.
     """
 
@@ -73,6 +74,10 @@ class Execution(models.Model):
         "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="replays", db_index=False
     )
     origin_node_execution_id = models.UUIDField(null=True, blank=True)
+
+    # What started it. No constraint: schedules are not this app's, and either may go before the run.
+    preset_id = models.UUIDField(null=True, blank=True)
+    schedule_id = models.UUIDField(null=True, blank=True)
 
     cost = models.BigIntegerField(default=0, db_default=0)
     billed_executions = models.PositiveIntegerField(default=0, db_default=0)

@@ -46,6 +46,8 @@ class Order:
     on_error: OnError | None = None
     max_cost: int | None = None
     on_insufficient_credits: str = OnInsufficientCredits.FAIL
+    preset_id: UUID | None = None
+    schedule_id: UUID | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,16 +152,17 @@ _INSERT = Prepared(
     "insert_run",
     "id uuid, user int, version uuid, admitted bool, inputs text, masks text, simulate bool, mocks text, on_error text,"
     " max_nodes int, max_duration float8, idle_limit float8, parent uuid, parent_wait int, root uuid, depth int,"
-    " max_cost bigint, on_insufficient text",
+    " max_cost bigint, on_insufficient text, preset uuid, schedule uuid",
     """
 INSERT INTO execution_execution (id, user_id, graph_version_id, status, admitted, input_data, nodes_input_masks,
        simulate, mocks, on_error, max_node_executions, max_duration, idle_limit, parent_id, parent_wait, root_id, depth,
-       max_cost, on_insufficient_credits,
+       max_cost, on_insufficient_credits, preset_id, schedule_id,
        unfinished, opened, node_count, node_error_count, output_count, event_number, nodes_walltime, nodes_cputime,
        created_at, error, warnings)
 VALUES (%(id)s, %(user)s, %(version)s, 'QUEUED', %(admitted)s, %(inputs)s::json,
        %(masks)s::json, %(simulate)s, %(mocks)s::json, %(on_error)s, %(max_nodes)s, %(max_duration)s, %(idle_limit)s,
        %(parent)s, %(parent_wait)s, %(root)s, %(depth)s, %(max_cost)s, %(on_insufficient)s,
+       %(preset)s, %(schedule)s,
        0, 0, 0, 0, 0, 0, 0, 0, clock_timestamp(), '', '[]')
 """,
 )
@@ -190,6 +193,8 @@ def _insert(batch: Batch, order: Order, values: Written, *, admitted: bool) -> L
             "depth": order.depth,
             "max_cost": order.max_cost,
             "on_insufficient": order.on_insufficient_credits,
+            "preset": order.preset_id,
+            "schedule": order.schedule_id,
         },
     )
     # Nobody else knows of it: it needs no lock until the transaction ends.

@@ -42,11 +42,29 @@ def test_a_run_takes_the_presets_inputs_and_others_over_them(
 
     usual = client.post(f"/v1/presets/{preset}/execute", {})
     other = client.post(f"/v1/presets/{preset}/execute", {"input_data": {"B": 40}})
+    renamed = client.post(f"/v1/presets/{preset}/execute", {"inputs": {"B": 50}})
     drain.run()
 
     assert (usual.status_code, other.status_code) == (202, 202)
-    runs = [f"/v1/graphs/{version.graph_id}/executions/{each.json()['id']}" for each in (usual, other)]
-    assert [client.get(run).json()["outputs"] for run in runs] == [{"Sum": [3.0]}, {"Sum": [41.0]}]
+    runs = [f"/v1/graphs/{version.graph_id}/executions/{each.json()['id']}" for each in (usual, other, renamed)]
+    assert [client.get(run).json()["outputs"] for run in runs] == [{"Sum": [3.0]}, {"Sum": [41.0]}, {"Sum": [51.0]}]
+
+
+def test_a_run_names_the_preset_that_it_was_started_with(
+    client: APIClient, version: GraphVersion, drain: Drain
+) -> None:
+    preset = make(client, version).json()["id"]
+    address = f"/v1/graphs/{version.graph_id}"
+
+    runs = [
+        client.post(f"/v1/presets/{preset}/execute", {}).json(),
+        client.post(f"{address}/execute?preset_id={preset}", {}).json(),
+        client.post(f"{address}/execute", {"input_data": {"A": 1, "B": 2}}).json(),
+    ]
+    client.delete(f"/v1/presets/{preset}")
+
+    assert [run["preset_id"] for run in runs] == [preset, preset, None]
+    assert client.get(f"{address}/executions/{runs[0]['id']}").json()["preset_id"] == preset
 
 
 def test_a_run_costs_what_its_preset_allows(client: APIClient, version: GraphVersion, drain: Drain) -> None:

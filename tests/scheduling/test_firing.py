@@ -33,6 +33,7 @@ def test_what_is_due_runs_with_its_inputs(user: User, drain: Drain) -> None:
 
     (run,) = runs(schedule)
     assert (run.status, run.user, run.input_data) == ("COMPLETED", user, {"Number": 8})
+    assert run.schedule_id == schedule.pk
     assert schedule.occurrences.get().due_at == due
     schedule.refresh_from_db()
     assert (schedule.last_due, schedule.next_due) == (due, due + HOUR)
