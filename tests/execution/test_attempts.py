@@ -129,6 +129,16 @@ def test_what_was_emitted_while_a_commit_was_in_doubt_is_recorded_after_it(
     assert emitted() == ["a", "b"]
 
 
+def test_who_flushes_while_the_end_is_recorded_finds_nothing_left_to_do(attempt: Attempt) -> None:
+    attempt.emit("result", "a")
+    attempt.end(COMPLETED)
+
+    attempt.flush_now()
+
+    assert not attempt.is_lost
+    assert emitted() == ["a"]
+
+
 def test_whose_claim_was_taken_over_while_a_commit_was_in_doubt_records_nothing_more(
     attempt: Attempt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
