@@ -38,15 +38,6 @@ class Prepared:
 _known: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
 
 
-def _make_known(statement: Prepared, cursor: Any) -> str:
-    """Return how to call a statement in this session."""
-    names = _known.setdefault(connection.connection, set())
-    if statement.name not in names:
-        cursor.execute(statement.definition)
-        names.add(statement.name)
-    return statement.call
-
-
 class Answer:
     """What a statement that was put into a batch returns."""
 
@@ -63,10 +54,16 @@ class Answer:
             self._batch.flush()
         return self._rows or []
 
-    def write(self, cursor: Any) -> str:
-        """Return the statement with its values in it."""
-        text = _make_known(self.statement, cursor) if isinstance(self.statement, Prepared) else self.statement
-        return str(cursor.mogrify(text, self.params)) if self.params else text
+    def write(self, cursor: Any, known: set[str]) -> str:
+        """Return the statement with its values in it. `known` names what the session knows: it gets to know this."""
+        text = self.statement
+        if isinstance(text, Prepared):
+            if text.name not in known:
+                cursor.execute(text.definition)
+                known.add(text.name)
+            text = text.call
+        # The driver's own cursor: Django's takes longer to pass a question on than that to answer it.
+        return str(cursor.cursor.mogrify(text, self.params)) if self.params else text
 
     def take(self, rows: list[Row]) -> None:
         """Keep what came back."""
@@ -99,10 +96,13 @@ class Batch:
         if not waiting:
             return
         with connection.cursor() as cursor:
-            cursor.execute(";\n".join(each.write(cursor) for each in waiting))
+            known = _known.setdefault(connection.connection, set())
+            cursor.execute(";\n".join([each.write(cursor, known) for each in waiting]))
+            # All results are there: no error of the database can come any more that Django would have to translate.
+            results = cursor.cursor
             for each in waiting:
-                each.take(cursor.fetchall() if cursor.description is not None else [])
-                cursor.nextset()
+                each.take(results.fetchall() if results.pgresult.nfields else [])
+                results.nextset()
 
     def abandon(self) -> None:
         """Let nothing of the transaction stay."""
