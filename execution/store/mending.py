@@ -51,7 +51,7 @@ UPDATE execution_execution e SET output_count = o.actual
 """
 
 _SAY_SINCE_WHEN: Final = """
-UPDATE execution_nodeexecution n SET queued_at = clock_timestamp() FROM execution_execution e
+UPDATE execution_nodeexecution n SET queued_at = clock_timestamp(), is_backlog = false FROM execution_execution e
  WHERE n.id = %(id)s AND n.status = 'QUEUED' AND n.queued_at IS NULL AND e.id = n.execution_id
 RETURNING n.id, n.node_id, e.graph_version_id
 """

@@ -17,6 +17,7 @@ from execution.broker import MEMORY_KEY, BrokerWatch
 from execution.engine.statuses import Status
 from execution.models import Execution, NodeExecution, QueueProbe
 from execution.queues import ALL_QUEUES, CPU_QUEUE, backlog_of, both_of
+from execution.services import resume_execution, stop_execution
 from execution.store.claims import claim
 from execution.store.messages import due_probes, take_lost
 from execution.tasks import probe, send, send_probe
@@ -157,6 +158,26 @@ def test_one_that_is_claimed_is_no_backlog_any_more(user: User, drain: Drain) ->
     claim(ready.id, lease_seconds=60)
 
     assert not NodeExecution.objects.get(pk=ready.id).is_backlog
+
+
+def test_what_is_sent_when_its_runs_turn_comes_is_counted_where_it_goes(
+    user: User, drain: Drain, settings: Settings
+) -> None:
+    """Whatever queue it was sent to before its run was stopped."""
+    settings.MAX_CONCURRENT_RUNS_PER_USER = 1
+    large = start(user, fan_out(40))
+    drain.run_one(drain.waiting.pop())
+    stop_execution(execution_id=large.pk)
+    other = start(user, SMALL)
+    resume_execution(execution_id=large.pk)
+    drain.waiting.clear()
+
+    stop_execution(execution_id=other.pk)
+
+    sent = {ready.id: ready.is_backlog for ready in drain.waiting}
+    in_queue = NodeExecution.objects.filter(status=Status.QUEUED, held_back=False)
+    assert len(sent) == WINDOW
+    assert dict(in_queue.values_list("pk", "is_backlog")) == sent
 
 
 @pytest.mark.skipif(not current_app.conf.broker_url.startswith("redis"), reason="RabbitMQ forgets nothing")
