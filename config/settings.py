@@ -203,7 +203,10 @@ RECORD_PATIENCE_SECONDS = read_float("RECORD_PATIENCE_SECONDS", default=60)
 # How long (seconds) a worker that is told to stop lets blocks run on before it hands them back.
 SHUTDOWN_GRACE_SECONDS = read_float("SHUTDOWN_GRACE_SECONDS", default=20)
 # An `io` worker whose event loop stands still for so long (seconds), because a block doesn't let go of it, is replaced.
-LOOP_PATIENCE_SECONDS = read_float("LOOP_PATIENCE_SECONDS", default=5)
+# Before the leases of what runs there can run out: up to a third of them may have passed when it begins.
+LOOP_PATIENCE_SECONDS = read_float(
+    "LOOP_PATIENCE_SECONDS", default=min(5, 0.6 * LEASE_SECONDS), least=0, most=0.6 * LEASE_SECONDS
+)
 # Workers delete runs (with what belongs to them) that ended so many days ago; 0: they are kept.
 EXECUTION_RETENTION_DAYS = read_float("EXECUTION_RETENTION_DAYS", default=0)
 # What became of schedules' times is kept for so many days; 0: for ever.

@@ -1,5 +1,8 @@
 """Settings are read from variables, and what can't be read is said by name."""
 
+import runpy
+from pathlib import Path
+
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
@@ -12,6 +15,8 @@ from config.environment import (
     read_list,
     with_database,
 )
+
+SETTINGS = Path(__file__).parents[2] / "config" / "settings.py"
 
 
 def test_a_database_url_gives_all_its_parts() -> None:
@@ -81,6 +86,18 @@ def test_what_is_neither_yes_nor_a_number_is_refused_by_name(monkeypatch: pytest
         read_bool("SETTING", default=True)
     with pytest.raises(ImproperlyConfigured, match="SETTING must be a whole number"):
         read_int("SETTING", default=1)
+
+
+@pytest.mark.parametrize(("lease", "default", "too_long"), [("10", 5, "8"), ("3", 1.8, "5")])
+def test_an_event_loop_may_not_stand_still_for_as_long_as_a_lease_lasts(
+    monkeypatch: pytest.MonkeyPatch, lease: str, default: float, too_long: str
+) -> None:
+    monkeypatch.setenv("LEASE_SECONDS", lease)
+    assert runpy.run_path(str(SETTINGS))["LOOP_PATIENCE_SECONDS"] == pytest.approx(default)
+
+    monkeypatch.setenv("LOOP_PATIENCE_SECONDS", too_long)
+    with pytest.raises(ImproperlyConfigured, match="LOOP_PATIENCE_SECONDS must be from 0 to"):
+        runpy.run_path(str(SETTINGS))
 
 
 def test_a_list_is_cut_at_its_commas(monkeypatch: pytest.MonkeyPatch) -> None:
