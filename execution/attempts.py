@@ -9,7 +9,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import structlog
 from django.conf import settings
@@ -18,15 +18,18 @@ from django.db import close_old_connections
 
 from execution.database_patience import DATABASE_AWAY, DatabaseAwayError, patiently
 from execution.engine.statuses import Status
+from execution.large_values import ValueWriter
 from execution.store.claims import Claimed, renew_leases
 from execution.store.ready import Ready
-from execution.store.recording import End, Output, Recorded, find_standing, record
+from execution.store.recording import End, Output, Recorded, find_standing, open_writer, record
 from execution.store.taking import Taker
-from execution.time_limits import alarm_held_back
+from execution.time_limits import alarm_held_back, alarm_stopped
 from graphs.blocks.contract import Usage
 
 Publish = Callable[[Sequence[Ready]], None]
-Write = Callable[[Sequence[Output], int], Recorded]
+# What is recorded: outputs, the position of the first of them, and who writes them.
+Write = Callable[[Sequence[Output], int, ValueWriter], Recorded]
+T = TypeVar("T")
 
 # How long (seconds) an output may wait for others: the first one of an attempt, so that a stream begins soon, and those
 # after it, so that it doesn't cost too much.
@@ -49,6 +52,18 @@ class ClaimLostError(Exception):
     """Another attempt has taken over, or the run has ended: what this attempt does no longer counts."""
 
 
+def ask_patiently(work: Callable[[], T]) -> T:
+    """Return what `work` reads from the database for a block; that this is away is no failure of the block.
+
+    It doesn't count towards its time either. Raises `ClaimLostError` after `RECORD_PATIENCE_SECONDS`.
+    """
+    try:
+        with alarm_stopped():
+            return patiently(work, seconds=settings.RECORD_PATIENCE_SECONDS)
+    except DatabaseAwayError:
+        raise ClaimLostError from None
+
+
 class Attempt:
     """What a claimed node execution emits. Thread-safe; every record goes through `_record`, one at a time.
 
@@ -67,6 +82,8 @@ class Attempt:
         self._skip = claimed.output_count
         self._position = claimed.output_count
         self._buffer: list[Output] = []
+        # A large value is written once, however often its record has to be tried.
+        self._writer = open_writer(claimed)
         self._waiting_since = 0.0
         self._flush_after = FIRST_FLUSH_AFTER
         # Whether the last record may have been committed although it failed: its connection broke.
@@ -132,18 +149,20 @@ class Attempt:
     def end(self, end: End, *, taker: Taker | None = None) -> None:
         """Record the rest and the end; `taker` takes what to go on with. Raises `ClaimLostError`."""
         self._record_patiently(
-            lambda outputs, position: record(self.claimed, outputs=outputs, position=position, end=end, taker=taker)
+            lambda outputs, position, writer: record(
+                self.claimed, outputs=outputs, position=position, end=end, taker=taker, writer=writer
+            )
         )
 
-    def suspend(self, write: Callable[[Sequence[Output], int], Recorded]) -> None:
-        """Record the rest and a suspension, with `write(outputs, position)`. Raises `ClaimLostError`."""
+    def suspend(self, write: Write) -> None:
+        """Record the rest and a suspension, with `write`. Raises `ClaimLostError`."""
         self._record_patiently(write)
 
-    def _write_outputs(self, outputs: Sequence[Output], position: int) -> Recorded:
+    def _write_outputs(self, outputs: Sequence[Output], position: int, writer: ValueWriter) -> Recorded:
         if not outputs:
             # Others recorded them while this waited for its turn, perhaps with the end: asked, the fence would refuse.
             return Recorded(accepted=True)
-        return record(self.claimed, outputs=outputs, position=position)
+        return record(self.claimed, outputs=outputs, position=position, writer=writer)
 
     def _record_patiently(self, write: Write) -> None:
         try:
@@ -164,13 +183,14 @@ class Attempt:
                 outputs, self._buffer = self._buffer, []
             try:
                 with alarm_held_back():
-                    recorded = write(outputs, self._position)
+                    recorded = write(outputs, self._position, self._writer)
             except BaseException as error:
                 self._is_in_doubt = isinstance(error, DATABASE_AWAY)
                 with self._buffer_lock:
                     self._buffer = outputs + self._buffer
                 raise
             self._position += len(outputs)
+            self._writer = open_writer(self.claimed)
             self._flush_after = FLUSH_AFTER
         if not recorded.accepted:
             self.is_lost = True
@@ -257,6 +277,9 @@ class Keeper:
                     _renew(attempts)
             except DatabaseError as error:
                 logger.warning("keeper can't reach the database", error=str(error))
+                pause = min(pause, RENEW_RETRY)
+            except Exception:  # without this thread all that runs here would be lost
+                logger.exception("keeper can't renew")
                 pause = min(pause, RENEW_RETRY)
             close_old_connections()
 

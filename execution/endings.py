@@ -34,7 +34,9 @@ def end_or_retry(attempt: Attempt, end: End, error: Exception) -> End | None:
 
     waiting = Suspension(waits=attempt.claimed.waits, write=write, seconds=delay, failure=end.error, spent=end)
     attempt.suspend(
-        lambda outputs, position: suspend(attempt.claimed, outputs=outputs, position=position, suspension=waiting)
+        lambda outputs, position, writer: suspend(
+            attempt.claimed, outputs=outputs, position=position, writer=writer, suspension=waiting
+        )
     )
     return None
 

@@ -162,6 +162,8 @@ class LoopWatch:
                 _left_behind.extend(self._lose(guilty, told, hint))
         except DatabaseError as error:
             logger.warning("can't take back what a dead worker ran", error=str(error).strip())
+        except Exception:  # whatever it is, another worker is to take its place
+            logger.exception("can't take back what a dead worker ran")
         return bool(running) or guilty is not None
 
     def _is_unwanted(self) -> bool:

@@ -55,6 +55,9 @@ class Presence:
             except (DatabaseError, DjangoDatabaseError) as error:
                 logger.warning("presence can't reach the database", error=str(error))
                 self._stopping.wait(CHECK_SECONDS)
+            except Exception:  # without this thread everybody would think that nobody listens
+                logger.exception("presence can't be shown")
+                self._stopping.wait(CHECK_SECONDS)
         connections[DEFAULT_DB_ALIAS].close()
 
     def _hold_once(self) -> None:

@@ -19,10 +19,9 @@ from django.core.exceptions import SuspiciousOperation
 from django.db import Error as DatabaseError
 from django.db import connection
 
-from execution.attempts import Attempt, ClaimLostError, keeper
+from execution.attempts import Attempt, ClaimLostError, ask_patiently, keeper
 from execution.context import build_context
 from execution.coroutines import Leash, coroutines
-from execution.database_patience import DatabaseAwayError, patiently
 from execution.endings import end_or_retry
 from execution.engine.outputs import ERROR_PIN
 from execution.engine.statuses import Status
@@ -112,7 +111,7 @@ def _record_end(attempt: Attempt, end: End, taker: Taker | None = None) -> None:
 
 def _outcome(attempt: Attempt, times: "_Times") -> End | None:
     try:
-        prepared = _ask_patiently(lambda: prepare(attempt.claimed))
+        prepared = ask_patiently(lambda: prepare(attempt.claimed))
         if prepared.made_up is not None:
             _emit_made_up(attempt, prepared)
         else:
@@ -167,7 +166,7 @@ def _pull(attempt: Attempt, prepared: Prepared, times: "_Times") -> None:
 
 def _prepare_with_context(attempt: Attempt) -> tuple[Prepared, Any]:
     """Both may ask the database, which the event loop must not wait for."""
-    prepared = _ask_patiently(lambda: prepare(attempt.claimed))
+    prepared = ask_patiently(lambda: prepare(attempt.claimed))
     return prepared, _context(attempt, prepared)
 
 
@@ -240,16 +239,8 @@ def _inputs(prepared: Prepared) -> Any:
     return prepared.inputs
 
 
-def _ask_patiently(work: Callable[[], T]) -> T:
-    """Return what `work` reads from the database; that this is away is no failure of the block."""
-    try:
-        return patiently(work, seconds=settings.RECORD_PATIENCE_SECONDS)
-    except DatabaseAwayError:
-        raise ClaimLostError from None
-
-
 def _context(attempt: Attempt, prepared: Prepared) -> Any:
-    context = _ask_patiently(lambda: build_context(attempt.claimed, prepared.graph, log=attempt.log_lines.append))
+    context = ask_patiently(lambda: build_context(attempt.claimed, prepared.graph, log=attempt.log_lines.append))
     attempt.usage = context.usage
     return context
 

@@ -57,14 +57,15 @@ def alarm_held_back() -> Iterator[None]:
     """
     previous = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM, STOP_SIGNAL})
     try:
-        with spared(), _alarm_stopped():
+        with spared(), alarm_stopped():
             yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, previous)
 
 
 @contextmanager
-def _alarm_stopped() -> Iterator[None]:
+def alarm_stopped() -> Iterator[None]:
+    """Let the time of the block stand still while this block of code lasts, which is not the block's."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.conf import settings
 
-from execution.attempts import Attempt
+from execution.attempts import Attempt, ask_patiently
 from execution.engine.samples import make_sample
 from execution.engine.statuses import Status
 from execution.exceptions import InputsUnknownError, SubRunFailedError
@@ -69,12 +69,14 @@ class Waits:
             return Decision(approved=True, data=wait.data) if isinstance(wait, AskPerson) else None
         if isinstance(wait, Sleep):
             return None if number < self._claimed.waits else self._sleep(wait)
-        decision = load_decision(self._claimed, number)
+        decision = ask_patiently(lambda: load_decision(self._claimed, number))
         return decision if decision is not None else self._ask(wait)
 
     def _suspend(self, suspension: Suspension) -> NoReturn:
         self._attempt.suspend(
-            lambda outputs, position: suspend(self._claimed, outputs=outputs, position=position, suspension=suspension)
+            lambda outputs, position, writer: suspend(
+                self._claimed, outputs=outputs, position=position, writer=writer, suspension=suspension
+            )
         )
         raise SuspendedError
 
@@ -95,12 +97,12 @@ class Waits:
 
     def _run_graph(self, wait: RunGraph, number: int) -> None:
         """Start the sub-run, or pass on what it has emitted since the last look."""
-        sub_run = find_sub_run(self._claimed, number)
+        sub_run = ask_patiently(lambda: find_sub_run(self._claimed, number))
         if sub_run is None:
             self._start_sub_run(wait, number)
             return
         seen = self._attempt.skip_recorded(at_most=sub_run.output_count)
-        outputs = load_run_outputs(sub_run.id, position=seen)
+        outputs = ask_patiently(lambda: load_run_outputs(sub_run.id, position=seen))
         for name, value in outputs:
             self._attempt.emit(name, value)
         if sub_run.status is Status.COMPLETED:
@@ -117,7 +119,8 @@ class Waits:
             raise BlockError(reason)
         if sub_run.lacks_credits is None:
             raise SubRunFailedError(reason, sub_run_id=sub_run.id)
-        note_need(self._claimed.id, credit=sub_run.lacks_credits)
+        lacks = sub_run.lacks_credits
+        ask_patiently(lambda: note_need(self._claimed.id, credit=lacks))
         raise SubRunUnpaidError(reason)
 
     def _resume(self, sub_run: SubRun, seen: int) -> NoReturn:
@@ -138,11 +141,11 @@ class Waits:
         )
 
     def _start_sub_run(self, wait: RunGraph, number: int) -> None:
-        version_id = _find_version(wait, user_id=self._claimed.user_id)
+        version_id = ask_patiently(lambda: _find_version(wait, user_id=self._claimed.user_id))
         if version_id is None:
             self._make_up_outputs(wait)
             return
-        order = self._order(wait, number, version_id)
+        order = ask_patiently(lambda: self._order(wait, number, version_id))
         try:
             check_inputs(order.graph, order.input_data)
         except InputsUnknownError as error:

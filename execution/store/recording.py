@@ -87,17 +87,25 @@ RETURNING id
 
 
 def record(
-    claimed: Hold, *, outputs: Sequence[Output], position: int, end: End | None = None, taker: Taker | None = None
+    claimed: Hold,
+    *,
+    outputs: Sequence[Output],
+    position: int,
+    end: End | None = None,
+    taker: Taker | None = None,
+    writer: ValueWriter | None = None,
 ) -> Recorded:
     """Record `outputs`, the first of which has `position`, and the end of the attempt if it has ended.
 
     Nothing is written if another attempt has taken over or the run has ended. Two round trips: what has to be known is
     asked for together with the run's lock, and what follows from it is sent together with the commit.
     `taker` takes what becomes ready: one for the process to go on with, the rest to be sent after that has its place.
+    Who records again after an error passes the same `writer`: what it has written is not written again.
     """
     if taker:
         taker.start_over()
-    writer = write_ahead(claimed, outputs)
+    writer = writer or open_writer(claimed)
+    write_ahead(writer, outputs)
     with one_transaction() as batch:
         locked = batch.ask(LOCK_RUN, {"run": claimed.execution_id})
         marked = _ask_to_mark(batch, claimed, position=position, count=len(outputs), end=end)
@@ -199,15 +207,15 @@ SELECT %(node_execution)s, o.position - 1 + %(first)s, o.pin, o.value::json
 )
 
 
-def write_ahead(claimed: Hold, outputs: Sequence[Output]) -> ValueWriter:
-    """Return a writer for the run that has written these values already.
+def open_writer(claimed: Hold) -> ValueWriter:
+    """Return a writer for the run."""
+    return ValueWriter(FilesOfRun(user_id=str(claimed.user_id), execution_id=claimed.execution_id))
 
-    What goes to the storage takes its time: not while the run is locked.
-    """
-    writer = ValueWriter(FilesOfRun(user_id=str(claimed.user_id), execution_id=claimed.execution_id))
+
+def write_ahead(writer: ValueWriter, outputs: Sequence[Output]) -> None:
+    """Write values already: what goes to the storage takes its time, which is not to be while the run is locked."""
     for _, value in outputs:
         writer.write(value)
-    return writer
 
 
 def write_outputs(run: LockedRun, node_execution_id: UUID, outputs: Sequence[Output], position: int) -> None:

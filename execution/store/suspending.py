@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from django.db import connection, transaction
 
 from execution.engine.statuses import Status
+from execution.large_values import ValueWriter
 from execution.prices import count_usage, dump_usage
 from execution.store.charging import ask_to_release
 from execution.store.claims import Claimed
@@ -41,12 +42,14 @@ class Suspension:
     failure: str | None = None
 
 
-def suspend(claimed: Claimed, *, outputs: Sequence[Output], position: int, suspension: Suspension) -> Recorded:
-    """Record `outputs` and let the node execution wait without a worker.
+def suspend(
+    claimed: Claimed, *, outputs: Sequence[Output], position: int, writer: ValueWriter, suspension: Suspension
+) -> Recorded:
+    """Record `outputs` and let the node execution wait without a worker. `writer`: as in `record`.
 
     If what it waits for is there already, it is queued again instead.
     """
-    writer = write_ahead(claimed, outputs)
+    write_ahead(writer, outputs)
     with transaction.atomic():
         run = lock_run(claimed.execution_id)
         if run is None or run.status not in RUN_GOES_ON:

@@ -1,12 +1,16 @@
 """Recording while the database comes and goes: nothing is lost, nothing is written twice."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import User
+from django.core.files.storage import default_storage
 from django.db import InterfaceError, OperationalError, connection, connections
 from pytest_django import Settings
 
@@ -16,26 +20,23 @@ from execution.beginning import begin
 from execution.engine.statuses import Status
 from execution.models import Execution, NodeExecution, Output, RunOutput
 from execution.places import Running
+from execution.run_files import FilesOfRun
 from execution.services import start_execution
 from execution.store import charging
-from execution.store.claims import claim
+from execution.store.claims import claim, renew_leases
 from execution.store.losses import hand_back
 from execution.store.ready import Ready
 from execution.store.recording import End, Recorded, record
 from graphs.services import import_graph
 from tests.config.processes import wait_until
 from tests.execution.drain import Drain
+from tests.execution.outages_of_sessions import break_connection
 from tests.execution.small_graphs import INPUT, OUTPUT, draw
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 COMPLETED = End(status=Status.COMPLETED)
 Failure = Callable[..., Recorded]
-
-
-def break_connection() -> None:
-    """End this session as an administrator, or a restart, would."""
-    connection.cursor().execute("SELECT pg_terminate_backend(pg_backend_pid())")
 
 
 def before_commit(times: int) -> Failure:
@@ -267,3 +268,49 @@ def test_leases_are_renewed_while_the_broker_does_not_answer(
     finally:
         keeper.let_go(sending)
         may_go_on.set()
+
+
+def test_leases_are_renewed_after_what_nobody_expects(
+    attempt: Attempt, keeper: Keeper, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.LEASE_SECONDS = 0.3
+    failures = iter([ValueError("unexpected")])
+    is_renewed = threading.Event()
+
+    def fail_once(tokens: Collection[UUID], *, lease_seconds: float) -> set[UUID]:
+        for error in failures:
+            raise error
+        held = renew_leases(tokens, lease_seconds=lease_seconds)
+        is_renewed.set()
+        return held
+
+    monkeypatch.setattr(attempts, "renew_leases", fail_once)
+    keeper.hold(attempt)
+    try:
+        assert is_renewed.wait(20)
+    finally:
+        keeper.let_go(attempt)
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_a_large_value_is_written_once_however_often_it_is_tried(
+    attempt: Attempt, monkeypatch: pytest.MonkeyPatch, ends: bool
+) -> None:
+    breaks = iter(range(3))
+
+    def be_away(*arguments: Any, **options: Any) -> Recorded:
+        if next(breaks, None) is not None:
+            with suppress(OperationalError):
+                break_connection()
+        return record(*arguments, **options)
+
+    monkeypatch.setattr(attempts, "record", be_away)
+    attempt.emit("result", "a" * 2 * settings.LARGE_VALUE_BYTES)
+
+    if ends:
+        attempt.end(COMPLETED)
+    else:
+        attempt.flush()
+
+    files = FilesOfRun(user_id=str(attempt.claimed.user_id), execution_id=attempt.claimed.execution_id)
+    assert len(default_storage.listdir(f"{files.folder}/values")[1]) == 1

@@ -2,14 +2,19 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
 from kombu import Connection
 from pytest_django import Settings
 
+from execution import loop_watch
 from execution.engine.statuses import Status
+from execution.loop_board import LoopBoard
 from execution.models import NodeExecution, Output, PastAttempt
+from execution.places import Running
+from execution.store.ready import Ready
 from execution.workers import WorkerProcesses
 from tests.conftest import worker_environment
 from tests.execution.blocks import AsyncPauseBlock, EndlessAsyncBlock
@@ -57,3 +62,14 @@ def test_a_block_that_kills_its_process_fails_and_its_neighbours_lose_nothing(
     suspicions = NodeExecution.objects.get(execution=killer).suspicions
     assert suspicions == (0 if how == "crash" else 1)
     assert worker.processes[0].poll() is None
+
+
+def test_whoever_watches_a_loop_gets_over_what_nobody_expects(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_running: Running, **_how: object) -> list[Ready]:
+        raise ValueError("unexpected")
+
+    shown, key = LoopBoard(), uuid4()
+    shown.show(Running(node_execution_id=key, execution_id=key, token=key))
+    monkeypatch.setattr(loop_watch, "hand_back", fail)
+
+    assert loop_watch.LoopWatch(shown).clear_up_after_death(1)

@@ -1,10 +1,13 @@
 """Workers are noticed while they live."""
 
+from typing import Any
+
 import pytest
 from django.db import connection
 from pytest_django import Settings
 
 from execution.presence import LOCK_CLASS, Presence, find_listened
+from execution.store.sessions import open_session
 from tests.config.processes import wait_until
 
 QUEUES = ("presence-a", "presence-b", "presence-c")
@@ -46,6 +49,23 @@ def test_who_listens_comes_back_after_the_database_was_away(presence: Presence) 
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s) pid", [list(find_sessions() - of_others)])
     assert wait_until(lambda: find_listened(QUEUES) == set())
+
+    assert wait_until(lambda: find_listened(QUEUES) == set(QUEUES[:2]))
+
+    presence.stop()
+
+
+def test_who_has_met_what_nobody_expects_comes_back_too(presence: Presence, monkeypatch: pytest.MonkeyPatch) -> None:
+    failures = iter([ValueError("unexpected")])
+
+    def fail_once() -> Any:
+        for error in failures:
+            raise error
+        return open_session()
+
+    monkeypatch.setattr("execution.presence.open_session", fail_once)
+    monkeypatch.setattr("execution.presence.CHECK_SECONDS", 0.01)
+    presence.start()
 
     assert wait_until(lambda: find_listened(QUEUES) == set(QUEUES[:2]))
 

@@ -13,6 +13,7 @@ from kombu import Connection
 from pytest_django import Settings
 
 from execution import attempts, runner
+from execution.attempts import ask_patiently
 from execution.engine.statuses import Status
 from execution.interruptions import interrupt, run_open
 from execution.models import NodeExecution, Output
@@ -97,6 +98,15 @@ def test_the_time_goes_on_after_what_doesn_t_count() -> None:
         with alarm_held_back(), alarm_held_back():
             pass
         run_open(time.sleep, DEADLINE)
+
+
+def test_reading_patiently_what_a_block_waits_for_doesn_t_count() -> None:
+    limit = timedelta(seconds=0.1)
+    ended_at = time.monotonic() + 2 * limit.total_seconds()
+
+    with alarm_after(limit):
+        ask_patiently(lambda: wait_until(lambda: time.monotonic() > ended_at))
+        run_open(lambda: None)
 
 
 def test_an_alarm_that_rings_when_the_block_is_done_means_nothing(

@@ -7,15 +7,17 @@ import pytest
 from django.contrib.auth.models import User
 from pytest_django import Settings
 
+from execution import waiting
 from execution.engine.statuses import Status
 from execution.exceptions import ReviewDecidedError
-from execution.models import Execution, NodeExecution, Output, Review
+from execution.models import Execution, NodeExecution, Output, PastAttempt, Review
 from execution.services import decide_review
 from graphs.exceptions import GraphInvalidError
 from graphs.services import import_graph
 from tests.execution.blocks import VisitBlock
 from tests.execution.drain import Drain
 from tests.execution.families import make_family
+from tests.execution.outages_of_sessions import break_connection
 from tests.execution.small_graphs import ASK, INPUT, OUTPUT, STEP, TIMER, draw
 from tests.execution.small_runs import ended, outputs_of, start
 
@@ -102,6 +104,29 @@ def test_what_a_sub_run_emits_travels_while_it_still_runs(user: User, drain: Dra
     drain.run()
 
     assert outputs_of(ended(run)) == {"out": [2.0, 3.0, 4.0]}
+
+
+@pytest.mark.parametrize("read", ["load_decision", "find_sub_run", "load_run_outputs", "_find_version"])
+def test_a_database_that_is_away_at_a_wait_is_no_failed_attempt(
+    user: User, drain: Drain, monkeypatch: pytest.MonkeyPatch, read: str
+) -> None:
+    really_read, breaks = getattr(waiting, read), iter([break_connection])
+
+    def be_away_once(*arguments: Any, **options: Any) -> Any:
+        for fail in breaks:
+            fail()
+        return really_read(*arguments, **options)
+
+    monkeypatch.setattr(waiting, read, be_away_once)
+    run = start(user, make_family(asks=True))
+    drain.run()
+    for review in Review.objects.order_by("created_at"):
+        decide_review(user=user, review=review, approved=True, data=1)
+    drain.run()
+
+    assert outputs_of(ended(run)) == {"out": [2.0, 3.0, 4.0]}
+    assert next(breaks, None) is None
+    assert not PastAttempt.objects.exists()
 
 
 def test_sub_graphs_nested_too_deeply_are_an_error_of_the_node(user: User, drain: Drain, settings: Settings) -> None:
