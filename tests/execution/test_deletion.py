@@ -6,13 +6,15 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core.files.storage import default_storage
-from django.db import transaction
+from django.db import DEFAULT_DB_ALIAS, transaction
+from django.db.models.deletion import Collector
 from django.utils import timezone
 from rest_framework.test import APIClient
 
 from execution.context import RunFiles
 from execution.deletion import delete_execution
-from execution.models import Execution, NodeExecution, ShareLink
+from execution.models import DeletedRun, Execution, NodeExecution, ShareLink
+from execution.run_files import FilesOfRun
 from execution.services import start_execution
 from graphs.services import import_graph
 from tests.execution.drain import Drain
@@ -73,6 +75,21 @@ def test_what_goes_on_or_belongs_to_another_run_stays(client: APIClient, run: Ex
     assert [answer.status_code for answer in answers] == [409, 409]
     assert "sub-run" in answers[0].json()["detail"] and "Stop it" in answers[1].json()["detail"]
     assert Execution.objects.count() == 3
+
+
+def test_a_user_goes_with_what_runs_and_what_came_of_it_at_the_last_moment(user: User, drain: Drain) -> None:
+    run = start_execution(user=user, version=import_graph(owner=user, document=STEPPING).version, input_data={})
+    RunFiles(user.pk, run.pk).save(b"x", name="a.txt", media_type="text/plain")
+    # As `user.delete()` does, which knows by then what will go.
+    collector = Collector(using=DEFAULT_DB_ALIAS, origin=user)
+    collector.collect([user])
+    drain.run_one(drain.waiting.pop())
+    assert NodeExecution.objects.count() == 3
+
+    collector.delete()
+
+    assert not (Execution.objects.exists() or NodeExecution.objects.exists() or DeletedRun.objects.exists())
+    assert not FilesOfRun(user_id=str(run.user_id), execution_id=run.pk).exist()
 
 
 def test_whoever_has_the_link_sees_the_outputs_and_nothing_else(client: APIClient, run: Execution) -> None:
