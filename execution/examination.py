@@ -12,7 +12,7 @@ from django.db import Error as DatabaseError
 
 from credits.auditing import find_faults
 from execution.clearing import Cleared, clear_away
-from execution.file_examination import find_orphaned_files, remove_orphaned_files
+from execution.file_examination import find_lost_values, find_orphaned_files, remove_orphaned_files
 from execution.queue_examination import (
     empty_queue,
     find_broker_away,
@@ -232,6 +232,13 @@ CHECKS: Final = (
         finds="files in the storage whose run is gone",
         look=find_orphaned_files,
         mend=_remove_files,
+    ),
+    Check(
+        name="lost_values",
+        finds="large values that rows refer to and that are not in the storage (any more)",
+        look=find_lost_values,
+        # A run that is deleted at this moment has lost its files as well.
+        is_transient=True,
     ),
     Check(name="broker_away", finds="a broker that can't be reached", look=find_broker_away, is_transient=True),
     Check(

@@ -1,16 +1,19 @@
-"""Files of runs that are gone: runs of which nobody has noted that they were deleted leave theirs behind."""
+"""Files without a run, which one leaves behind of which nobody has noted that it was deleted; values without a file."""
 
 from collections.abc import Collection
 from itertools import islice
 from typing import Final
 
 import structlog
+from django.core.files.storage import default_storage
+from django.db import Error as DatabaseError
 from django.utils import timezone
 
 from execution.models import DeletedRun, Execution
 from execution.run_files import FOLDER, FilesOfRun, find_files_of_runs
-from execution.store.examination import Hit
+from execution.store.examination import MOST_HITS, Hit
 from execution.store.pruning import SLACK, first_id_of
+from execution.store.references import find_references
 
 AT_ONCE: Final = 1000
 
@@ -28,6 +31,25 @@ def find_orphaned_files() -> list[Hit]:
         logger.exception("can't list the storage")
         hits.append(Hit(subject=FOLDER, detail=f"the storage can't be read: {error}"))
     return hits
+
+
+def find_lost_values() -> list[Hit]:
+    """Return the values that rows refer to and that are not in the storage; or the one sentence why it can't tell."""
+    hits: dict[str, Hit] = {}
+    try:
+        for each in find_references():
+            if len(hits) == MOST_HITS:
+                break
+            if not default_storage.exists(each.path):
+                hits[each.path] = Hit(
+                    run_id=each.run_id, subject=each.path, detail=f"a row of {each.table} refers to it"
+                )
+    except DatabaseError:
+        raise
+    except Exception as error:  # each storage has its own family of errors
+        logger.exception("can't look into the storage")
+        return [Hit(subject=FOLDER, detail=f"the storage can't be read: {error}")]
+    return list(hits.values())
 
 
 def remove_orphaned_files(hit: Hit) -> bool:
