@@ -1,5 +1,6 @@
 """Schedules as the API shows them. Names are those of AutoGPT's API, where it has them."""
 
+from datetime import datetime
 from typing import Any
 
 from rest_framework import serializers
@@ -22,7 +23,18 @@ _CRON = (
     "Five fields (minute, hour, day of the month, month, day of the week) with names, ranges, lists and steps,"
     " or @hourly, @daily, @weekly, @monthly, @yearly. Sunday is 0 and 7."
 )
+_RUN_AT = "Run once, at this time: without an offset, by a clock in `timezone`."
+_STARTS_AT = "Nothing is due before; read as `run_at` is."
+_ENDS_AT = "Nothing is due later; read as `run_at` is."
 _TIMEZONE = "An IANA name such as Europe/Berlin; the user's own if left out."
+
+
+class MomentField(serializers.DateTimeField):
+    """A moment; without an offset, what a clock in the schedule's zone shows."""
+
+    def enforce_timezone(self, value: datetime) -> datetime:
+        """Leave it without a zone: the schedule has one."""
+        return value if value.tzinfo is None else super().enforce_timezone(value)
 
 
 class ScheduleWriteSerializer(CostWishesSerializer):
@@ -33,10 +45,10 @@ class ScheduleWriteSerializer(CostWishesSerializer):
         required=False, allow_null=True, min_value=1, help_text="The active version, whichever it is then, if null."
     )
     cron = serializers.CharField(required=False, allow_blank=True, max_length=MAX_LENGTH, help_text=_CRON)
-    run_at = serializers.DateTimeField(required=False, allow_null=True, help_text="Run once, at this time.")
+    run_at = MomentField(required=False, allow_null=True, help_text=_RUN_AT)
     timezone = serializers.CharField(required=False, max_length=64, help_text=_TIMEZONE)
-    starts_at = serializers.DateTimeField(required=False, allow_null=True, help_text="Nothing is due before.")
-    ends_at = serializers.DateTimeField(required=False, allow_null=True, help_text="Nothing is due later.")
+    starts_at = MomentField(required=False, allow_null=True, help_text=_STARTS_AT)
+    ends_at = MomentField(required=False, allow_null=True, help_text=_ENDS_AT)
     input_data = serializers.DictField(required=False, help_text="The runs' inputs by name.")
     inputs = serializers.DictField(required=False, write_only=True, help_text="The same as `input_data`.")
     nodes_input_masks = serializers.DictField(
@@ -211,14 +223,10 @@ class PreviewSerializer(serializers.Serializer[Any]):
     """A timing to look at."""
 
     cron = serializers.CharField(required=False, allow_blank=True, max_length=MAX_LENGTH, help_text=_CRON)
-    run_at = serializers.DateTimeField(required=False, allow_null=True, default=None, help_text="Once, at this time.")
+    run_at = MomentField(required=False, allow_null=True, default=None, help_text=_RUN_AT)
     timezone = serializers.CharField(required=False, max_length=64, help_text=_TIMEZONE)
-    starts_at = serializers.DateTimeField(
-        required=False, allow_null=True, default=None, help_text="Nothing is due before."
-    )
-    ends_at = serializers.DateTimeField(
-        required=False, allow_null=True, default=None, help_text="Nothing is due later."
-    )
+    starts_at = MomentField(required=False, allow_null=True, default=None, help_text=_STARTS_AT)
+    ends_at = MomentField(required=False, allow_null=True, default=None, help_text=_ENDS_AT)
     count = serializers.IntegerField(default=5, min_value=1, max_value=MAX_PREVIEWED, help_text="How many times.")
 
 

@@ -20,7 +20,7 @@ from scheduling.checking import Versions, mark, rehearse, start_run
 from scheduling.cron import parse_cron
 from scheduling.exceptions import ScheduleNotFoundError, TimingInvalidError
 from scheduling.models import Occurrence, Schedule
-from scheduling.moments import read_zone
+from scheduling.moments import first_moment, read_zone
 from scheduling.periodic_tasks import describe
 from scheduling.store import note_runs, read_clock
 from scheduling.time_zones import zone_of
@@ -31,12 +31,16 @@ _EARLIEST: Final = datetime(1970, 1, 2, tzinfo=UTC)
 _LATEST: Final = datetime(3000, 1, 1, tzinfo=UTC)
 
 _JSON: Final = frozenset({"input_data", "nodes_input_masks", "input_credentials"})
-_TIMING: Final = frozenset({"cron", "run_at", "timezone", "starts_at", "ends_at", "jitter"})
+_MOMENTS: Final = ("run_at", "starts_at", "ends_at")
+_TIMING: Final = frozenset({"cron", "timezone", "jitter", *_MOMENTS})
 _WHAT_RUNS: Final = frozenset({"graph_version", "input_data", "nodes_input_masks", "input_credentials"})
 
 
 class ScheduleFields(TypedDict, total=False):
-    """What a user decides about a schedule; see `Schedule`. What is left out is as it was, or has its default."""
+    """What a user decides about a schedule; see `Schedule`. What is left out is as it was, or has its default.
+
+    A moment without an offset is what a clock in the schedule's zone shows.
+    """
 
     name: str
     graph_version: int | None
@@ -207,6 +211,7 @@ def preview(
     schedule = Schedule(
         cron=cron.strip(), run_at=run_at, timezone=timezone or zone_of(user), starts_at=starts_at, ends_at=ends_at
     )
+    _read_clocks(schedule)
     _check_timing(schedule)
     timing, zone = schedule.timing, read_zone(schedule.timezone)
     moments = islice(timing.due_after(read_clock()), count)
@@ -225,6 +230,19 @@ def _set(schedule: Schedule, fields: ScheduleFields) -> None:
     for name, value in fields.items():
         setattr(schedule, name, to_json_value(value) if name in _JSON else value)
     schedule.cron = schedule.cron.strip()
+    _read_clocks(schedule)
+
+
+def _read_clocks(schedule: Schedule) -> None:
+    """Take moments without an offset for what a clock in the schedule's zone shows. Raises `SchedulingError`."""
+    for name in _MOMENTS:
+        moment = getattr(schedule, name)
+        if moment is None:
+            continue
+        if not _EARLIEST < (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) < _LATEST:
+            raise TimingInvalidError(f"{name} must be a time between the years 1970 and 3000.")
+        if moment.tzinfo is None:
+            setattr(schedule, name, first_moment(moment, read_zone(schedule.timezone)))
 
 
 def _read_times(schedule: Schedule) -> dict[str, Any]:
@@ -238,10 +256,6 @@ def _check_timing(schedule: Schedule) -> None:
         raise TimingInvalidError("A schedule has either a cron expression or one time (run_at).")
     if schedule.cron:
         parse_cron(schedule.cron)
-    for name in ("run_at", "starts_at", "ends_at"):
-        moment = getattr(schedule, name)
-        if moment is not None and not _EARLIEST < moment < _LATEST:
-            raise TimingInvalidError(f"{name} must be a time before the year 3000.")
     if schedule.starts_at and schedule.ends_at and schedule.ends_at < schedule.starts_at:
         raise TimingInvalidError("The schedule ends before it begins.")
     if schedule.run_at and (schedule.starts_at or schedule.ends_at):
