@@ -1,8 +1,10 @@
 """Accounts as the API shows them."""
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.models import User
+from django.utils import timezone
 from rest_framework import serializers
 
 from config.models import MAX_KEY_NAME_LENGTH, MAX_ZONE_LENGTH, ApiKey, Scope
@@ -131,6 +133,12 @@ class ApiKeySerializer(serializers.ModelSerializer[ApiKey]):
             "suspended_at",
             "revoked_at",
         ]
+
+    def validate_expires_at(self, value: datetime | None) -> datetime | None:
+        """Refuse a key that would open nothing."""
+        if value is not None and value <= timezone.now():
+            raise serializers.ValidationError("This has passed: the key would open nothing.")
+        return value
 
     def to_representation(self, instance: ApiKey) -> dict[str, Any]:
         """Show the scopes in their usual order."""

@@ -89,6 +89,15 @@ def test_a_key_without_the_scope_is_told_which_it_lacks(user: User, method: str,
     assert allowed.status_code != 403
 
 
+def test_a_key_that_would_open_nothing_is_not_made(client: APIClient) -> None:
+    past = timezone.now() - timedelta(seconds=1)
+
+    refused = client.post("/v1/api-keys", {"name": "x", "scopes": ["read"], "expires_at": past})
+
+    assert (refused.status_code, list(refused.json()["field_errors"])) == (400, ["expires_at"])
+    assert not ApiKey.objects.exists()
+
+
 def test_a_key_makes_none_that_can_do_more_or_lives_longer(user: User) -> None:
     soon = timezone.now() + timedelta(days=1)
     client = holding(make(user, "read", "write", expires_at=soon))
