@@ -14,8 +14,9 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import stripe
-from django.db import connection
+from psycopg import Connection
 
+from execution.store.sessions import open_session
 from tests.credits.stripe_faults import Answer, Fault
 
 WEBHOOK_SECRET = "whsec_of_tests"
@@ -43,6 +44,7 @@ class StripeDouble:
         self.charges: list[str] = []
         self.waiting_transactions = 0
         self._lock = threading.Lock()
+        self._session: Connection[Any] | None = None
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._make_handler())
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
 
@@ -58,6 +60,8 @@ class StripeDouble:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+        if self._session:
+            self._session.close()
 
     def fail(self, request: str, *faults: Fault) -> None:
         """Let the next requests that begin with this (`POST refunds`) meet these faults, one each."""
@@ -128,7 +132,7 @@ class StripeDouble:
         with self._lock:
             address = path.strip("/").partition("/")[2]
             self.requests[f"{method} {address.partition('/')[0]}"] += 1
-            self.waiting_transactions += _count_waiting()
+            self.waiting_transactions += self._count_waiting()
             if self.outage:
                 return 500, {"error": {"type": "api_error", "message": "We are down."}}
             fault = self._meet(f"{method} {address}")
@@ -140,6 +144,12 @@ class StripeDouble:
             if key and (fault is None or fault.is_kept):
                 self.answers[key] = (form, given)
             return given
+
+    def _count_waiting(self) -> int:
+        """Return how many sessions have a transaction open and do nothing in it: they wait for us."""
+        self._session = self._session or open_session()
+        ((count,),) = self._session.execute(_WAITING).fetchall()
+        return int(count)
 
     def _meet(self, request: str) -> Fault | None:
         for number, (wanted, fault) in enumerate(self.faults):
@@ -287,15 +297,6 @@ class StripeDouble:
                 """Say nothing."""
 
         return Handler
-
-
-def _count_waiting() -> int:
-    """Return how many sessions have a transaction open and do nothing in it: they wait for us."""
-    with connection.cursor() as cursor:
-        cursor.execute(_WAITING)
-        (count,) = cursor.fetchone()
-    connection.close()
-    return int(count)
 
 
 def _list(things: Iterator[Any] | list[Any]) -> dict[str, Any]:

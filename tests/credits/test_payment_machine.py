@@ -7,7 +7,7 @@ sent back twice.
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -37,9 +37,9 @@ from credits.top_ups import (
     open_checkout,
     order_top_up,
 )
-from credits.webhooks import follow_news
+from tests.credits.booking import account_of
 from tests.credits.crashes import dying_at
-from tests.credits.paid_books import PaidBooks
+from tests.credits.settling_books import KINDS, SettlingBooks
 from tests.credits.stripe_double import StripeDouble
 from tests.credits.stripe_faults import BROKEN, BROKEN_AFTERWARDS, PASSING, Fault
 
@@ -52,21 +52,13 @@ FAULTS = st.sampled_from([*[None] * 12, *(("", fault) for fault in PASSING), *((
 
 Trouble = tuple[str, Fault]
 
-KINDS = {
-    "payment_intent": ("payment_intent.succeeded", "payment_intent.payment_failed"),
-    "checkout.session": ("checkout.session.completed", "checkout.session.expired"),
-    "refund": ("refund.created", "refund.updated", "refund.failed"),
-    "dispute": ("charge.dispute.created", "charge.dispute.updated", "charge.dispute.closed"),
-}
 
-
-class Payments(PaidBooks):
+class Payments(SettlingBooks):
     """What people, workers and Stripe do to the books."""
 
     def __init__(self) -> None:
         super().__init__()
         self.told: list[dict[str, Any]] = []
-        self.heard: list[dict[str, Any]] = []
         self.weeks = 0
         self.end: list[Callable[[], None]] = []
 
@@ -131,14 +123,14 @@ class Payments(PaidBooks):
 
     @rule(part=st.sampled_from([0.3, 1.0]))
     def spend(self, part: float) -> None:
-        amount = int(self.account.spendable * part)
+        amount = int(account_of(self.user_id).spendable * part)
         if amount:
             adjust(user_id=self.user_id, amount=-amount, reason="Spent.", key=uuid4())
             self.moved -= amount
 
     @rule(which=WHICH, crash=CRASHES, fault=FAULTS)
     def want_money_back(self, which: int, crash: int | None, fault: Trouble | None) -> None:
-        if paid := list(TopUp.objects.filter(account=self.account, status="PAID").order_by("id")):
+        if paid := list(TopUp.objects.filter(account=self.account_id, status="PAID").order_by("id")):
             top_up = self.pick(paid, which)
 
             def ask() -> None:
@@ -148,7 +140,7 @@ class Payments(PaidBooks):
 
     @rule(crash=CRASHES, fault=FAULTS)
     def approve(self, crash: int | None, fault: Trouble | None) -> None:
-        for request in RefundRequest.objects.filter(account=self.account):
+        for request in RefundRequest.objects.filter(account=self.account_id):
             self.attempt(
                 lambda asked=request: approve_refund(request=asked, reason="All right.", actor_id=None),
                 crash=crash,
@@ -158,7 +150,7 @@ class Payments(PaidBooks):
     @rule(which=WHICH, part=st.sampled_from([0.3, 1.0]), crash=CRASHES, fault=FAULTS)
     def send_back_unasked(self, which: int, part: float, crash: int | None, fault: Trouble | None) -> None:
         """The form is sent again when nothing came of it."""
-        if paid := list(TopUp.objects.filter(account=self.account, status="PAID").order_by("id")):
+        if paid := list(TopUp.objects.filter(account=self.account_id, status="PAID").order_by("id")):
             top_up, key = self.pick(paid, which), uuid4()
 
             def send() -> None:
@@ -173,7 +165,7 @@ class Payments(PaidBooks):
     @rule(crash=CRASHES, fault=FAULTS, decline=st.sampled_from([None, None, "Declined."]))
     def top_up_automatically(self, crash: int | None, fault: Trouble | None, decline: str | None) -> None:
         self.double.decline = decline
-        for top_up in TopUp.objects.filter(account=self.account, kind="AUTO"):
+        for top_up in TopUp.objects.filter(account=self.account_id, kind="AUTO"):
             self.attempt(lambda key=top_up.pk: perform_auto_top_up(key), crash=crash, fault=fault)
         self.double.decline = None
 
@@ -198,7 +190,7 @@ class Payments(PaidBooks):
         if a_day_passes:
             self.double.forget_keys()
         for _ in range(3):  # it is looked at, and ordered anew
-            self.recover(None, None)
+            send_overdue_refunds(patience_seconds=0)
         assert RefundRequest.objects.get(pk=request.pk).refund_id
 
     def lose_the_news_of_a_refund(self) -> None:
@@ -281,11 +273,6 @@ class Payments(PaidBooks):
             standing_then.append(dict(self.double.things[key]))
         return standing_then
 
-    def deliver(self, kind: str, thing: dict[str, Any]) -> None:
-        body, signature = self.double.sign(kind, thing)
-        follow_news(body=body.encode(), headers={"Stripe-Signature": signature})
-        self.heard.append(dict(thing))
-
     # What has to be in the end.
 
     def teardown(self) -> None:
@@ -301,41 +288,7 @@ class Payments(PaidBooks):
         self.sweep()
         self.the_requests_stand_as_their_refunds()
         self.the_books_say_what_stripe_says()
-
-    def sweep(self) -> None:
-        """Recover what is under way, by what Stripe answers alone: of all that, no news come any more."""
-        for _ in range(3):  # what broke down is looked at, and ordered anew
-            send_overdue_refunds(patience_seconds=0)
-        look_after_refunds(patience_seconds=0)
-        look_after_checkouts(patience_seconds=0)
-        for top_up in TopUp.objects.filter(account=self.account, kind="AUTO", status="PENDING"):
-            perform_auto_top_up(UUID(str(top_up.pk)))
-
-    def tell_what_nobody_asks_for(self) -> None:
-        """Tell of disputes, of money that came back after it had gone, and of pages that nobody was shown.
-
-        What has been heard is not told again: older news must not have undone it.
-        """
-        shown = set(TopUp.objects.filter(account=self.account).values_list("session_id", flat=True))
-        untold = [
-            *self.mine("dispute"),
-            *(each for each in self.mine("refund") if each["status"] == "failed"),
-            *(each for each in self.mine("checkout.session") if each["id"] not in shown),
-        ]
-        for thing in untold:
-            if thing not in self.heard:
-                self.deliver(KINDS[thing["object"]][0], thing)
-
-    def approve_what_is_open(self) -> None:
-        """Whoever is promised their money gets it: unless Stripe has sent it back already, it is sent anew."""
-        for request in RefundRequest.objects.filter(account=self.account, status="PENDING"):
-            payment = request.top_up.payment_id
-            sent = [each for each in self.mine("refund") if each["payment_intent"] == payment]
-            disputed = [each for each in self.mine("dispute") if each["payment_intent"] == payment]
-            is_lost = any(len(each["balance_transactions"]) == 1 for each in disputed)
-            if all(each["status"] == "failed" for each in sent) and not is_lost:
-                approve_refund(request=request, reason="Now.", actor_id=None)
-                assert RefundRequest.objects.get(pk=request.pk).status == "REFUNDED"
+        self.retire()
 
 
 @pytest.mark.django_db(transaction=True)
