@@ -198,7 +198,7 @@ class RefundRequestAdmin(LookOnly, admin.ModelAdmin[RefundRequest]):
     list_filter = ["status"]
     search_fields = ["=account__user__username"]
     fields: ClassVar[Any] = [
-        *("account", "balance", "on_its_way", "top_up", "amount", "iso_week", "reason", "status", "result"),
+        *("account", "balance", "owed", "on_its_way", "top_up", "amount", "iso_week", "reason", "status", "result"),
         *("refund_id", "attempt", "tried_at", "created_at", "decided_at"),
     ]
     readonly_fields = fields
@@ -207,6 +207,11 @@ class RefundRequestAdmin(LookOnly, admin.ModelAdmin[RefundRequest]):
     def balance(self, request: RefundRequest) -> int:
         """Return what the user has left."""
         return request.account.balance
+
+    @admin.display
+    def owed(self, request: RefundRequest) -> int:
+        """Return what the user has not paid."""
+        return request.account.owed
 
     @admin.display(description="of which on its way back")
     def on_its_way(self, request: RefundRequest) -> int:

@@ -48,9 +48,9 @@ logger = structlog.get_logger(__name__)
 def request_refund(*, user_id: int, top_up_id: UUID, reason: str) -> RefundRequest:
     """Ask for the money of a top-up: one request per ISO week in which top-ups were made.
 
-    It is approved at once if the balance, less what is on its way back already, lacks no more than `REFUND_TOLERANCE`
-    of it; else an admin decides. Call `send_refund` after the commit. Raises `TopUpNotFoundError`,
-    `ReasonMissingError` and `RefundRefusedError`.
+    It is approved at once if what can be spent, less what is owed and what is on its way back already, lacks no more
+    than `REFUND_TOLERANCE` of it; else an admin decides. Call `send_refund` after the commit. Raises
+    `TopUpNotFoundError`, `ReasonMissingError` and `RefundRefusedError`.
     """
     top_up = get_top_up(user_id=user_id, top_up_id=top_up_id)
     if top_up.status != TopUpStatus.PAID:
@@ -70,7 +70,9 @@ def request_refund(*, user_id: int, top_up_id: UUID, reason: str) -> RefundReque
                 reason=check_reason(reason),
                 result="An admin will decide.",
             )
-            if top_up.amount - (account.balance - on_its_way) <= settings.REFUND_TOLERANCE:
+            # What was sent back of spent credits is owed: else each week's payment would look as hardly spent.
+            left = account.spendable - account.owed - on_its_way
+            if top_up.amount - left <= settings.REFUND_TOLERANCE:
                 _decide(request, status=RefundStatus.APPROVED, text="Sent back automatically.", decided_by_id=None)
             else:
                 _ask_admin(request, account, on_its_way=on_its_way)

@@ -6,10 +6,11 @@ import pytest
 from django.contrib.auth.models import User
 from rest_framework.test import APIClient
 
+from credits.metering import hold
 from credits.models import Notice, RefundRequest, TopUp
 from credits.refunds import find_on_its_way, request_refund, send_overdue_refunds
-from tests.credits.booking import account_of, set_balance, standing
-from tests.credits.paying import buy, tell
+from tests.credits.booking import account_of, flat_price, set_balance, standing, subject
+from tests.credits.paying import ask_back, buy, tell
 from tests.credits.stripe_double import StripeDouble
 from tests.execution.lock_waits import lock_account, running_into, session_beside
 
@@ -61,3 +62,28 @@ def test_of_two_requests_at_once_one_is_sent_back(user: User, payer: int, paid: 
 
     assert sorted([first.result(), second.result()]) == ["APPROVED", "PENDING"]
     assert RefundRequest.objects.filter(status="APPROVED").count() == 1
+
+
+def test_what_was_spent_is_sent_back_by_itself_for_one_week_only(
+    client: APIClient, payer: int, stripe_double: StripeDouble
+) -> None:
+    set_balance(payer, 0)
+    paid = [buy(client, stripe_double, 500) for _ in range(3)]
+    for weeks, each in enumerate(paid):
+        TopUp.objects.filter(pk=each.pk).update(created_at=each.created_at - timedelta(weeks=weeks))
+    set_balance(payer, 0)
+
+    asked = [ask_back(client, each).json()["status"] for each in paid]
+
+    assert asked == ["REFUNDED", "PENDING", "PENDING"]
+    assert standing(payer) == (0, 0, 500)
+
+
+def test_what_is_held_for_something_under_way_is_not_left(
+    client: APIClient, payer: int, stripe_double: StripeDouble
+) -> None:
+    set_balance(payer, 0)
+    top_up = buy(client, stripe_double)
+    hold(user_id=payer, subject=subject(), price=flat_price(501))
+
+    assert ask_back(client, top_up).json()["status"] == "PENDING"
