@@ -1,8 +1,6 @@
 """Deleting runs at their owner's wish, and what becomes of runs whose graph or whose owner is deleted."""
 
-from collections.abc import Collection
 from typing import Any
-from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
@@ -34,7 +32,10 @@ def delete_execution(*, run: Execution) -> None:
         below = list(Execution.objects.select_for_update().filter(root_id=run.pk).order_by("pk").only("pk", "status"))
         if any(each.status not in ENDED for each in (locked, *below)):
             raise ExecutionNotDeletableError("The run goes on. Stop it first.")
-        _delete([run.pk, *(each.pk for each in below)], user_id=run.user_id)
+        keys = (run.pk, *(each.pk for each in below))
+        # After the commit, or a run that stays could lose its files. What can't be done then is upkeep's.
+        transaction.on_commit(lambda: clear_away(Cleared(), only=keys), robust=True)
+        delete_trees([Tree(root_id=run.pk, runs=tuple((key, run.user_id) for key in keys), node_executions=0)])
 
 
 @receiver(graph_deleted, dispatch_uid="execution.deletion.leave_graph")
@@ -49,22 +50,17 @@ def leave_graph(graph: Graph, **_options: Any) -> None:
 def leave_user(instance: AbstractBaseUser, **_options: Any) -> None:
     """Stop and delete all runs of a user who is deleted.
 
-    Django deletes what it has found of them before this; what has come since then is cleared away as of any other run.
+    Django deletes the rows that it has found before this; what has come since then, and the files, the upkeep clears
+    away: they may be many.
     """
     runs = Execution.objects.filter(user_id=instance.pk)
     going_on = runs.filter(parent__isnull=True).exclude(status__in=ENDED)
     stop_executions(execution_ids=list(going_on.values_list("pk", flat=True)))
-    _delete(list(runs.values_list("pk", flat=True)), user_id=instance.pk)
+    keys = runs.values_list("pk", flat=True)
+    delete_trees(Tree(root_id=key, runs=((key, instance.pk),), node_executions=0) for key in keys)
 
 
 @receiver(graph_keepers_asked, dispatch_uid="execution.deletion.keep_graph")
 def keep_graph(graph: Graph, **_options: Any) -> bool:
     """Keep a deleted graph for as long as there are runs of it."""
     return Execution.objects.filter(graph_version__graph=graph).exists()
-
-
-def _delete(runs: Collection[UUID], *, user_id: int) -> None:
-    """Delete runs of one user in the transaction that is open, and clear them away after it."""
-    # After the commit, or a run that stays could lose its files. What can't be done then is upkeep's.
-    transaction.on_commit(lambda: clear_away(Cleared(), only=runs), robust=True)
-    delete_trees(Tree(root_id=key, runs=((key, user_id),), node_executions=0) for key in runs)

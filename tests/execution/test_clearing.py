@@ -199,3 +199,22 @@ def test_what_is_not_cleared_away_for_long_is_found(run: Execution) -> None:
     assert_found_and_mended({"not_cleared_away"}, subject=run.pk)
 
     assert_nothing_left()
+
+
+def test_a_run_that_is_there_is_never_cleared_away(run: Execution) -> None:
+    rows = count_rows()
+
+    steps.remember_deleted(run.pk)
+    clean_up_files()
+
+    assert count_rows() == rows
+    assert not DeletedRun.objects.exists()
+
+
+def test_a_deleted_run_is_remembered_until_nothing_is_left_of_it(run: Execution) -> None:
+    delete_rows_of_runs(run)
+    RunOutput.objects.all().delete()
+
+    steps.forget_deleted([run.pk])
+
+    assert DeletedRun.objects.exists()

@@ -14,6 +14,7 @@ from rest_framework.test import APIClient
 from execution.context import RunFiles
 from execution.deletion import delete_execution
 from execution.models import DeletedRun, Execution, NodeExecution, ShareLink
+from execution.retention import clean_up_files
 from execution.run_files import FilesOfRun
 from execution.services import start_execution
 from graphs.services import import_graph
@@ -87,8 +88,10 @@ def test_a_user_goes_with_what_runs_and_what_came_of_it_at_the_last_moment(user:
     assert NodeExecution.objects.count() == 3
 
     collector.delete()
+    assert not Execution.objects.exists()
+    clean_up_files()
 
-    assert not (Execution.objects.exists() or NodeExecution.objects.exists() or DeletedRun.objects.exists())
+    assert not (NodeExecution.objects.exists() or DeletedRun.objects.exists())
     assert not FilesOfRun(user_id=str(run.user_id), execution_id=run.pk).exist()
 
 

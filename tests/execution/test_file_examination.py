@@ -1,6 +1,7 @@
 """Files that no run owns any more are found and removed, others stay."""
 
 import json
+from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import User
@@ -9,8 +10,10 @@ from django.core.files.storage import default_storage
 from django.db import connection
 from django.utils import timezone
 
+from execution import file_examination
 from execution.context import RunFiles
-from execution.file_examination import find_lost_values
+from execution.file_examination import find_lost_values, find_orphaned_files
+from execution.models import DeletedRun
 from execution.retention import clean_up_files
 from execution.run_files import FilesOfRun
 from execution.store import references
@@ -45,6 +48,19 @@ def test_files_of_a_run_that_begins_are_left_alone(user: User) -> None:
 
     assert clean_up_files() == 0
     assert begins.exist()
+
+
+def test_files_of_a_run_that_is_being_cleared_away_are_left_to_who_does_that(
+    user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = first_id_of(timezone.now() - 2 * SLACK)
+    deleted, cleared = (FilesOfRun(user_id=str(user.pk), execution_id=UUID(int=old.int + n)) for n in range(2))
+    DeletedRun.objects.create(execution_id=deleted.execution_id, user_id=user.pk, deleted_at=timezone.now())
+    default_storage.save(f"{deleted.folder}/a.txt", ContentFile(b"goes after its rows"))
+    # One was seen in the storage, and is gone and forgotten by now.
+    monkeypatch.setattr(file_examination, "find_files_of_runs", lambda: iter([deleted, cleared]))
+
+    assert find_orphaned_files() == []
 
 
 def test_a_storage_that_can_not_be_read_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:

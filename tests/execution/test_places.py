@@ -216,3 +216,25 @@ def test_a_child_is_at_work_while_it_lives_and_its_block_has_time() -> None:
         "dead": "0",
         "gone": "0",
     }
+
+
+BORN = """
+import os, signal
+from execution.places import Places, take_place
+
+places = Places(replace_dead=lambda: None)
+with places.lock(0):
+    child = os.fork()
+    if not child:
+        signal.alarm(10)
+        take_place(places, 1)
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_child_that_is_made_while_the_worker_looks_waits_for_no_lock_of_its_own() -> None:
+    """The worker's thread that holds it is not there in the child."""
+    printed = subprocess.run([sys.executable, "-c", BORN], cwd=BASE_DIR, capture_output=True, check=True, timeout=60)
+
+    assert printed.stdout == b"0\n"
