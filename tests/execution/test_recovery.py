@@ -27,6 +27,7 @@ from execution.store.ready import Ready
 from execution.store.recording import End, record
 from tests.config.processes import wait_until
 from tests.execution.drain import Drain
+from tests.execution.lock_waits import session_beside
 from tests.execution.losing import ECHO, LONG_AGO, queued_ago, start
 from tests.execution.small_graphs import CALCULATOR, INPUT, OUTPUT, TIMER, draw
 
@@ -186,6 +187,22 @@ def test_a_leader_that_asks_nothing_loses_its_session_whatever_the_clock_says(db
     assert not any(patient.oust_frozen(ask) for _ in range(3))
     assert watch.oust_frozen(ask)
     assert ousted == [(7, ahead)]
+
+
+def test_a_leader_that_asks_something_at_the_last_moment_keeps_its_session(db: None) -> None:
+    watch = LeaderWatch(1, frozen_seconds=0)
+    with session_beside() as leader, session_beside() as other:
+        for session in (leader, other):
+            session.execute("COMMIT")
+        leader.execute("SELECT pg_advisory_lock(1)")
+
+        def ask(statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+            if "pg_terminate_backend" in statement:
+                leader.execute("SELECT 1")
+            return other.execute(statement, parameters).fetchall()
+
+        assert not watch.oust_frozen(ask)
+        assert leader.execute("SELECT 1").fetchone() == (1,)
 
 
 def test_a_leader_that_is_frozen_loses_its_session(db: None) -> None:
