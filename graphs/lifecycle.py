@@ -29,7 +29,7 @@ def delete_graph(*, graph: Graph) -> int:
     Where runs tell of it, it is only hidden, for as long as they are kept: nobody finds it or starts it any more.
     """
     with transaction.atomic():
-        locked = lock_graph(graph)
+        locked = lock_graph(graph, to_delete=True)
         count = locked.versions.count()
         graph_given_up.send(sender=Graph, graph=locked)
         graph_deleted.send(sender=Graph, graph=locked)

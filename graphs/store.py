@@ -147,9 +147,13 @@ def _insert_versions(versions: Sequence[GraphVersion], documents: Sequence[Graph
     )
 
 
-def lock_graph(graph: Graph) -> Graph:
-    """Lock a graph's row until the transaction ends. Raises `GraphNotFoundError` if the graph has gone."""
-    locked = Graph.objects.select_for_update().filter(pk=graph.pk, deleted_at__isnull=True).first()
+def lock_graph(graph: Graph, *, to_delete: bool = False) -> Graph:
+    """Lock a graph's row until the transaction ends. Raises `GraphNotFoundError` if the graph has gone.
+
+    Runs of it are started all the same (see `execution.store.starting`), unless it is `to_delete` it.
+    """
+    graphs = Graph.objects.select_for_update(no_key=not to_delete)
+    locked = graphs.filter(pk=graph.pk, deleted_at__isnull=True).first()
     if locked is None:
         raise GraphNotFoundError(f"There is no graph {graph.pk}.")
     return locked

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from django.conf import settings
@@ -20,6 +20,7 @@ from execution.store.batches import Batch, Prepared, one_transaction
 from execution.store.flow import write_deliveries
 from execution.store.ready import Ready
 from execution.store.runs import LockedRun, save_run
+from graphs.exceptions import GraphNotFoundError
 from graphs.models import new_id
 
 
@@ -100,10 +101,11 @@ def start_run(order: Order, *, begin: Begin = open_starting_nodes, written: Writ
 def start_runs(
     orders: Sequence[Order], *, begin: Begin = open_starting_nodes, written: Sequence[Written] | None = None
 ) -> list[Started]:
-    """Create runs and what they begin with, all or none. Raises `InputsUnknownError`.
+    """Create runs and what they begin with, all or none.
 
-    However many they are, it takes two round trips, unless one of them ends at once. Whoever holds locks has `written`
-    their values before.
+    Raises `InputsUnknownError`, and `GraphNotFoundError` if a graph was deleted meanwhile. However many
+    they are, it takes two round trips, unless one of them ends at once. Whoever holds locks has `written` their values
+    before.
     """
     inputs = [place_inputs(order) for order in orders]
     # What goes to the storage takes its time: not while others wait.
@@ -121,10 +123,29 @@ def start_runs(
     return [Started(execution_id=run.id, ready=run.all_ready(), has_ended=run.status in ENDED) for run in runs]
 
 
+# Whoever deletes a graph waits until its run is there, to be stopped; and who comes behind them finds no graph.
+_KEEP_GRAPHS: Final = Prepared(
+    "keep_graphs",
+    "versions uuid[]",
+    """
+SELECT v.id FROM graphs_graphversion v JOIN graphs_graph g ON g.id = v.graph_id
+ WHERE v.id = ANY(%(versions)s) AND g.deleted_at IS NULL ORDER BY g.id FOR KEY SHARE OF g
+""",
+)
+
+
 def _admit(batch: Batch, orders: Sequence[Order]) -> list[bool]:
-    """Return which of the runs may go on, the first ones first. Sub-runs always do."""
+    """Keep the graphs of the runs, and return which of them may go on, the first ones first. Sub-runs always do.
+
+    The graph of a schedule's run is kept by the schedule's row, which whoever deletes the graph locks after it;
+    sub-runs are stopped with the run above them. Raises `GraphNotFoundError`.
+    """
+    versions = {order.graph.version_id for order in orders if order.parent_id is None and order.schedule_id is None}
+    kept = batch.ask(_KEEP_GRAPHS, {"versions": sorted(versions)}) if versions else None
     users = {order.user_id for order in orders if order.parent_id is None}
     places = find_places(batch, user_ids=users) if users else {}
+    if kept is not None and {key for (key,) in kept.rows} != versions:
+        raise GraphNotFoundError("The graph was deleted meanwhile.")
     admitted = []
     for order in orders:
         if order.parent_id is None:
