@@ -17,7 +17,6 @@ from django.db.models.functions import Now
 from credits.accounts import find_account
 from credits.exceptions import AmountInvalidError, PaymentFailedError, PaymentUnavailableError
 from credits.models import Account, TopUp, TopUpKind, TopUpStatus
-from credits.models.ledger import AUTO_TOP_UPS_PER_DAY
 from credits.notices import tell_after_commit, top_up_due
 from credits.payments import get_provider
 from credits.payments.provider import Order, Payment, PaymentState
@@ -35,22 +34,23 @@ MOST_PER_DAY: Final = 100
 """More automatic top-ups than this within a day nobody may want."""
 
 
-def set_auto_top_up(*, user_id: int, threshold: int, amount: int, most_per_day: int = AUTO_TOP_UPS_PER_DAY) -> Account:
+def set_auto_top_up(*, user_id: int, threshold: int, amount: int, most_per_day: int | None = None) -> Account:
     """Have credits bought whenever the balance is below `threshold`; at once, if it is or something is owed.
 
     What was ordered by other wishes is cancelled, if it can't have been charged yet. Within 24 hours `most_per_day` are
-    made. Raises `AmountInvalidError` and `PaymentsOffError`.
+    made; as many as before, if it is not given. Raises `AmountInvalidError` and `PaymentsOffError`.
     """
     check_amount(amount)
     if not 0 <= threshold <= MOST_THRESHOLD:
         raise AmountInvalidError(f"The threshold is from 0 to {MOST_THRESHOLD:,} credits.")
-    if not 1 <= most_per_day <= MOST_PER_DAY:
+    if most_per_day is not None and not 1 <= most_per_day <= MOST_PER_DAY:
         raise AmountInvalidError(f"From 1 to {MOST_PER_DAY} automatic top-ups are made within a day.")
     get_provider()
     with transaction.atomic():
         account = Account.objects.select_for_update().get(pk=find_account(user_id).pk)
         account.auto_top_up_threshold, account.auto_top_up_amount = threshold, amount
-        account.auto_top_ups_per_day, account.is_auto_top_up_paused = most_per_day, False
+        account.auto_top_ups_per_day = most_per_day or account.auto_top_ups_per_day
+        account.is_auto_top_up_paused = False
         account.auto_top_up_halt = ""
         account.save(
             update_fields=[
@@ -178,6 +178,7 @@ def send_overdue(*, patience_seconds: float) -> int:
         Q(tried_at__isnull=True, created_at__lt=before) | Q(tried_at__lt=before),
         kind=TopUpKind.AUTO,
         status=TopUpStatus.PENDING,
+        account__user__isnull=False,
     )
     keys = list(overdue.order_by("id").values_list("pk", flat=True)[:100])
     for key in keys:

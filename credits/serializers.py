@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from credits.auto_top_ups import MOST_PER_DAY, MOST_THRESHOLD
 from credits.models import Account, EntryType, LedgerEntry, RefundRequest, TopUp
-from credits.models.ledger import AUTO_TOP_UPS_PER_DAY, MAX_BLOCK_ID_LENGTH
+from credits.models.ledger import MAX_BLOCK_ID_LENGTH
 from credits.money import MAX_REASON_LENGTH
 from credits.reporting import Item, RunUsage, Span, Wanted, position_of
 from credits.summaries import By, Scope
@@ -23,8 +23,8 @@ class AutoTopUpSerializer(serializers.Serializer[Any]):
     most_per_day = serializers.IntegerField(
         min_value=1,
         max_value=MOST_PER_DAY,
-        default=AUTO_TOP_UPS_PER_DAY,
-        help_text="After so many within 24 hours no more are bought, until one of them is older.",
+        required=False,
+        help_text="After so many within 24 hours no more are bought, until one of them is older; 10 until you say so.",
     )
 
 

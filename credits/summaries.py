@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
@@ -62,7 +63,7 @@ def summarize(scope: Scope, *, by: Sequence[By]) -> list[dict[str, Any]]:
     used = LedgerEntry.objects.annotate(started_graph=find_started_graph()).order_by()
     used = used.filter(_restrict(scope), type=EntryType.USAGE)
     if By.DAY in by:
-        used = used.annotate(day=TruncDate("created_at"))
+        used = used.annotate(day=TruncDate("created_at", tzinfo=UTC))
     grouped = used.values(*(_COLUMNS[each][1] for each in by)).annotate(
         cost=Sum(F("owed") - F("amount")), unpaid=Sum("owed"), charges=Count("id"), last_at=Max("created_at")
     )

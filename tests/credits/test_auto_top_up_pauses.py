@@ -9,7 +9,7 @@ from django.db.models import F
 from rest_framework.test import APIClient
 
 from config.models import Notice as Told
-from credits.auto_top_ups import order_overdue, perform_auto_top_up
+from credits.auto_top_ups import order_overdue, perform_auto_top_up, send_overdue
 from credits.models import Account, Notice, TopUp
 from credits.tasks import catch_up
 from tests.credits.booking import ROOT, account_of, set_balance, standing, use
@@ -165,3 +165,21 @@ def test_who_is_busy_is_not_waited_for(payer: int, sent: list[UUID]) -> None:
         meanwhile = order_overdue()
 
     assert (meanwhile, order_overdue()) == (0, 1)
+
+
+def test_who_has_gone_keeps_nobody_else_waiting(payer: int, sent: list[UUID]) -> None:
+    gone = User.objects.create_user("gone")
+    TopUp.objects.create(account=account_of(gone.pk), kind="AUTO", amount=500)
+    gone.delete()
+
+    assert (send_overdue(patience_seconds=0), sent) == (0, [])
+
+
+@pytest.mark.parametrize("send", ["put", "post"])
+def test_who_does_not_say_how_many_allows_as_many_as_before(
+    client: APIClient, buyer: int, sent: list[UUID], send: str
+) -> None:
+    getattr(client, send)("/v1/credits/auto-top-up", {"threshold": 900_000, "amount": 700})
+
+    assert client.get("/v1/credits/auto-top-up").json()["most_per_day"] == 3
+    assert sent == []

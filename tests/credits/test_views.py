@@ -2,6 +2,7 @@
 
 import csv
 import io
+from datetime import UTC
 from typing import Any
 from uuid import uuid4
 
@@ -9,11 +10,12 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from credits.metering import hold
 from credits.models import LedgerEntry
-from tests.credits.booking import GRAPH, account_of, charge_fee, flat_price, give, history, subject, use
+from tests.credits.booking import GRAPH, ROOT, account_of, charge_fee, flat_price, give, history, subject, use
 
 pytestmark = pytest.mark.django_db
 
@@ -150,3 +152,15 @@ def test_a_history_that_is_too_long_for_a_table_is_refused_before_it_is_read(
     assert len(just_so.content.decode().splitlines()) == 1 + length
     assert (too_long.status_code, "ask for a shorter time" in too_long.json()["detail"]) == (400, True)
     assert not any("credits_ledgerentry" in query["sql"] and "reason" in query["sql"] for query in queries)
+
+
+@pytest.mark.parametrize("zone", ["Etc/GMT-14", "Etc/GMT+12"])
+def test_days_are_those_of_utc_wherever_the_server_stands(
+    client: APIClient, payer: int, settings: Settings, zone: str
+) -> None:
+    settings.TIME_ZONE = zone
+    use(payer, 5, run=ROOT)
+
+    (day,) = client.get("/v1/credits/summary?by=day").json()
+
+    assert day["day"] == LedgerEntry.objects.latest("pk").created_at.astimezone(UTC).date().isoformat()
