@@ -157,6 +157,7 @@ CELERY_BEAT_SCHEDULE = {
         ("Remove files of runs that are gone", "upkeep.clean_up_files", crontab(minute="40", hour="3")),
         ("Audit the ledger", "upkeep.audit_ledger", crontab(minute="10", hour="4")),
         ("Catch up with notices and automatic top-ups", "credits.catch_up", crontab()),
+        ("Ask about refunds and disputes", "credits.find_lost_news", crontab(minute="25", hour="4")),
         ("Mail notices", "notices.deliver", crontab()),
         ("Forget old answers", "answers.forget", crontab(minute="23")),
     )

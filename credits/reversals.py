@@ -5,14 +5,16 @@ dispute. News may come twice and in any order: what is kept is how far the money
 step. Of what has been spent already the rest is owed.
 """
 
+from datetime import timedelta
 from typing import Final
 
 import structlog
 from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
+from django.utils import timezone
 
-from credits.exceptions import PaymentFailedError
+from credits.exceptions import PaymentFailedError, PaymentUnavailableError
 from credits.models import (
     Account,
     EntryType,
@@ -31,6 +33,9 @@ from credits.top_ups import complete_payment
 
 EVIDENCE_ENTRIES: Final = 200
 
+NEWS_EXPECTED: Final = timedelta(days=120)
+"""So long after it was made a refund may fail, or a dispute be decided."""
+
 logger = structlog.get_logger(__name__)
 
 
@@ -42,13 +47,12 @@ def follow_refund(refund: Refund) -> None:
     top_up = _find_top_up(refund.payment_id)
     if top_up is None:
         return
-    stage = ReversalStage.GONE if refund.is_done else ReversalStage.OPEN
     with transaction.atomic():
         _lock_account(top_up)
         ordered = _find_request(refund, top_up)
         reached = _advance(
             Reversal(id=refund.id, top_up=top_up, kind=ReversalKind.REFUND, amount=refund.amount),
-            ReversalStage.BACK if refund.has_failed else stage,
+            _stage_of(refund),
             request=ordered.first(),
         )
         if reached is ReversalStage.OPEN:
@@ -77,15 +81,46 @@ def follow_dispute(dispute: Dispute) -> None:
     top_up = _find_top_up(dispute.payment_id)
     if top_up is None:
         return
-    stage = ReversalStage.GONE if dispute.is_withdrawn else ReversalStage.OPEN
     with transaction.atomic():
         _lock_account(top_up)
         _advance(
             Reversal(id=dispute.id, top_up=top_up, kind=ReversalKind.DISPUTE, amount=dispute.amount),
-            ReversalStage.BACK if dispute.is_reinstated else stage,
+            _stage_of(dispute),
         )
     if dispute.awaits_answer:
         _answer(dispute, top_up)
+
+
+def look_after_reversals() -> None:
+    """Ask how all refunds and disputes stand of which there may be news: what should have told us may be lost.
+
+    Those of payments that we don't know are nothing to us: if they are ours they are asked about themselves.
+    """
+    provider, since = get_provider(), timezone.now() - NEWS_EXPECTED
+    for refund in provider.list_refunds(since=since):
+        if _is_news(refund):
+            follow_refund(refund)
+    for dispute in provider.list_disputes(since=since):
+        if dispute.awaits_answer or _is_news(dispute):
+            try:
+                follow_dispute(dispute)
+            except PaymentUnavailableError as error:
+                logger.warning("a dispute is to be answered", dispute=dispute.id, error=str(error))
+
+
+def _is_news(told: Refund | Dispute) -> bool:
+    known = Reversal.objects.filter(pk=told.id, stage__gte=_stage_of(told))
+    return not known.exists() and TopUp.objects.filter(payment_id=told.payment_id).exists()
+
+
+def _stage_of(told: Refund | Dispute) -> ReversalStage:
+    """Return how far the money has gone, as it is told."""
+    is_gone, is_back = (
+        (told.is_done, told.has_failed) if isinstance(told, Refund) else (told.is_withdrawn, told.is_reinstated)
+    )
+    if is_back:
+        return ReversalStage.BACK
+    return ReversalStage.GONE if is_gone else ReversalStage.OPEN
 
 
 def _find_top_up(payment_id: str) -> TopUp | None:

@@ -14,6 +14,7 @@ from credits.auto_top_ups import order_overdue, perform_auto_top_up, send_overdu
 from credits.exceptions import PaymentsOffError
 from credits.notices import tell_left_over
 from credits.refunds import look_after_refunds, send_overdue_refunds
+from credits.reversals import look_after_reversals
 from credits.top_ups import look_after_checkouts
 
 BROKER_AWAY = (KombuError, RedisError, OSError)
@@ -60,6 +61,15 @@ def catch_up() -> None:
             failures.append(error)
     if failures:
         raise failures[0]
+
+
+@shared_task(name="credits.find_lost_news")
+def find_lost_news() -> None:
+    """Turn to the payment provider about refunds and disputes, if there is one."""
+    try:
+        look_after_reversals()
+    except PaymentsOffError:
+        logger.debug("there are no payments, and so no refunds and disputes")
 
 
 def send_top_up(*, top_up_id: UUID, **_signal: object) -> None:

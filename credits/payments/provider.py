@@ -1,7 +1,8 @@
 """What a payment provider has to do. Amounts are US cents, which are credits."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
@@ -142,6 +143,14 @@ class PaymentProvider(Protocol):
 
     def find_dispute(self, dispute_id: str) -> Dispute:
         """Return how a dispute stands."""
+        ...
+
+    def list_refunds(self, *, since: datetime) -> Iterator[Refund]:
+        """Return all refunds that were made since then, whoever made them, as they stand."""
+        ...
+
+    def list_disputes(self, *, since: datetime) -> Iterator[Dispute]:
+        """Return all disputes of payments that were opened since then, as they stand."""
         ...
 
     def give_in(self, dispute_id: str) -> None:

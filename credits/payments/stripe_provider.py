@@ -11,6 +11,7 @@ nor will it under this key. Another key is safe from then on; and Stripe sends n
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, Final
 
 import stripe
@@ -45,7 +46,7 @@ from credits.payments.stripe_objects import (
 
 TIMEOUT_SECONDS: Final = 20
 RETRIES: Final = 2
-MOST_REFUNDS: Final = 100
+MOST_AT_ONCE: Final = 100
 SIGNATURE_HEADER: Final = "Stripe-Signature"
 REPLAYED_HEADER: Final = "idempotent-replayed"
 UNEXPECTED_STATE: Final = "payment_intent_unexpected_state"
@@ -174,7 +175,7 @@ class StripeProvider:
             return self._find_ordered(order) or self._make_refund(order)
 
     def _find_ordered(self, order: RefundOrder) -> Refund | None:
-        made = self._client.v1.refunds.list({"payment_intent": order.payment_id, "limit": MOST_REFUNDS})
+        made = self._client.v1.refunds.list({"payment_intent": order.payment_id, "limit": MOST_AT_ONCE})
         for each in made.auto_paging_iter():
             known = read_refund(each.to_dict())
             if (known.request_id, known.attempt) == (order.request_id, order.attempt):
@@ -211,6 +212,19 @@ class StripeProvider:
             raise PaymentFailedError("The dispute is about no payment of ours.")
         return found
 
+    def list_refunds(self, *, since: datetime) -> Iterator[Refund]:
+        """Return the refunds that were made since then, page by page."""
+        with _explaining():
+            for each in self._client.v1.refunds.list(_newest(since)).auto_paging_iter():
+                yield read_refund(each.to_dict())
+
+    def list_disputes(self, *, since: datetime) -> Iterator[Dispute]:
+        """Return the disputes that were opened since then, page by page."""
+        with _explaining():
+            for each in self._client.v1.disputes.list(_newest(since)).auto_paging_iter():
+                if dispute := read_dispute(each.to_dict()):
+                    yield dispute
+
     def give_in(self, dispute_id: str) -> None:
         """Let the customer win a dispute."""
         with _explaining():
@@ -235,6 +249,10 @@ def _is_last_word(error: stripe.APIError) -> bool:
     """Whether this is the error that a request ended with, told again: it is not under way any more."""
     headers = {name.lower(): value for name, value in (error.headers or {}).items()}
     return headers.get(REPLAYED_HEADER) == "true"
+
+
+def _newest(since: datetime) -> Any:
+    return {"created": {"gte": int(since.timestamp())}, "limit": MOST_AT_ONCE}
 
 
 def _once(key: str) -> Any:

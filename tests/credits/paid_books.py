@@ -30,6 +30,13 @@ SELECT (SELECT COALESCE(sum(amount - owed), 0) FROM credits_ledgerentry
 """
 
 
+def stage_of(thing: dict[str, Any]) -> int:
+    """Return how far the money of a refund or dispute has gone, as Stripe has it."""
+    if thing["object"] == "dispute":
+        return len(thing["balance_transactions"])
+    return {"pending": 0, "succeeded": 1, "failed": 2}[thing["status"]]
+
+
 class PaidBooks(RuleBasedStateMachine):
     """A user, and Stripe. `moved` is what was booked without it."""
 
@@ -82,6 +89,10 @@ class PaidBooks(RuleBasedStateMachine):
         )
         return int((found["amount"] or 0) - (found["owed"] or 0))
 
+    def stages(self) -> dict[str, int]:
+        """Return how far we think that money has gone, by refund or dispute."""
+        return dict(Reversal.objects.filter(top_up__account=self.account_id).values_list("id", "stage"))
+
     def the_requests_stand_as_their_refunds(self) -> None:
         for refund in self.mine("refund"):
             asked = RefundRequest.objects.get(pk=refund["metadata"]["refund_request_id"])
@@ -93,11 +104,8 @@ class PaidBooks(RuleBasedStateMachine):
         assert not RefundRequest.objects.filter(account=self.account_id, status="APPROVED", refund_id=None).exists()
 
     def the_books_say_what_stripe_says(self) -> None:
-        stages = {"pending": 0, "succeeded": 1, "failed": 2}
-        expected = {each["id"]: stages[each["status"]] for each in self.mine("refund")}
-        expected |= {each["id"]: len(each["balance_transactions"]) for each in self.mine("dispute")}
-        reversals = Reversal.objects.filter(top_up__account=self.account_id)
-        assert dict(reversals.values_list("id", "stage")) == expected
+        reversals = [*self.mine("refund"), *self.mine("dispute")]
+        assert self.stages() == {each["id"]: stage_of(each) for each in reversals}
         paid = sum(each["amount"] for each in self.payments())
         refunded = sum(each["amount"] for each in self.mine("refund") if each["status"] == "succeeded")
         disputed = -sum(move["amount"] for each in self.mine("dispute") for move in each["balance_transactions"])

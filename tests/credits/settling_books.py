@@ -6,9 +6,10 @@ from uuid import UUID
 from credits.auto_top_ups import perform_auto_top_up
 from credits.models import RefundRequest, TopUp
 from credits.refunds import approve_refund, look_after_refunds, send_overdue_refunds
+from credits.reversals import look_after_reversals
 from credits.top_ups import look_after_checkouts
 from credits.webhooks import follow_news
-from tests.credits.paid_books import PaidBooks
+from tests.credits.paid_books import PaidBooks, stage_of
 
 KINDS = {
     "payment_intent": ("payment_intent.succeeded", "payment_intent.payment_failed"),
@@ -39,20 +40,23 @@ class SettlingBooks(PaidBooks):
         for top_up in TopUp.objects.filter(account=self.account_id, kind="AUTO", status="PENDING"):
             perform_auto_top_up(UUID(str(top_up.pk)))
 
-    def tell_what_nobody_asks_for(self) -> None:
-        """Tell of disputes, of money that came back after it had gone, and of pages that nobody was shown.
+    def what_was_heard_stands(self) -> None:
+        """Older news, and asking anew, must not have undone it."""
+        stages = self.stages()
+        for thing in self.heard:
+            if thing["object"] in ("refund", "dispute"):
+                assert stages[thing["id"]] >= stage_of(thing)
 
-        What has been heard is not told again: older news must not have undone it.
-        """
+    def tell_what_nobody_asks_for(self) -> None:
+        """Tell of pages that nobody was shown."""
         shown = set(TopUp.objects.filter(account=self.account_id).values_list("session_id", flat=True))
-        untold = [
-            *self.mine("dispute"),
-            *(each for each in self.mine("refund") if each["status"] == "failed"),
-            *(each for each in self.mine("checkout.session") if each["id"] not in shown),
-        ]
-        for thing in untold:
-            if thing not in self.heard:
+        for thing in self.mine("checkout.session"):
+            if thing["id"] not in shown and thing not in self.heard:
                 self.deliver(KINDS[thing["object"]][0], thing)
+
+    def ask_what_nobody_tells(self) -> None:
+        """Ask about disputes, and whether money came back after it had gone."""
+        look_after_reversals()
 
     def approve_what_is_open(self) -> None:
         """Whoever is promised their money gets it: unless Stripe has sent it back already, it is sent anew."""
@@ -66,6 +70,7 @@ class SettlingBooks(PaidBooks):
                 assert RefundRequest.objects.get(pk=request.pk).status == "REFUNDED"
 
     def retire(self) -> None:
-        """Leave nothing that recovery would go on asking about while the next one is at it."""
+        """Leave nothing that would be asked about while the next one is at it."""
+        self.double.things = {key: thing for key, thing in self.double.things.items() if key in self.known}
         TopUp.objects.filter(account=self.account_id, status="PENDING").update(status="FAILED")
         RefundRequest.objects.filter(account=self.account_id, status="APPROVED").update(status="REJECTED")

@@ -5,8 +5,10 @@ error, and is marked as told again; a key that comes with other parameters is re
 Nobody may keep a transaction open while it is asked: `waiting_transactions` counts those who did.
 """
 
+import itertools
 import json
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -43,6 +45,7 @@ class StripeDouble:
         self.refund_status = "succeeded"
         self.charges: list[str] = []
         self.waiting_transactions = 0
+        self._numbers = itertools.count()
         self._lock = threading.Lock()
         self._session: Connection[Any] | None = None
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._make_handler())
@@ -181,9 +184,8 @@ class StripeDouble:
                 return 200, self._prepare(form)
             case ("POST", "payment_intents", intent, "confirm") if intent in self.things:
                 return self._confirm(intent)
-            case ("GET", "refunds"):
-                wanted = [each for each in self.all_of("refund") if each["payment_intent"] == form["payment_intent"]]
-                return 200, _list(wanted)
+            case ("GET", "refunds" | "disputes" as kind):
+                return 200, _list(each for each in self.all_of(kind.removesuffix("s")) if _is_wanted(each, form))
             case ("POST", "refunds") if form["payment_intent"] in self.things:
                 return self._refund(form)
             case ("POST", "disputes", dispute, *rest) if dispute in self.things:
@@ -195,7 +197,7 @@ class StripeDouble:
         }
 
     def _open_session(self, form: dict[str, str]) -> dict[str, Any]:
-        key = f"cs_{len(self.things)}"
+        key = f"cs_{next(self._numbers)}"
         session = {
             "id": key,
             "object": "checkout.session",
@@ -261,8 +263,8 @@ class StripeDouble:
         return 200, self.things[key]
 
     def _add(self, prefix: str, **facts: Any) -> dict[str, Any]:
-        key = f"{prefix}_{len(self.things)}"
-        self.things[key] = {"id": key, **facts}
+        key = f"{prefix}_{next(self._numbers)}"
+        self.things[key] = {"id": key, "created": int(time.time()), **facts}
         return self.things[key]
 
     def _make_handler(self) -> type[BaseHTTPRequestHandler]:
@@ -301,6 +303,11 @@ class StripeDouble:
 
 def _list(things: Iterator[Any] | list[Any]) -> dict[str, Any]:
     return {"object": "list", "data": list(things), "has_more": False, "url": "/"}
+
+
+def _is_wanted(thing: dict[str, Any], form: dict[str, str]) -> bool:
+    wanted = form.get("payment_intent", thing["payment_intent"])
+    return bool(thing["payment_intent"] == wanted and thing.get("created", 0) >= int(form.get("created[gte]", 0)))
 
 
 def _refuse(code: str, message: str) -> Answer:
