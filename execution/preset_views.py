@@ -134,7 +134,7 @@ class PresetsView(generics.ListAPIView[Preset]):
         """Keep inputs for a graph under a name. Whether they fit is said when it is run."""
         wanted = PresetSerializer(data=request.data)
         wanted.is_valid(raise_exception=True)
-        preset = presets.save_preset(user=_user(request), preset=Preset(**wanted.validated_data))
+        preset = presets.create_preset(user=_user(request), preset=Preset(**wanted.validated_data))
         return Response(PresetSerializer(preset).data, status=status.HTTP_201_CREATED)
 
 
@@ -160,9 +160,8 @@ class PresetView(APIView):
         preset = presets.get_preset(user=_user(request), preset_id=preset_id)
         wanted = PresetSerializer(preset, data=request.data, partial=True)
         wanted.is_valid(raise_exception=True)
-        for name, value in wanted.validated_data.items():
-            setattr(preset, name, value)
-        return Response(PresetSerializer(presets.save_preset(user=_user(request), preset=preset)).data)
+        changed = presets.change_preset(user=_user(request), preset=preset, changes=wanted.validated_data)
+        return Response(PresetSerializer(changed).data)
 
     @extend_schema(
         operation_id="delete_preset", tags=["presets"], responses={204: OpenApiResponse(description="It is gone.")}

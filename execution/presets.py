@@ -5,6 +5,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
 from django.db.models import QuerySet
 
 from execution.exceptions import PresetNotFoundError
@@ -12,6 +13,7 @@ from execution.models import Execution, OnInsufficientCredits, Preset
 from execution.services import start_execution
 from graphs.models import GraphVersion
 from graphs.services import add_references, get_version
+from graphs.store import lock_graph
 
 _OVERLAID: Final = ("input_data", "nodes_input_masks", "input_credentials")
 
@@ -29,15 +31,39 @@ def get_preset(*, user: AbstractBaseUser, preset_id: UUID) -> Preset:
     return preset
 
 
-def save_preset(*, user: AbstractBaseUser, preset: Preset) -> Preset:
-    """Save a new or changed preset. Raises `GraphNotFoundError` unless graph and version are the user's.
+def create_preset(*, user: AbstractBaseUser, preset: Preset) -> Preset:
+    """Save a new preset. Raises `GraphNotFoundError` unless graph and version are the user's.
 
     Whether its inputs fit is said when it is run: the graph may change until then.
     """
-    get_version(user=user, graph_id=preset.graph_id, version=preset.graph_version)
-    preset.user_id = user.pk
-    preset.save()
+    with transaction.atomic():
+        _lock_graph_of(preset, user=user)
+        preset.user_id = user.pk
+        preset.save(force_insert=True)
     return preset
+
+
+def change_preset(*, user: AbstractBaseUser, preset: Preset, changes: Mapping[str, Any]) -> Preset:
+    """Save these fields of a preset, and return it. Raises as `create_preset` does, and `PresetNotFoundError`."""
+    with transaction.atomic():
+        _change(preset, changes)
+        _lock_graph_of(preset, user=user)
+        locked = find_presets(user_id=user.pk).select_for_update(no_key=True).filter(pk=preset.pk).first()
+        if locked is None:
+            raise PresetNotFoundError(f"There is no preset {preset.pk}.")
+        _change(locked, changes)
+        locked.save()
+    return locked
+
+
+def _change(preset: Preset, changes: Mapping[str, Any]) -> None:
+    for name, value in changes.items():
+        setattr(preset, name, value)
+
+
+def _lock_graph_of(preset: Preset, *, user: AbstractBaseUser) -> None:
+    """Keep the preset's graph: whoever deletes it drops its presets, and would not find this one."""
+    lock_graph(get_version(user=user, graph_id=preset.graph_id, version=preset.graph_version).graph)
 
 
 def complete_with_preset(preset: Preset, wanted: Mapping[str, Any]) -> dict[str, Any]:

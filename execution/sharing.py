@@ -5,22 +5,29 @@ import secrets
 from datetime import datetime
 from typing import Final
 
+from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from execution.exceptions import ShareLinkNotFoundError
+from execution.exceptions import ExecutionNotFoundError, ShareLinkNotFoundError
 from execution.models import Execution, ShareLink
 
 TOKEN_BYTES: Final = 32
 
 
 def share_execution(*, run: Execution, expires_at: datetime | None = None) -> tuple[ShareLink, str]:
-    """Make the link of a run and return it with its token, which is kept nowhere. An earlier one ends."""
+    """Make the link of a run and return it with its token, which is kept nowhere. An earlier one ends.
+
+    Raises `ExecutionNotFoundError` if the run was deleted meanwhile.
+    """
     token = secrets.token_urlsafe(TOKEN_BYTES)
-    link, _made = ShareLink.objects.update_or_create(
-        execution=run, defaults={"digest": _digest(token), "created_at": Now(), "expires_at": expires_at}
-    )
-    link.refresh_from_db()
+    with transaction.atomic():
+        if not Execution.objects.select_for_update(no_key=True).filter(pk=run.pk).only("pk"):
+            raise ExecutionNotFoundError(f"There is no execution {run.pk}.")
+        link, _made = ShareLink.objects.update_or_create(
+            execution=run, defaults={"digest": _digest(token), "created_at": Now(), "expires_at": expires_at}
+        )
+        link.refresh_from_db()
     return link, token
 
 

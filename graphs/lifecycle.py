@@ -14,9 +14,10 @@ from graphs.store import insert_graphs, lock_graph
 def fork_graph(*, version: GraphVersion) -> GraphVersion:
     """Save a copy of a version as the first one of a new graph of the same owner's, which knows where it comes from.
 
-    Constants are copied as they are; agent nodes run the same graphs as before.
+    Constants are copied as they are; agent nodes run the same graphs as before. Raises `GraphNotFoundError`.
     """
     with transaction.atomic():
+        lock_graph(version.graph)
         (fork,) = insert_graphs(owner=version.graph.owner, documents=[(uuid7(), version.document())])
         fork.graph.forked_from = version
         fork.graph.save(update_fields=["forked_from"])

@@ -1,4 +1,4 @@
-"""A graph is deleted and run at the same time: either the run is refused, or it is stopped and its history kept."""
+"""Something is deleted and used at the same time: it is refused, or a run is stopped and its history kept."""
 
 import time
 from collections.abc import Iterator
@@ -9,10 +9,13 @@ import pytest
 from django.contrib.auth.models import User
 from psycopg import Connection
 
-from execution.models import Execution
+from execution.exceptions import ExecutionNotFoundError, PresetNotFoundError
+from execution.models import Execution, Preset, StaticValue
+from execution.presets import change_preset, create_preset
 from execution.services import start_execution
+from execution.sharing import share_execution
 from graphs.exceptions import GraphNotFoundError
-from graphs.lifecycle import delete_graph
+from graphs.lifecycle import delete_graph, fork_graph
 from graphs.models import Graph, GraphVersion
 from graphs.services import create_version, import_graph
 from tests.execution.drain import Drain
@@ -36,6 +39,12 @@ def version(user: User) -> GraphVersion:
 def hold_up_starts(session: "Connection[Any]", user: User) -> None:
     """Do as somebody who starts a run of the user's."""
     session.execute("SELECT pg_advisory_xact_lock(%s, %s)", [0x0AD3, user.pk])
+
+
+def begin_to_delete(session: "Connection[Any]", version: GraphVersion) -> None:
+    """Delete a graph as one is that runs tell of."""
+    session.execute("SELECT FROM graphs_graph WHERE id = %s FOR UPDATE", [version.graph_id])
+    session.execute("UPDATE graphs_graph SET deleted_at = now() WHERE id = %s", [version.graph_id])
 
 
 def wait_until_it_waits(session: "Connection[Any]", work: "Future[Any]") -> None:
@@ -65,8 +74,7 @@ def test_a_run_that_is_being_started_is_stopped(
 def test_a_graph_that_is_being_deleted_is_not_started(
     user: User, version: GraphVersion, drain: Drain, other: "Connection[Any]"
 ) -> None:
-    other.execute("SELECT FROM graphs_graph WHERE id = %s FOR UPDATE", [version.graph_id])
-    other.execute("UPDATE graphs_graph SET deleted_at = now() WHERE id = %s", [version.graph_id])
+    begin_to_delete(other, version)
 
     with (
         pytest.raises(GraphNotFoundError),
@@ -75,6 +83,49 @@ def test_a_graph_that_is_being_deleted_is_not_started(
         other.execute("COMMIT")
 
     assert not Execution.objects.exists()
+
+
+def test_a_graph_that_is_being_deleted_is_not_copied(version: GraphVersion, other: "Connection[Any]") -> None:
+    begin_to_delete(other, version)
+
+    with pytest.raises(GraphNotFoundError), running_into(other, lambda: fork_graph(version=version)):
+        other.execute("COMMIT")
+
+    assert Graph.objects.get().pk == version.graph_id
+
+
+def test_nothing_is_kept_for_a_graph_that_is_being_deleted(
+    user: User, version: GraphVersion, other: "Connection[Any]"
+) -> None:
+    begin_to_delete(other, version)
+    preset = Preset(graph_id=version.graph_id, name="Usual")
+
+    with pytest.raises(GraphNotFoundError), running_into(other, lambda: create_preset(user=user, preset=preset)):
+        other.execute("COMMIT")
+
+    assert not Preset.objects.exists()
+
+
+def test_a_preset_that_was_deleted_does_not_come_back(user: User, version: GraphVersion) -> None:
+    preset = create_preset(user=user, preset=Preset(graph_id=version.graph_id, name="Usual"))
+    Preset.objects.all().delete()
+
+    with pytest.raises(PresetNotFoundError):
+        change_preset(user=user, preset=preset, changes={"name": "Rare"})
+
+    assert not Preset.objects.exists()
+
+
+def test_a_run_that_is_being_deleted_is_not_shared(
+    user: User, version: GraphVersion, drain: Drain, other: "Connection[Any]"
+) -> None:
+    run = start_execution(user=user, version=version, input_data={"Number": 1})
+    drain.run()
+    StaticValue.objects.all().delete()
+    other.execute("DELETE FROM execution_execution WHERE id = %s", [run.pk])
+
+    with pytest.raises(ExecutionNotFoundError), running_into(other, lambda: share_execution(run=run)):
+        other.execute("COMMIT")
 
 
 def test_a_run_is_started_while_a_version_is_saved(user: User, version: GraphVersion, drain: Drain) -> None:
