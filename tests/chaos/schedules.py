@@ -73,16 +73,24 @@ def _make(user: User, task: Task, **fields: Any) -> None:
 
 
 def _list_due(schedule: Schedule, occurrences: Sequence[Occurrence]) -> list[Any]:
-    """Return the times that must have been decided about: of an expression those from the first to the newest."""
+    """Return the times that must have been decided about: of an expression those from the first to the newest.
+
+    While the database's clock was ahead, times were decided about that are still to come: what ran of them stays.
+    """
     if schedule.run_at is not None:
         return [schedule.run_at]
-    if schedule.last_due is None:
-        return []
-    first = occurrences[0].due_at if occurrences else schedule.last_due
-    times = [first]
-    while times[-1] < schedule.last_due and (following := schedule.timing.next_due(times[-1])) is not None:
+    newest = schedule.last_due
+    ran_ahead = [
+        each.due_at
+        for each in occurrences
+        if each.state == State.COMPLETED and (newest is None or each.due_at > newest)
+    ]
+    if newest is None:
+        return ran_ahead
+    times = [next((each.due_at for each in occurrences if each.due_at <= newest), newest)]
+    while times[-1] < newest and (following := schedule.timing.next_due(times[-1])) is not None:
         times.append(following)
-    return times
+    return times + ran_ahead
 
 
 def _examine_runs(user_ids: set[int]) -> Iterator[str]:
