@@ -1,10 +1,12 @@
 """What a block's time limit doesn't count: recording what it emits, and whatever that waits for."""
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
@@ -14,6 +16,7 @@ from pytest_django import Settings
 
 from execution import attempts, runner
 from execution.attempts import ask_patiently
+from execution.coroutines import Leash
 from execution.engine.statuses import Status
 from execution.interruptions import interrupt, run_open
 from execution.models import NodeExecution, Output
@@ -98,6 +101,22 @@ def test_the_time_goes_on_after_what_doesn_t_count() -> None:
         with alarm_held_back(), alarm_held_back():
             pass
         run_open(time.sleep, DEADLINE)
+
+
+def test_the_time_of_a_coroutine_goes_on_too() -> None:
+    leash, limit, began = Leash(uuid4()), 0.1, time.monotonic()
+    leash.deadline = time.monotonic() + limit
+
+    async def hang() -> None:
+        async with asyncio.timeout(limit) as timer:
+            with leash.at_ease(timer):
+                await asyncio.sleep(2 * limit)
+            await asyncio.sleep(DEADLINE)
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(hang())
+
+    assert began + 3 * limit <= leash.deadline <= time.monotonic() < began + DEADLINE
 
 
 def test_reading_patiently_what_a_block_waits_for_doesn_t_count() -> None:
