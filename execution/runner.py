@@ -6,9 +6,9 @@ loop with the database work in threads; what an item means is the same for both.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from concurrent.futures import Executor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any, Final, TypeVar, cast
 
@@ -54,12 +54,11 @@ def run_plain(attempt: Attempt, *, takes_until: float = 0.0) -> Taker:
     If it ends before `takes_until` (monotonic seconds), something that it made ready may be taken to go on with; for
     the rest messages are sent.
     """
-    times = _Times()
     taker = Taker(attempt.claimed, lease_seconds=settings.LEASE_SECONDS)
     try:
         with stoppable(_running(attempt)):
             attempt.send_unsent()
-            end = _outcome(attempt, times)
+            end = _outcome(attempt, _Times())
         if end is not None:
             _record_end(attempt, end, taker if time.monotonic() < takes_until else None)
     except ClaimLostError:
@@ -74,14 +73,13 @@ def run_plain(attempt: Attempt, *, takes_until: float = 0.0) -> Taker:
 
 async def run_async(attempt: Attempt, *, executor: Executor) -> None:
     """Run a claimed node execution whose block is a coroutine; `executor` gives threads for the database."""
-    times = _Times()
     try:
         with coroutines.stoppable(_running(attempt)) as leash:
             if attempt.unsent:
                 await _in_thread(executor, attempt.send_unsent)
             claimed = attempt.claimed
             async with coroutines.one_at_a_time(claimed.token) if claimed.suspicions else nullcontext():
-                end = await _outcome_async(attempt, times, executor, leash)
+                end = await _outcome_async(attempt, _Times(), executor, leash)
         if end is not None:
             await _in_thread(executor, lambda: _record_end(attempt, end))
     except ClaimLostError:
@@ -111,7 +109,8 @@ def _record_end(attempt: Attempt, end: End, taker: Taker | None = None) -> None:
 
 def _outcome(attempt: Attempt, times: "_Times") -> End | None:
     try:
-        prepared = ask_patiently(lambda: prepare(attempt.claimed))
+        with times.stopped():
+            prepared = ask_patiently(lambda: prepare(attempt.claimed))
         if prepared.made_up is not None:
             _emit_made_up(attempt, prepared)
         else:
@@ -128,7 +127,8 @@ def _outcome(attempt: Attempt, times: "_Times") -> End | None:
 
 async def _outcome_async(attempt: Attempt, times: "_Times", executor: Executor, leash: Leash) -> End | None:
     try:
-        prepared, context = await _in_thread(executor, lambda: _prepare_with_context(attempt))
+        with times.stopped():
+            prepared, context = await _in_thread(executor, lambda: _prepare_with_context(attempt))
         if prepared.made_up is not None:
             _emit_made_up(attempt, prepared)
         else:
@@ -145,7 +145,9 @@ async def _outcome_async(attempt: Attempt, times: "_Times", executor: Executor, 
 
 def _pull(attempt: Attempt, prepared: Prepared, times: "_Times") -> None:
     block, waits = _block(prepared), Waits(attempt, prepared)
-    items = cast(Generator[Yielded, Any, None], block.run(_inputs(prepared), _context(attempt, prepared)))
+    with times.stopped():
+        context = _context(attempt, prepared)
+    items = cast(Generator[Yielded, Any, None], block.run(_inputs(prepared), context))
     answer = None
     try:
         while True:
@@ -153,9 +155,12 @@ def _pull(attempt: Attempt, prepared: Prepared, times: "_Times") -> None:
             if isinstance(item, tuple):
                 answer = None
                 if attempt.emit(item[0], check_output(block, *item)):
-                    attempt.flush()
+                    with times.stopped():
+                        attempt.flush()
             else:
-                answer = waits.pass_or_suspend(item, spent=_spend(attempt, times))
+                spent = _spend(attempt, times)
+                with times.stopped():
+                    answer = waits.pass_or_suspend(item, spent=spent)
     except StopIteration:
         # It is done: an alarm that rang since its last step has nobody to interrupt.
         return
@@ -185,11 +190,11 @@ async def _pull_async(
                 if isinstance(item, tuple):
                     answer = None
                     if attempt.emit(item[0], check_output(block, *item)):
-                        with leash.at_ease(timer):
+                        with leash.at_ease(timer), times.stopped():
                             await _in_thread(executor, attempt.flush)
                 else:
                     suspend = partial(waits.pass_or_suspend, item, spent=_spend(attempt, times))
-                    with leash.at_ease(timer):
+                    with leash.at_ease(timer), times.stopped():
                         answer = await _in_thread(executor, suspend)
     except StopAsyncIteration:
         return
@@ -291,11 +296,20 @@ def _log_text(attempt: Attempt) -> str:
 
 
 class _Times:
-    """The wall and processor time (seconds) since an attempt began; the latter only of its thread."""
+    """The wall and processor time (seconds) that an attempt takes: what its user pays for. The latter of its thread."""
 
     def __init__(self) -> None:
         self._wall = time.monotonic()
         self._cpu = time.thread_time()
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Don't count this block of code: it waits for servers, and the user's block does nothing."""
+        since = time.monotonic()
+        try:
+            yield
+        finally:
+            self._wall += time.monotonic() - since
 
     @property
     def wall(self) -> float:

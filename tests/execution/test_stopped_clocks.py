@@ -71,6 +71,8 @@ def test_a_database_that_is_away_for_longer_than_the_limit_makes_no_block_fail(
     run.refresh_from_db()
     assert (run.status, run.node_error_count) == (Status.COMPLETED, 0)
     assert list(Output.objects.order_by("position").values_list("pin", flat=True)) == ["before", "after"]
+    # Nor does its user pay for that.
+    assert NodeExecution.objects.get().walltime < LIMIT
 
 
 @pytest.mark.parametrize("block", [DRIP, ASYNC_DRIP])
