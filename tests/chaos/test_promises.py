@@ -111,7 +111,8 @@ def set_back() -> None:
 
 def miss_ahead() -> None:
     newest = Occurrence.objects.filter(schedule__run_at=None).latest("due_at")
-    Occurrence.objects.create(schedule=newest.schedule, due_at=newest.due_at + MINUTE, state="MISSED")
+    later = newest.due_at + MINUTE
+    Occurrence.objects.create(schedule=newest.schedule, due_at=later, decided_at=later, state="MISSED")
 
 
 def test_what_ran_while_the_clock_was_ahead_gives_no_reason_to_complain(schedules: None) -> None:
