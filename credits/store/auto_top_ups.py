@@ -23,6 +23,11 @@ WITH due AS MATERIALIZED (
 SELECT user_id FROM due WHERE credits_order_top_up(id)
 """
 
+_NEXT = """
+SELECT CASE WHEN next > clock_timestamp() THEN next END
+  FROM (SELECT credits_next_top_up(id, auto_top_ups_per_day) AS next FROM credits_account WHERE id = %s) AS found
+"""
+
 
 def order_auto_top_up(account_id: int) -> bool:
     """Order the next automatic top-up of a locked account, if it is due; return whether there is news of it."""
@@ -51,8 +56,6 @@ def order_due_auto_top_ups() -> list[int]:
 def find_next(account_id: int) -> datetime | None:
     """Return from when on another one may be made; None: at any time."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT credits_next_top_up(id, auto_top_ups_per_day) FROM credits_account WHERE id = %s", [account_id]
-        )
+        cursor.execute(_NEXT, [account_id])
         (found,) = cursor.fetchone()
     return cast(datetime | None, found)

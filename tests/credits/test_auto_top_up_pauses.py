@@ -183,3 +183,11 @@ def test_who_does_not_say_how_many_allows_as_many_as_before(
 
     assert client.get("/v1/credits/auto-top-up").json()["most_per_day"] == 3
     assert sent == []
+
+
+def test_a_pause_that_is_over_is_not_shown(client: APIClient, buyer: int) -> None:
+    paused = client.get("/v1/credits/auto-top-up").json()["paused_until"]
+    let_hours_pass(25)
+
+    assert paused is not None
+    assert client.get("/v1/credits/auto-top-up").json()["paused_until"] is None
