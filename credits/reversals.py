@@ -186,7 +186,7 @@ def _answer(dispute: Dispute, top_up: TopUp) -> None:
         return
     account = Account.objects.get(pk=top_up.account_id)
     withdrawn = LedgerEntry.objects.filter(key=f"dispute:{dispute.id}").first()
-    left = account.balance - (withdrawn.amount if withdrawn else 0)
+    left = account.spendable - (withdrawn.amount if withdrawn else 0)
     try:
         if left - dispute.amount >= settings.REFUND_TOLERANCE:
             provider.give_in(dispute.id)

@@ -5,7 +5,8 @@ from itertools import permutations
 import pytest
 from rest_framework.test import APIClient
 
-from tests.credits.booking import give, set_balance, standing
+from credits.metering import hold
+from tests.credits.booking import flat_price, give, set_balance, standing, subject
 from tests.credits.paying import buy, by_webhook, entries_of, start, tell
 from tests.credits.stripe_double import StripeDouble
 from tests.credits.stripe_faults import PASSING, Fault
@@ -53,6 +54,19 @@ def test_who_has_spent_them_is_answered_with_evidence(
     evidence = stripe_double.things[dispute]["evidence"]
     assert "TOP_UP +1000 credits" in evidence["evidence[access_activity_log]"]
     assert evidence["submit"] == "true"
+
+
+def test_what_is_held_for_something_under_way_is_as_good_as_spent(
+    client: APIClient, payer: int, stripe_double: StripeDouble
+) -> None:
+    top_up = buy(client, stripe_double)
+    give(payer, 500)
+    hold(user_id=payer, subject=subject(), price=flat_price(1_000))
+    dispute = stripe_double.dispute(str(top_up.payment_id))
+
+    tell(stripe_double, OPENED, dispute)
+
+    assert stripe_double.things[dispute]["status"] == "under_review"
 
 
 @pytest.mark.parametrize("present", [0, 500])
