@@ -46,8 +46,10 @@ _LAWS = {
         HAVING (e.opened, e.node_count, e.node_error_count, e.unfinished) IS DISTINCT FROM (count(n.id),
                count(*) FILTER (WHERE n.status IN ('COMPLETED', 'FAILED')),
                count(*) FILTER (WHERE n.status = 'FAILED'), 0)""",
+    # A run that was resumed counts its losses anew.
     "node execution {} counts {} losses, remembers {}": """
         SELECT n.id, n.losses, count(p.id) FROM execution_nodeexecution n
+          JOIN execution_execution e ON e.id = n.execution_id AND e.resumptions = 0
           LEFT JOIN execution_pastattempt p ON p.node_execution_id = n.id AND p.outcome = 'LOST'
          GROUP BY n.id HAVING count(p.id) <> n.losses""",
     "run {} cost {}, and was charged {}": """

@@ -1,6 +1,7 @@
-"""Somebody who runs out of credits again and again: their runs wait, and go on with every gift, whatever happens.
+"""Somebody who runs out of credits again and again: their runs wait or fail, and go on with every gift, come what may.
 
-None of these runs fails, so what each node execution was charged, and what each run answers, is known to the credit.
+Those that fail are resumed. None of these runs has failed in the end, so what each node execution was charged, and what
+each run answers, is known to the credit.
 """
 
 import random
@@ -15,9 +16,9 @@ from django.db.models import QuerySet
 from credits.exceptions import FundsLackingError
 from credits.models import Account, LedgerEntry
 from credits.money import adjust, grant
-from execution.engine.statuses import ENDED
+from execution.engine.statuses import ENDED, Status
 from execution.models import Execution, NodeExecution, OnInsufficientCredits
-from execution.services import start_execution
+from execution.services import resume_execution, start_execution
 from graphs.models import GraphVersion
 from tests.chaos.actors import PAUSE, PAUSE_AFTER_ERROR, Actor
 from tests.chaos.prices import grant_riches
@@ -30,14 +31,16 @@ PAUSE_AFTER_GIFT: Final = 0.5
 
 
 class Pauper(Actor):
-    """Starts runs that wait where there is nothing to pay with, and is given a little when one does.
+    """Starts runs that wait or fail where there is nothing to pay with, and is given a little when one does.
 
-    `gifts` are the keys of those of which it was heard that they were made.
+    `gifts` are the keys of those of which it was heard that they were made. `resumed` is how many runs went on that had
+    failed.
     """
 
     def __init__(self, user: User, tasks: Sequence[Task], chance: random.Random) -> None:
         super().__init__("pauper")
         self.gifts: list[UUID] = []
+        self.resumed = 0
         self._user = user
         self._tasks = tasks
         self._chance = chance
@@ -45,8 +48,9 @@ class Pauper(Actor):
 
     def _act(self) -> None:
         try:
-            if self._waits():
+            if self._waits() or self._find_failed().exists():
                 self._receive()
+                self.resume_failed()
                 self._leaving.wait(PAUSE_AFTER_GIFT)
             elif self._runs().count() < MOST_AT_ONCE:
                 self._start()
@@ -65,10 +69,9 @@ class Pauper(Actor):
 
     def _start(self) -> None:
         version = GraphVersion.objects.get(pk=self._chance.choice(self._tasks).version_id)
+        wish = self._chance.choice([OnInsufficientCredits.PARK, OnInsufficientCredits.FAIL])
         try:
-            start_execution(
-                user=self._user, version=version, input_data={}, on_insufficient_credits=OnInsufficientCredits.PARK
-            )
+            start_execution(user=self._user, version=version, input_data={}, on_insufficient_credits=wish)
         except FundsLackingError:
             self._receive()
 
@@ -77,6 +80,20 @@ class Pauper(Actor):
         grant(user_id=self._user.pk, amount=GIFT, reason="Alms.", key=self._next_gift)
         self.gifts.append(self._next_gift)
         self._next_gift = uuid4()
+
+    def _find_failed(self) -> QuerySet[Execution]:
+        return Execution.objects.filter(user=self._user, parent=None, status=Status.FAILED)
+
+    def resume_failed(self) -> int:
+        """Let what has failed go on as far as there is something to pay with; return how many runs were to go on."""
+        failed = list(self._find_failed().values_list("pk", flat=True))
+        for run_id in failed:
+            try:
+                resume_execution(execution_id=run_id)
+            except FundsLackingError:
+                break
+            self.resumed += 1
+        return len(failed)
 
     def become_rich(self) -> None:
         """Let everything that waits go on. Call it when it has left, in a session that may have seen the last fault."""

@@ -139,7 +139,7 @@ class ChaosRun:
         pauper.become_rich()
         for client in clients:
             client.leave()
-        if not self._await(lambda: count_unended() + count_undecided() == 0, END_SECONDS):
+        if not self._await(lambda: pauper.resume_failed() + count_unended() + count_undecided() == 0, END_SECONDS):
             self.complaints.append(
                 f"{count_unended()} runs have not ended, and {count_undecided()} due times are not decided,"
                 f" {END_SECONDS:.0f} s after the last fault"
@@ -163,6 +163,7 @@ class ChaosRun:
             "runs_stopped_by_users": len(users.stopped),
             "requests_that_met_an_outage": users.refused,
             "gifts_to_who_ran_out_of_credits": len(pauper.gifts),
+            "runs_that_went_on_after_they_could_not_pay": pauper.resumed,
             "http_requests": {
                 "accepted": sum(len(client.accepted) for client in clients),
                 "without_an_answer": sum(client.unheard for client in clients),
