@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.db import connections
+from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from credits.models import TopUp
@@ -238,9 +239,10 @@ def test_a_failure_that_is_told_late_takes_nothing_back(
     assert standing(payer) == (1_100, 0, 0)
 
 
-def test_all_that_stripe_tells_is_taken(stripe_double: StripeDouble) -> None:
+def test_all_that_stripe_tells_is_taken(stripe_double: StripeDouble, settings: Settings) -> None:
+    settings.API_RATES = dict.fromkeys(settings.API_RATES, 1)
     product = {"id": "prod_1", "object": "product"}
 
-    statuses = {tell(stripe_double, "product.created", product).status_code for _ in range(300)}
+    statuses = {tell(stripe_double, "product.created", product).status_code for _ in range(5)}
 
     assert statuses == {204}
