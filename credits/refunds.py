@@ -224,7 +224,9 @@ def send_overdue_refunds(*, patience_seconds: float) -> None:
     overdue = RefundRequest.objects.filter(
         _NOT_SENT, Q(tried_at__isnull=True, decided_at__lt=before) | Q(tried_at__lt=before)
     )
-    for request_id in overdue.order_by("id").values_list("pk", flat=True)[:MOST_AT_ONCE]:
+    # What was tried longest ago comes first: what can't be sent keeps nothing else waiting.
+    due = overdue.order_by(F("tried_at").asc(nulls_first=True), "id")
+    for request_id in due.values_list("pk", flat=True)[:MOST_AT_ONCE]:
         try:
             send_refund(request_id)
         except PaymentFailedError as error:

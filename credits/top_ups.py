@@ -11,7 +11,7 @@ from uuid import UUID
 import structlog
 from django.contrib.auth import get_user_model
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from credits.accounts import find_account
@@ -215,7 +215,8 @@ def look_after_checkouts(*, patience_seconds: float) -> None:
         status=TopUpStatus.PENDING,
         session_id__isnull=False,
     )
-    for top_up in waiting.order_by("id")[:MOST_AT_ONCE]:
+    # Whoever was asked about longest ago comes first: what never ends keeps nothing else waiting.
+    for top_up in waiting.order_by(F("tried_at").asc(nulls_first=True), "id")[:MOST_AT_ONCE]:
         TopUp.objects.filter(pk=top_up.pk).update(tried_at=Now())
         try:
             look_after(top_up)

@@ -224,6 +224,19 @@ def test_a_payment_of_which_nobody_tells_is_found(client: APIClient, payer: int,
     assert TopUp.objects.get(session_id=open_one).status == "PENDING"
 
 
+def test_pages_that_nobody_pays_at_keep_no_others_waiting(
+    client: APIClient, payer: int, stripe_double: StripeDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("credits.top_ups.MOST_AT_ONCE", 1)
+    _open_one, paid = start(client), start(client)
+    stripe_double.pay(paid)
+
+    for _ in range(2):
+        look_after_checkouts(patience_seconds=0)
+
+    assert entries_of(payer) == [1_000]
+
+
 def test_a_failure_that_is_told_late_takes_nothing_back(
     client: APIClient, payer: int, stripe_double: StripeDouble
 ) -> None:
