@@ -12,7 +12,7 @@ from uuid import UUID
 import structlog
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q, QuerySet, Sum
+from django.db.models import F, Q, Sum
 from django.db.models.functions import Now
 
 from credits.exceptions import (
@@ -36,7 +36,7 @@ from credits.notices import note, tell_after_commit
 from credits.payments import get_provider
 from credits.payments.provider import RefundOrder
 from credits.refundable import find_refundable
-from credits.reversals import follow_refund
+from credits.reversals import follow_refund, reopen
 from credits.top_ups import get_top_up
 
 MOST_AT_ONCE: Final = 20
@@ -201,21 +201,11 @@ def send_refund(request_id: UUID) -> RefundRequest:
         sending.filter(failed_orders=order.failed_orders).update(failed_orders=F("failed_orders") + 1)
         raise
     except PaymentFailedError as error:
-        _reopen(request, sending, str(error))
+        with transaction.atomic():
+            reopen(request, sending, why=str(error))
         raise
     follow_refund(refund)
     return _fresh(request)
-
-
-def _reopen(request: RefundRequest, sending: QuerySet[RefundRequest], why: str) -> None:
-    with transaction.atomic():
-        # Who has not asked is not told.
-        if sending.update(status=RefundStatus.PENDING, result=why) and request.iso_week:
-            account = Account.objects.get(pk=request.account_id)
-            text = f"The refund of {request.amount} credits was refused: {why}"
-            note(account_id=account.pk, kind=NoticeKind.REFUND_REQUESTED, balance=account.balance, text=text)
-            if account.user_id is not None:
-                tell_after_commit(account.user_id)
 
 
 def send_overdue_refunds(*, patience_seconds: float) -> None:

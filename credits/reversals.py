@@ -19,6 +19,7 @@ from credits.models import (
     Account,
     EntryType,
     LedgerEntry,
+    NoticeKind,
     RefundRequest,
     RefundStatus,
     Reversal,
@@ -26,6 +27,7 @@ from credits.models import (
     ReversalStage,
     TopUp,
 )
+from credits.notices import note, tell_after_commit
 from credits.payments import get_provider
 from credits.payments.provider import Dispute, Refund
 from credits.store.ledger import post
@@ -60,9 +62,20 @@ def follow_refund(refund: Refund) -> None:
         elif reached is ReversalStage.GONE:
             ordered.filter(status=RefundStatus.APPROVED).update(status=RefundStatus.REFUNDED, refund_id=refund.id)
         elif reached is ReversalStage.BACK:
-            ordered.filter(status__in=[RefundStatus.APPROVED, RefundStatus.REFUNDED]).update(
-                status=RefundStatus.PENDING, refund_id=None, result="The refund failed at the payment provider."
-            )
+            sent = ordered.filter(status__in=[RefundStatus.APPROVED, RefundStatus.REFUNDED])
+            for request in sent:
+                reopen(request, sent, why="The refund failed at the payment provider.")
+
+
+def reopen(request: RefundRequest, standing: QuerySet[RefundRequest], *, why: str) -> None:
+    """Let an admin decide about a request anew, if it still is `standing`, and tell whoever asked. In a transaction."""
+    # Who has not asked is not told.
+    if standing.update(status=RefundStatus.PENDING, refund_id=None, result=why) and request.iso_week:
+        account = Account.objects.get(pk=request.account_id)
+        text = f"The refund of {request.amount} credits was not made: {why}"
+        note(account_id=account.pk, kind=NoticeKind.REFUND_REQUESTED, balance=account.balance, text=text)
+        if account.user_id is not None:
+            tell_after_commit(account.user_id)
 
 
 def _find_request(refund: Refund, top_up: TopUp) -> QuerySet[RefundRequest]:

@@ -5,7 +5,7 @@ from itertools import permutations
 import pytest
 from rest_framework.test import APIClient
 
-from credits.models import RefundRequest
+from credits.models import Notice, RefundRequest
 from credits.refunds import approve_refund
 from tests.credits.booking import standing
 from tests.credits.paying import ask_back, buy, by_webhook, entries_of, refund_of, start, taken, tell
@@ -54,6 +54,7 @@ def test_a_refund_that_comes_back_is_given_back_once(
 
     assert standing(payer) == (1_100, 0, 0)
     assert RefundRequest.objects.get().status == "PENDING"
+    assert "The refund of 1000 credits was not made" in Notice.objects.get(kind="REFUND_REQUESTED").text
 
 
 def test_a_refund_made_at_the_provider_counts_too(client: APIClient, payer: int, stripe_double: StripeDouble) -> None:
