@@ -12,7 +12,7 @@ from uuid import UUID
 import structlog
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q, Sum
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from credits.exceptions import (
@@ -28,6 +28,9 @@ from credits.models import (
     NoticeKind,
     RefundRequest,
     RefundStatus,
+    Reversal,
+    ReversalKind,
+    ReversalStage,
     TopUp,
     TopUpStatus,
 )
@@ -104,7 +107,10 @@ def _ask_admin(request: RefundRequest, account: Account, *, on_its_way: int) -> 
 def find_on_its_way(account: Account) -> int:
     """Return how many of an account's credits are being sent back and have not left its balance yet."""
     approved = RefundRequest.objects.filter(account=account, status=RefundStatus.APPROVED)
-    return int(approved.aggregate(amount=Sum("amount", default=0))["amount"])
+    refunds = Reversal.objects.filter(top_up__account=account, kind=ReversalKind.REFUND, stage=ReversalStage.OPEN)
+    # An order that the provider has is known twice; what was ordered there by hand is known from there only.
+    by_hand = refunds.exclude(pk__in=approved.filter(refund_id__isnull=False).values("refund_id"))
+    return sum(approved.values_list("amount", flat=True)) + sum(by_hand.values_list("amount", flat=True))
 
 
 def approve_refund(*, request: RefundRequest, reason: str, actor_id: int | None) -> RefundRequest:

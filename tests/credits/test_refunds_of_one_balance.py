@@ -51,6 +51,17 @@ def test_what_is_on_its_way_is_not_sent_back_again(
     assert (standing(payer), find_on_its_way(account_of(payer))) == ((0, 0, 0), 0)
 
 
+def test_what_is_being_sent_back_by_hand_is_on_its_way_too(
+    payer: int, stripe_double: StripeDouble, paid: tuple[TopUp, TopUp]
+) -> None:
+    first, second = paid
+    by_hand = {"id": "re_1", "object": "refund", "payment_intent": first.payment_id, "amount": 1_000}
+
+    tell(stripe_double, "refund.created", {**by_hand, "status": "pending"})
+
+    assert (ask(payer, second), find_on_its_way(account_of(payer))) == ("PENDING", 1_000)
+
+
 def test_of_two_requests_at_once_one_is_sent_back(user: User, payer: int, paid: tuple[TopUp, TopUp]) -> None:
     with session_beside() as session:
         lock_account(session, user)
