@@ -114,16 +114,17 @@ def look_after_reversals() -> None:
         if _is_news(refund):
             follow_refund(refund)
     for dispute in provider.list_disputes(since=since):
-        if dispute.awaits_answer or _is_news(dispute):
+        if _is_news(dispute):
             try:
                 follow_dispute(dispute)
-            except PaymentUnavailableError as error:
+            except (PaymentFailedError, PaymentUnavailableError) as error:
                 logger.warning("a dispute is to be answered", dispute=dispute.id, error=str(error))
 
 
 def _is_news(told: Refund | Dispute) -> bool:
+    awaits_answer = isinstance(told, Dispute) and told.awaits_answer
     known = Reversal.objects.filter(pk=told.id, stage__gte=_stage_of(told))
-    return not known.exists() and TopUp.objects.filter(payment_id=told.payment_id).exists()
+    return (awaits_answer or not known.exists()) and TopUp.objects.filter(payment_id=told.payment_id).exists()
 
 
 def _stage_of(told: Refund | Dispute) -> ReversalStage:
@@ -149,9 +150,9 @@ def _find_top_up(payment_id: str) -> TopUp | None:
     return top_up
 
 
-def _lock_account(top_up: TopUp) -> None:
+def _lock_account(top_up: TopUp) -> Account:
     """Let whoever books or decides wait: an account is locked before its requests and reversals."""
-    Account.objects.select_for_update(no_key=True).get(pk=top_up.account_id)
+    return Account.objects.select_for_update(no_key=True).get(pk=top_up.account_id)
 
 
 def _advance(news: Reversal, stage: ReversalStage, *, request: RefundRequest | None = None) -> ReversalStage:
@@ -197,8 +198,10 @@ def _answer(dispute: Dispute, top_up: TopUp) -> None:
     provider = get_provider()
     if not provider.find_dispute(dispute.id).awaits_answer:
         return
-    account = Account.objects.get(pk=top_up.account_id)
-    withdrawn = LedgerEntry.objects.filter(key=f"dispute:{dispute.id}").first()
+    with transaction.atomic():
+        # What is withdrawn between the two questions would be counted twice.
+        account = _lock_account(top_up)
+        withdrawn = LedgerEntry.objects.filter(key=f"dispute:{dispute.id}").first()
     left = account.spendable - (withdrawn.amount if withdrawn else 0)
     try:
         if left - dispute.amount >= settings.REFUND_TOLERANCE:

@@ -1,15 +1,19 @@
 """Disputes: answered once, and their money followed in whatever order it is told."""
 
 from itertools import permutations
+from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from rest_framework.test import APIClient
 
 from credits.metering import hold
+from credits.reversals import look_after_reversals
 from tests.credits.booking import flat_price, give, set_balance, standing, subject
 from tests.credits.paying import buy, by_webhook, entries_of, start, tell
 from tests.credits.stripe_double import StripeDouble
 from tests.credits.stripe_faults import PASSING, Fault
+from tests.execution.lock_waits import lock_account, running_into, session_beside
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -66,6 +70,27 @@ def test_what_is_held_for_something_under_way_is_as_good_as_spent(
 
     tell(stripe_double, OPENED, dispute)
 
+    assert stripe_double.things[dispute]["status"] == "under_review"
+
+
+def test_it_is_not_judged_while_somebody_books(
+    client: APIClient, user: User, payer: int, stripe_double: StripeDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is withdrawn between two looks at the books would be counted twice."""
+    top_up = buy(client, stripe_double)
+    dispute, answer = stripe_double.dispute(str(top_up.payment_id)), stripe_double.answer
+    with session_beside() as session:
+
+        def book_meanwhile(method: str, path: str, *asked: Any) -> Any:
+            if path.endswith(dispute) and method == "GET":
+                lock_account(session, user)
+            return answer(method, path, *asked)
+
+        monkeypatch.setattr(stripe_double, "answer", book_meanwhile)
+        with running_into(session, look_after_reversals):
+            unanswered = stripe_double.requests["POST disputes"] == 0
+
+    assert unanswered
     assert stripe_double.things[dispute]["status"] == "under_review"
 
 

@@ -10,7 +10,7 @@ from credits.tasks import find_lost_news
 from tests.credits.booking import set_balance, standing
 from tests.credits.paying import ask_back, buy, entries_of, refund_of, taken
 from tests.credits.stripe_double import StripeDouble
-from tests.credits.stripe_faults import BROKEN
+from tests.credits.stripe_faults import BROKEN, Fault
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -59,6 +59,18 @@ def test_a_dispute_is_found_and_answered_even_if_that_takes_a_second_try(
     assert answered == ["needs_response", "under_review"]
     assert {stripe_double.things[each]["status"] for each in disputes} == {"under_review"}
     assert standing(payer) == (0, 0, 2_000)
+
+
+def test_a_dispute_that_can_not_be_asked_about_keeps_no_other_waiting(
+    client: APIClient, payer: int, stripe_double: StripeDouble
+) -> None:
+    strange, other = (stripe_double.dispute(str(buy(client, stripe_double).payment_id)) for _ in range(2))
+    set_balance(payer, 0)
+    stripe_double.fail(f"GET disputes/{strange}", Fault(status=400, type="invalid_request_error"))
+
+    find_lost_news()
+
+    assert [stripe_double.things[each]["status"] for each in (strange, other)] == ["needs_response", "under_review"]
 
 
 def test_what_is_long_over_and_what_is_not_ours_is_left_alone(
