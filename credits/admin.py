@@ -198,8 +198,8 @@ class RefundRequestAdmin(LookOnly, admin.ModelAdmin[RefundRequest]):
     list_filter = ["status"]
     search_fields = ["=account__user__username"]
     fields: ClassVar[Any] = [
-        *("account", "balance", "owed", "on_its_way", "top_up", "amount", "iso_week", "reason", "status", "result"),
-        *("refund_id", "attempt", "tried_at", "created_at", "decided_at"),
+        *("account", "balance", "held", "on_its_way", "owed", "top_up", "amount", "iso_week", "reason", "status"),
+        *("result", "refund_id", "attempt", "tried_at", "created_at", "decided_at"),
     ]
     readonly_fields = fields
 
@@ -207,6 +207,11 @@ class RefundRequestAdmin(LookOnly, admin.ModelAdmin[RefundRequest]):
     def balance(self, request: RefundRequest) -> int:
         """Return what the user has left."""
         return request.account.balance
+
+    @admin.display(description="of which held")
+    def held(self, request: RefundRequest) -> int:
+        """Return what of the balance is set aside for what is under way."""
+        return request.account.held
 
     @admin.display
     def owed(self, request: RefundRequest) -> int:

@@ -1,5 +1,6 @@
 """The books in the admin."""
 
+import re
 from typing import Any
 from uuid import uuid4
 
@@ -9,8 +10,9 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from credits.metering import hold
 from credits.models import BlockPrice, LedgerEntry, RefundRequest, TopUp
-from tests.credits.booking import account_of, give, standing, use
+from tests.credits.booking import account_of, flat_price, give, standing, subject, use
 from tests.credits.stripe_double import StripeDouble
 from tests.execution.small_graphs import CALCULATOR
 
@@ -182,6 +184,16 @@ def test_a_refund_is_decided_with_a_reason(
     assert "Send the money back" in before
     assert undecided == "PENDING"
     assert (request.status, request.result) == (status, "So be it.")
+
+
+def test_who_decides_sees_what_is_held_of_the_balance(office: Client, payer: int) -> None:
+    top_up = TopUp.objects.create(account=account_of(payer), kind="CHECKOUT", amount=900)
+    request = RefundRequest.objects.create(account=top_up.account, top_up=top_up, amount=900, reason="By mistake.")
+    hold(user_id=payer, subject=subject(), price=flat_price(73))
+
+    shown = page(office, f"refundrequest/{request.pk}/change/")
+
+    assert re.search(r"Balance:.*>100<.*Of which held:.*>73<.*Of which on its way back:.*>0<.*Owed:", shown, re.DOTALL)
 
 
 @pytest.mark.parametrize("name", ["account", "ledgerentry", "topup", "refundrequest", "reversal", "blockprice"])
