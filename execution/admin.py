@@ -59,16 +59,8 @@ class ExecutionAdmin(LookOnly, admin.ModelAdmin[Execution]):
     search_fields = ["id"]
     fields: ClassVar[Any] = [
         *("id", "graph", "user", "status", "activity", "simulate", "parent_shown", "origin_shown", "error"),
-        *(
-            "preset_id",
-            "schedule_id",
-            "created_at",
-            "started_at",
-            "ended_at",
-            "took",
-            "nodes_walltime",
-            "nodes_cputime",
-        ),
+        *("preset_id", "schedule_id"),
+        *("created_at", "started_at", "ended_at", "took", "nodes_walltime", "nodes_cputime"),
         *("opened", "unfinished", "node_count", "node_error_count"),
         *("inputs_shown", "masks_shown", "outputs_shown", "warnings_shown", "node_executions_shown"),
     ]
