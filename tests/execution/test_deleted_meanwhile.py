@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from psycopg import Connection
 
 from execution.exceptions import ExecutionNotFoundError, PresetNotFoundError
-from execution.models import Execution, Preset, StaticValue
+from execution.models import DeletedRun, Execution, Preset, StaticValue
 from execution.presets import change_preset, create_preset
 from execution.services import start_execution
 from execution.sharing import share_execution
@@ -126,6 +126,21 @@ def test_a_run_that_is_being_deleted_is_not_shared(
 
     with pytest.raises(ExecutionNotFoundError), running_into(other, lambda: share_execution(run=run)):
         other.execute("COMMIT")
+
+
+def test_a_run_that_is_being_deleted_keeps_nobody_from_deleting_its_user(
+    user: User, version: GraphVersion, drain: Drain, other: "Connection[Any]"
+) -> None:
+    run = start_execution(user=user, version=version, input_data={"Number": 1})
+    drain.run()
+    StaticValue.objects.all().delete()
+    other.execute("INSERT INTO execution_deletedrun VALUES (%s, %s, now())", [run.pk, user.pk])
+    other.execute("DELETE FROM execution_execution WHERE id = %s", [run.pk])
+
+    with running_into(other, user.delete):
+        other.execute("COMMIT")
+
+    assert DeletedRun.objects.get().execution_id == run.pk
 
 
 def test_a_run_is_started_while_a_version_is_saved(user: User, version: GraphVersion, drain: Drain) -> None:
