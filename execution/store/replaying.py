@@ -31,8 +31,9 @@ from execution.store.copying import Copied, copy_reused, copy_values
 from execution.store.flow import leave, write_deliveries
 from execution.store.past import DISTANT, CopyingWriter, find_files, know, load_past
 from execution.store.runs import LockedRun
-from execution.store.starting import Order, Started, Written, place_inputs, start_run, write_values
+from execution.store.starting import KEEP_GRAPHS, Order, Started, Written, place_inputs, start_run, write_values
 from execution.values import dump
+from graphs.exceptions import GraphNotFoundError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +82,8 @@ SELECT %(run)s, v.graph_id, v.key, v.value
 def start_replay(order: Order, origin: Origin) -> Started:
     """Make a run that begins with what the origin can give it.
 
-    Raises `ExecutionNotFoundError`, `ExecutionNotReplayableError`, `ReplayInvalidError`, `InputsUnknownError`.
+    Raises `ExecutionNotFoundError`, `ExecutionNotReplayableError`, `ReplayInvalidError`, `InputsUnknownError`, and
+    `GraphNotFoundError` if the graph was deleted meanwhile.
     """
     seen = _look(origin, order.graph)
     played = _rehearse(order, origin)
@@ -94,13 +96,15 @@ def start_replay(order: Order, origin: Origin) -> Started:
         with transaction.atomic():
             reused = [(each, each.reused) for each in played.played.values() if each.reused is not None]
             copied = copy_reused(order, origin.execution_id, reused)
-            # Before any run, as whoever starts one does.
-            lock_admission(Batch(sends_at_once=True), user_id=order.user_id)
+            batch = Batch(sends_at_once=True)
+            # The graph first, and both before any run, as whoever starts one does.
+            batch.ask(KEEP_GRAPHS, {"versions": [order.graph.version_id]})
+            lock_admission(batch, user_id=order.user_id)
             if _look(origin, order.graph, lock=True) != seen:
                 raise ExecutionNotReplayableError("The run has gone on meanwhile: replay it again as it is now.")
             beginning = _Beginning(outputs=played.outputs, rest=rest, writer=writer, copied=copied)
             return start_run(order, begin=lambda run, _: _begin(run, origin, beginning), written=written)
-    except ExecutionError:
+    except (ExecutionError, GraphNotFoundError):
         files.remove()
         raise
 

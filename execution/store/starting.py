@@ -124,7 +124,7 @@ def start_runs(
 
 
 # Whoever deletes a graph waits until its run is there, to be stopped; and who comes behind them finds no graph.
-_KEEP_GRAPHS: Final = Prepared(
+KEEP_GRAPHS: Final = Prepared(
     "keep_graphs",
     "versions uuid[]",
     """
@@ -141,7 +141,7 @@ def _admit(batch: Batch, orders: Sequence[Order]) -> list[bool]:
     sub-runs are stopped with the run above them. Raises `GraphNotFoundError`.
     """
     versions = {order.graph.version_id for order in orders if order.parent_id is None and order.schedule_id is None}
-    kept = batch.ask(_KEEP_GRAPHS, {"versions": sorted(versions)}) if versions else None
+    kept = batch.ask(KEEP_GRAPHS, {"versions": sorted(versions)}) if versions else None
     users = {order.user_id for order in orders if order.parent_id is None}
     places = find_places(batch, user_ids=users) if users else {}
     if kept is not None and {key for (key,) in kept.rows} != versions:

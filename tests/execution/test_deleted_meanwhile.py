@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.files.storage import default_storage
 from psycopg import Connection
+from pytest_django import Settings
 
 from execution.exceptions import ExecutionNotFoundError, PresetNotFoundError
-from execution.models import DeletedRun, Execution, Preset, StaticValue
+from execution.models import DeletedRun, Execution, NodeExecution, Preset, StaticValue
 from execution.presets import change_preset, create_preset
-from execution.services import start_execution
+from execution.services import replay_execution, start_execution
 from execution.sharing import share_execution
 from graphs.exceptions import GraphNotFoundError
 from graphs.lifecycle import delete_graph, fork_graph
@@ -83,6 +85,27 @@ def test_a_graph_that_is_being_deleted_is_not_started(
         other.execute("COMMIT")
 
     assert not Execution.objects.exists()
+
+
+def test_a_run_of_a_graph_that_is_being_deleted_is_not_replayed(
+    user: User, version: GraphVersion, drain: Drain, other: "Connection[Any]", settings: Settings
+) -> None:
+    settings.LARGE_VALUE_BYTES = 1
+    run = start_execution(user=user, version=version, input_data={"Number": "1"})
+    drain.run()
+    last = NodeExecution.objects.latest("id")
+    begin_to_delete(other, version)
+
+    with (
+        pytest.raises(GraphNotFoundError),
+        running_into(other, lambda: replay_execution(execution_id=run.pk, node_execution_id=last.pk)),
+    ):
+        # It keeps nobody from starting runs of other graphs meanwhile.
+        free = other.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [0x0AD3, user.pk]).fetchone()
+        other.execute("COMMIT")
+
+    assert free == (True,)
+    assert default_storage.listdir(f"runs/{user.pk}")[0] == [str(run.pk)]
 
 
 def test_a_graph_that_is_being_deleted_is_not_copied(version: GraphVersion, other: "Connection[Any]") -> None:
