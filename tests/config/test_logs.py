@@ -16,12 +16,14 @@ from config.logs import logging_settings
 @pytest.fixture
 def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     """What is logged as JSON."""
-    stream = io.StringIO()
+    stream, kept = io.StringIO(), structlog.get_config()
     monkeypatch.setenv("LOG_FORMAT", "json")
     wanted = logging_settings(level="INFO")
     wanted["handlers"]["console"]["stream"] = stream
     logging.config.dictConfig(wanted)
     yield stream
+    # Loggers that are in use hold the list of its processors, which is where others catch what is logged.
+    structlog.configure(**kept)
     logging.config.dictConfig(settings.LOGGING)
 
 

@@ -10,6 +10,7 @@ import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,33 +45,70 @@ class RunningStack:
         return self.process.communicate(timeout=60)[0]
 
 
-@pytest.fixture
-def local(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / ".local"
-    yield folder
-    assert wait_until(lambda: not processes_of(folder)), f"left behind: {processes_of(folder)}"
+@dataclass
+class EndedStack:
+    """A stack that was started where there was nothing, and ended with Ctrl-C."""
+
+    stack: RunningStack
+    farewell: str
+    left: list[str]
+    copy: Path
+    """Of its folder, as it was at the end."""
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> EndedStack:
+    folder = tmp_path_factory.mktemp("first")
+    local, copy = folder / ".local", folder / "copy"
+    stack = start_stack(local)
+    stack.process.send_signal(signal.SIGINT)
+    farewell, left = stack.finish(), processes_of(local)
+    # With its owners: as root, the database runs under an account of its own.
+    subprocess.run(["cp", "-a", local, copy], check=True)  # noqa: S607 - whichever cp there is
+    return EndedStack(stack=stack, farewell=farewell, left=left, copy=copy)
+
+
+@pytest.fixture(scope="module")
+def taken_port() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        yield taken.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def stack(first: EndedStack, taken_port: int) -> Iterator[RunningStack]:
+    """The next one in the same folder. It is asked for a port that is taken."""
+    with stopped_at_the_end(first.stack.local, "--port", str(taken_port), "--flower-port", str(taken_port)) as running:
+        yield running
 
 
 @pytest.fixture
-def stack(local: Path) -> Iterator[RunningStack]:
-    running = start_stack(local)
+def stack_to_kill(first: EndedStack) -> Iterator[RunningStack]:
+    with stopped_at_the_end(first.copy) as running:
+        yield running
+
+
+@contextmanager
+def stopped_at_the_end(local: Path, *options: str) -> Iterator[RunningStack]:
+    running = start_stack(local, *options)
     yield running
     if running.process.poll() is None:
         running.process.terminate()
         running.finish()
+    assert wait_until(lambda: not processes_of(local)), f"left behind: {processes_of(local)}"
 
 
 def start_stack(local: Path, *options: str) -> RunningStack:
-    web, flower = find_port(FIRST_PORT), find_port(FIRST_PORT + 50)
-    wanted = ("--port", str(web), "--flower-port", str(flower), "--concurrency", "1")
-    process = start_python("manage.py", "stack", *(options or wanted), environment=environment_for(local))
+    free = ("--port", str(find_port(FIRST_PORT)), "--flower-port", str(find_port(FIRST_PORT + 50)))
+    arguments = ("manage.py", "stack", *(options or free), "--concurrency", "1")
+    process = start_python(*arguments, environment=environment_for(local))
     assert process.stdout is not None
     lines = []
     for line in process.stdout:
         lines.append(line)
         if LAST_LINE in line:
-            break
-    return RunningStack(process=process, local=local, output="".join(lines))
+            return RunningStack(process=process, local=local, output="".join(lines))
+    process.communicate(timeout=60)
+    raise AssertionError(f"The stack did not start: {''.join(lines)}")
 
 
 def get(url: str, **headers: str) -> tuple[int, bytes]:
@@ -104,30 +142,28 @@ def test_a_stack_is_up_when_it_says_so_and_a_second_one_is_told_where(stack: Run
     assert f"runs already: {web} (process {stack.process.pid})" in second.stderr
 
 
-def test_ctrl_c_leaves_no_process_and_the_next_start_finds_its_data(local: Path) -> None:
-    first = start_stack(local)
-    first.process.send_signal(signal.SIGINT)
-    farewell = first.finish()
-    left = processes_of(local)
-    second = start_stack(local)
-    url = second.find(r"export URL=(\S+) KEY=")
-    _status, graphs = get(f"{url}/v1/graphs", Authorization="Bearer " + second.find(KEY))
-    second.process.terminate()
-    second.finish()
+def test_ctrl_c_leaves_no_process(first: EndedStack) -> None:
+    assert first.stack.process.returncode == 0
+    assert "Stopped." in first.farewell
+    assert first.left == []
 
-    assert first.process.returncode == 0
-    assert "Stopped." in farewell
-    assert left == []
-    assert second.find(r"password\s+(\S+)") == first.find(r"password\s+(\S+)")
+
+def test_the_next_start_finds_the_data_of_the_last(first: EndedStack, stack: RunningStack) -> None:
+    url = stack.find(r"export URL=(\S+) KEY=")
+
+    _status, graphs = get(f"{url}/v1/graphs", Authorization="Bearer " + stack.find(KEY))
+
+    assert stack.find(r"password\s+(\S+)") == first.stack.find(r"password\s+(\S+)")
     names = [graph["name"] for graph in json.loads(graphs)["results"]]
+    assert names
     assert len(names) == len(set(names)), "the examples were loaded twice"
 
 
-def test_a_killed_stack_leaves_no_process(stack: RunningStack) -> None:
-    stack.process.kill()
-    stack.finish()
+def test_ports_that_are_taken_are_not_used(stack: RunningStack, taken_port: int) -> None:
+    ports = {stack.find(r"Admin\s+http://127.0.0.1:(\d+)"), stack.find(r"Flower\s+http://127.0.0.1:(\d+)")}
 
-    assert wait_until(lambda: not processes_of(stack.local), seconds=40), processes_of(stack.local)
+    assert len(ports) == 2
+    assert str(taken_port) not in ports
 
 
 def test_a_worker_that_dies_is_started_again(stack: RunningStack) -> None:
@@ -139,13 +175,9 @@ def test_a_worker_that_dies_is_started_again(stack: RunningStack) -> None:
     assert wait_until(ready.exists, seconds=30)
 
 
-def test_ports_that_are_taken_are_not_used(local: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        stack = start_stack(local, "--port", str(port), "--flower-port", str(port), "--concurrency", "1")
-        stack.process.terminate()
-        stack.finish()
+def test_a_killed_stack_leaves_no_process(stack_to_kill: RunningStack) -> None:
+    stack_to_kill.process.kill()
+    stack_to_kill.finish()
 
-    ports = {stack.find(r"Admin\s+http://127.0.0.1:(\d+)"), stack.find(r"Flower\s+http://127.0.0.1:(\d+)")}
-    assert len(ports) == 2
-    assert str(port) not in ports
+    local = stack_to_kill.local
+    assert wait_until(lambda: not processes_of(local), seconds=40), processes_of(local)
