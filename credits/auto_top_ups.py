@@ -23,6 +23,7 @@ from credits.payments.provider import Order, Payment, PaymentState
 from credits.store.auto_top_ups import (
     cancel_unwanted_auto_top_up,
     find_next,
+    is_auto_top_up_wanted,
     order_auto_top_up,
     order_due_auto_top_ups,
 )
@@ -37,7 +38,7 @@ MOST_PER_DAY: Final = 100
 def set_auto_top_up(*, user_id: int, threshold: int, amount: int, most_per_day: int | None = None) -> Account:
     """Have credits bought whenever the balance is below `threshold`; at once, if it is or something is owed.
 
-    What was ordered by other wishes is cancelled, if it can't have been charged yet. Within 24 hours `most_per_day` are
+    What was ordered by other wishes is cancelled, if it has not been charged yet. Within 24 hours `most_per_day` are
     made; as many as before, if it is not given. Raises `AmountInvalidError` and `PaymentsOffError`.
     """
     check_amount(amount)
@@ -100,7 +101,7 @@ def find_auto_top_up(*, user_id: int) -> AutoTopUp:
 
 
 def stop_auto_top_up(*, user_id: int) -> Account:
-    """Buy nothing automatically any more. What is ordered is cancelled, unless it may have been charged."""
+    """Buy nothing automatically any more. What is ordered is cancelled; if it may have been charged, a bit later."""
     with transaction.atomic():
         account = Account.objects.select_for_update(no_key=True).get(pk=find_account(user_id).pk)
         account.auto_top_up_threshold = account.auto_top_up_amount = None
@@ -125,9 +126,10 @@ def order_overdue() -> int:
 def perform_auto_top_up(top_up_id: UUID) -> TopUp | None:
     """Charge the saved card for a pending automatic top-up. Safe to repeat, at any time, and to do twice at once.
 
-    First a payment is prepared and noted; only then is it charged, which can succeed once only. Until it is noted, what
-    is not wanted any more is cancelled instead. If the provider can't be reached, it stays pending and is tried again.
-    A refusal disables automatic top-ups and tells the user. None if there is nothing to do.
+    First a payment is prepared and noted; only then is it charged, which can succeed once only. What is not wanted any
+    more is cancelled instead, at the provider once it is noted; if it has been charged meanwhile, it counts. If the
+    provider can't be reached, it stays pending and is tried again. A refusal disables automatic top-ups and tells the
+    user. None if there is nothing to do.
     """
     pending = TopUp.objects.filter(pk=top_up_id, kind=TopUpKind.AUTO, status=TopUpStatus.PENDING)
     with transaction.atomic():
@@ -137,21 +139,22 @@ def perform_auto_top_up(top_up_id: UUID) -> TopUp | None:
             return None
         if cancel_unwanted_auto_top_up(account.pk) and order_auto_top_up(account.pk):
             tell_after_commit(account.user_id)
-        if not pending.update(tried_at=Now()):
+        top_up = pending.select_related("account__user").first()
+        if top_up is None:
             return None
-    top_up = pending.select_related("account__user").first()
-    if top_up is None or top_up.account.user_id is None:
-        return None
-    order = Order(id=top_up.pk, user_id=top_up.account.user_id, amount=top_up.amount)
+        pending.update(tried_at=Now())
+        is_wanted = is_auto_top_up_wanted(top_up_id)
+    order = Order(id=top_up.pk, user_id=account.user_id, amount=top_up.amount)
     try:
-        payment = _charge(top_up, order)
+        payment = _charge(top_up, order) if is_wanted else get_provider().cancel(str(top_up.payment_id))
         if payment is None:
             return None
     except PaymentUnavailableError as error:
         pending.update(error=str(error))
         return top_up
     except PaymentFailedError as error:
-        payment = Payment(state=PaymentState.FAILED, order=order, payment_id=None, error=str(error))
+        state = PaymentState.FAILED if is_wanted else PaymentState.CANCELLED
+        payment = Payment(state=state, order=order, payment_id=None, error=str(error))
     return enter_payment(payment)
 
 

@@ -36,6 +36,9 @@ MOST: Final = 1_000_000
 MOST_AT_ONCE: Final = 20
 """How many payments one round of recovery asks the provider about."""
 
+NOT_WANTED: Final = "Not charged: it is not wanted any more."
+"""Why an automatic top-up was cancelled; the database's `credits_cancel_top_up` says so, too."""
+
 logger = structlog.get_logger(__name__)
 
 
@@ -141,6 +144,8 @@ def enter_payment(payment: Payment) -> TopUp | None:
             _pay(top_up, order=order, payment_id=payment.payment_id)
         elif payment.state is PaymentState.FAILED and _is_final(top_up, payment):
             _fail(top_up, payment.error or "The payment was not completed.")
+        elif payment.state is PaymentState.CANCELLED and _is_final(top_up, payment):
+            _cancel(top_up)
     return top_up
 
 
@@ -190,9 +195,20 @@ def _pay(top_up: TopUp, *, order: Order, payment_id: str) -> None:
         tell_after_commit(top_up.account.user_id)
 
 
-def _fail(top_up: TopUp, error: str) -> None:
+def _cancel(top_up: TopUp) -> None:
+    """End what was not wanted any more. Another one may be: nothing is switched off."""
+    _end_unpaid(top_up, NOT_WANTED)
+    if order_auto_top_up(top_up.account_id) and top_up.account.user_id is not None:
+        tell_after_commit(top_up.account.user_id)
+
+
+def _end_unpaid(top_up: TopUp, error: str) -> None:
     top_up.status, top_up.error = TopUpStatus.FAILED, error
     TopUp.objects.filter(pk=top_up.pk).update(status=top_up.status, error=error, ended_at=Now())
+
+
+def _fail(top_up: TopUp, error: str) -> None:
+    _end_unpaid(top_up, error)
     account = top_up.account
     if top_up.kind == TopUpKind.AUTO:
         Account.objects.filter(pk=account.pk).update(auto_top_up_threshold=None, auto_top_up_amount=None)

@@ -9,11 +9,12 @@ from uuid import UUID
 
 
 class PaymentState(StrEnum):
-    """How a payment stands."""
+    """How a payment stands. CANCELLED: nobody has refused it, and it is never made."""
 
     OPEN = "OPEN"
     PAID = "PAID"
     FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +132,10 @@ class PaymentProvider(Protocol):
 
     def charge(self, payment_id: str, *, customer_id: str) -> Payment:
         """Charge the card that the customer paid with last, unless this payment has been made or has failed."""
+        ...
+
+    def cancel(self, payment_id: str) -> Payment:
+        """Let a payment never be made, if it can still be helped, and return how it stands then."""
         ...
 
     def refund(self, order: RefundOrder) -> Refund:

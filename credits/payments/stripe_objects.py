@@ -43,10 +43,10 @@ def read_session(session: Any) -> Payment:
 def read_intent(intent: Any) -> Payment:
     """Return the payment of a payment intent. One that lacks a card has failed only if a card was tried."""
     failure = intent.get("last_payment_error") or {}
-    has_failed = intent["status"] == "canceled" or intent["status"] == "requires_payment_method" and bool(failure)
-    state = PaymentState.FAILED if has_failed else PaymentState.OPEN
+    has_failed = intent["status"] == "requires_payment_method" and bool(failure)
+    ends = {"succeeded": PaymentState.PAID, "canceled": PaymentState.CANCELLED}
     return Payment(
-        state=PaymentState.PAID if intent["status"] == "succeeded" else state,
+        state=ends.get(intent["status"], PaymentState.FAILED if has_failed else PaymentState.OPEN),
         order=_read_order(intent.get("metadata"), amount=intent["amount"], currency=intent["currency"]),
         payment_id=intent["id"],
         error=str(failure.get("message") or ""),

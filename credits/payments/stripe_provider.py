@@ -169,6 +169,17 @@ class StripeProvider:
                 made = self._client.v1.payment_intents.retrieve(payment_id)
         return read_intent(made.to_dict())
 
+    def cancel(self, payment_id: str) -> Payment:
+        """Cancel a payment intent, unless it has come to its end or is about to."""
+        with _explaining():
+            try:
+                found = self._client.v1.payment_intents.cancel(payment_id)
+            except stripe.InvalidRequestError as error:
+                if error.code != UNEXPECTED_STATE:
+                    raise
+                found = self._client.v1.payment_intents.retrieve(payment_id)
+            return read_intent(found.to_dict())
+
     def refund(self, order: RefundOrder) -> Refund:
         """Send money back, unless the payment has a refund that was made for this order."""
         with _explaining():

@@ -5,6 +5,7 @@ Each in the caller's transaction.
 
 from datetime import datetime
 from typing import Final, cast
+from uuid import UUID
 
 from django.db import connection
 
@@ -23,6 +24,11 @@ WITH due AS MATERIALIZED (
 SELECT user_id FROM due WHERE credits_order_top_up(id)
 """
 
+_IS_WANTED = """
+SELECT credits_needs_top_up(a) AND t.amount = a.auto_top_up_amount
+  FROM credits_topup t JOIN credits_account a ON a.id = t.account_id WHERE t.id = %s
+"""
+
 _NEXT = """
 SELECT CASE WHEN next > clock_timestamp() THEN next END
   FROM (SELECT credits_next_top_up(id, auto_top_ups_per_day) AS next FROM credits_account WHERE id = %s) AS found
@@ -37,6 +43,13 @@ def order_auto_top_up(account_id: int) -> bool:
 def cancel_unwanted_auto_top_up(account_id: int) -> bool:
     """Cancel what is ordered for a locked account, unless it may be charged or is wanted; return whether it was."""
     return _do("credits_cancel_top_up", account_id)
+
+
+def is_auto_top_up_wanted(top_up_id: UUID) -> bool:
+    """Return whether what is ordered for a locked account is what its user wants and needs now."""
+    with connection.cursor() as cursor:
+        cursor.execute(_IS_WANTED, [top_up_id])
+        return cursor.fetchone() == (True,)
 
 
 def _do(function: str, account_id: int) -> bool:

@@ -12,7 +12,7 @@ from credits.webhooks import follow_news
 from tests.credits.paid_books import PaidBooks, stage_of
 
 KINDS = {
-    "payment_intent": ("payment_intent.succeeded", "payment_intent.payment_failed"),
+    "payment_intent": ("payment_intent.succeeded", "payment_intent.payment_failed", "payment_intent.canceled"),
     "checkout.session": ("checkout.session.completed", "checkout.session.expired"),
     "refund": ("refund.created", "refund.updated", "refund.failed"),
     "dispute": ("charge.dispute.created", "charge.dispute.updated", "charge.dispute.closed"),

@@ -184,6 +184,8 @@ class StripeDouble:
                 return 200, self._prepare(form)
             case ("POST", "payment_intents", intent, "confirm") if intent in self.things:
                 return self._confirm(intent)
+            case ("POST", "payment_intents", intent, "cancel") if intent in self.things:
+                return self._cancel(intent)
             case ("GET", "refunds" | "disputes" as kind):
                 return 200, _list(each for each in self.all_of(kind.removesuffix("s")) if _is_wanted(each, form))
             case ("POST", "refunds") if form["payment_intent"] in self.things:
@@ -234,6 +236,12 @@ class StripeDouble:
         intent["status"] = "succeeded"
         self.charges.append(key)
         return 200, intent
+
+    def _cancel(self, key: str) -> Answer:
+        if self.things[key]["status"] not in ("requires_payment_method", "requires_confirmation"):
+            return _refuse("payment_intent_unexpected_state", "It is not to be cancelled.")
+        self.things[key]["status"] = "canceled"
+        return 200, self.things[key]
 
     def _refund(self, form: dict[str, str]) -> Answer:
         sent = sum(

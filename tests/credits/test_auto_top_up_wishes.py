@@ -11,10 +11,10 @@ from rest_framework.test import APIClient
 from credits.auto_top_ups import order_overdue, perform_auto_top_up, stop_auto_top_up
 from credits.models import Notice, TopUp
 from credits.refunds import refund_top_up
-from tests.credits.booking import ROOT, set_balance, standing, use
+from tests.credits.booking import ROOT, account_of, set_balance, standing, use
 from tests.credits.paying import ask_back, buy, entries_of, tell
 from tests.credits.stripe_double import StripeDouble
-from tests.credits.stripe_faults import BROKEN
+from tests.credits.stripe_faults import BROKEN, BROKEN_AFTERWARDS, PASSING, Fault
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -107,16 +107,93 @@ def test_switched_off_while_it_is_prepared_it_is_not_charged(
     assert (stripe_double.charges, entries_of(payer)) == ([], [1_000])
 
 
-def test_what_may_have_been_charged_is_completed(
+def test_what_has_been_charged_before_it_was_switched_off_counts_once(
+    client: APIClient, payer: int, stripe_double: StripeDouble, due: UUID
+) -> None:
+    stripe_double.fail("POST payment_intents/pi_", BROKEN_AFTERWARDS)
+    perform_auto_top_up(due)
+    client.delete(ADDRESS)
+
+    for _ in range(2):
+        perform_auto_top_up(due)
+
+    assert (len(stripe_double.charges), entries_of(payer)) == (1, [1_000, 700])
+
+
+def switch_off(client: APIClient, _double: StripeDouble, _top_up: TopUp) -> None:
+    client.delete(ADDRESS)
+
+
+@pytest.mark.parametrize("change_wish", [switch_off, ask, dispute])
+def test_what_was_prepared_and_not_charged_is_cancelled(
+    client: APIClient, payer: int, stripe_double: StripeDouble, due: UUID, change_wish: Callable[..., None]
+) -> None:
+    stripe_double.fail("POST payment_intents/pi_", BROKEN)
+    perform_auto_top_up(due)
+    change_wish(client, stripe_double, TopUp.objects.get(kind="CHECKOUT"))
+
+    perform_auto_top_up(due)
+
+    cancelled = TopUp.objects.get(pk=due)
+    assert (cancelled.status, cancelled.error) == ("FAILED", "Not charged: it is not wanted any more.")
+    assert stripe_double.things[str(cancelled.payment_id)]["status"] == "canceled"
+    assert (stripe_double.charges, entries_of(payer)) == ([], [1_000])
+    assert account_of(payer).auto_top_up_amount == (None if change_wish is switch_off else 700)
+    assert not Notice.objects.filter(kind="AUTO_TOP_UP_FAILED").exists()
+
+
+@pytest.mark.parametrize(
+    ("troubles", "ends"),
+    [
+        ((BROKEN, "POST payment_intents/pi_"), ("FAILED", [1_000])),
+        ((BROKEN_AFTERWARDS, "GET payment_intents"), ("PAID", [1_000, 700])),
+    ],
+)
+def test_what_can_not_be_cancelled_at_once_is_tried_again(
+    payer: int, stripe_double: StripeDouble, due: UUID, troubles: tuple[Fault, str], ends: tuple[str, list[int]]
+) -> None:
+    first, request_ = troubles
+    stripe_double.fail("POST payment_intents/pi_", first)
+    perform_auto_top_up(due)
+    stop_auto_top_up(user_id=payer)
+    stripe_double.fail(request_, *PASSING)
+
+    stands = set()
+    for _ in PASSING:
+        perform_auto_top_up(due)
+        stands.add(TopUp.objects.get(pk=due).status)
+    perform_auto_top_up(due)
+
+    assert (stands, stripe_double.faults) == ({"PENDING"}, [])
+    assert (TopUp.objects.get(pk=due).status, entries_of(payer)) == ends
+    assert not Notice.objects.filter(kind="AUTO_TOP_UP_FAILED").exists()
+
+
+def test_who_wants_another_amount_of_what_was_prepared_is_charged_that(
+    client: APIClient, payer: int, stripe_double: StripeDouble, due: UUID, sent: list[UUID]
+) -> None:
+    stripe_double.fail("POST payment_intents/pi_", BROKEN)
+    perform_auto_top_up(due)
+    client.put(ADDRESS, {"threshold": 1_500, "amount": 500})
+
+    perform_auto_top_up(due)
+    perform_auto_top_up(sent[-1])
+
+    assert entries_of(payer) == [1_000, 500]
+
+
+def test_a_cancellation_switches_nothing_off_whoever_tells_of_it(
     client: APIClient, payer: int, stripe_double: StripeDouble, due: UUID
 ) -> None:
     stripe_double.fail("POST payment_intents/pi_", BROKEN)
     perform_auto_top_up(due)
-    client.delete(ADDRESS)
+    payment = str(TopUp.objects.get(pk=due).payment_id)
+    stripe_double.things[payment]["status"] = "canceled"
 
     perform_auto_top_up(due)
+    tell(stripe_double, "payment_intent.canceled", payment)
 
-    assert entries_of(payer) == [1_000, 700]
+    assert (TopUp.objects.get(pk=due).status, account_of(payer).auto_top_up_amount) == ("FAILED", 700)
 
 
 def test_who_wants_another_amount_is_charged_that(

@@ -165,9 +165,12 @@ class Payments(SettlingBooks):
     @rule(crash=CRASHES, fault=FAULTS, decline=st.sampled_from([None, None, "Declined."]))
     def top_up_automatically(self, crash: int | None, fault: Trouble | None, decline: str | None) -> None:
         self.double.decline = decline
+        account, charged = account_of(self.user_id), len(self.double.charges)
+        is_wanted = account.auto_top_up_amount is not None and not account.auto_top_up_halt
         for top_up in TopUp.objects.filter(account=self.account_id, kind="AUTO"):
             self.attempt(lambda key=top_up.pk: perform_auto_top_up(key), crash=crash, fault=fault)
         self.double.decline = None
+        assert is_wanted or len(self.double.charges) == charged
 
     @rule(crash=CRASHES, fault=FAULTS)
     def recover(self, crash: int | None, fault: Trouble | None) -> None:
