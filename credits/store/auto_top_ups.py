@@ -49,7 +49,8 @@ def is_auto_top_up_wanted(top_up_id: UUID) -> bool:
     """Return whether what is ordered for a locked account is what its user wants and needs now."""
     with connection.cursor() as cursor:
         cursor.execute(_IS_WANTED, [top_up_id])
-        return cursor.fetchone() == (True,)
+        (answer,) = cursor.fetchone()
+    return bool(answer)
 
 
 def _do(function: str, account_id: int) -> bool:
