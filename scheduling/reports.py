@@ -42,8 +42,9 @@ class FailingBlock:
         return self.failed / self.executions
 
 
-# A run that waits for its turn, for a person, for credits or for a time is not late. One is QUEUED for as long as what
-# it begins with: it may have been resumed. The time before it could be paid doesn't count.
+# A run that waits for its turn, for a person, for credits or for a time is not late. What was before it was resumed,
+# had its turn or could be paid doesn't count. When its node executions were QUEUED means nothing: those whose message
+# was lost are queued anew. One that is RUNNING in one go has waited for nothing, whatever those beside it do.
 #
 # MATERIALIZED: for the first so many PostgreSQL would rather go through all runs in their order.
 _LATE = """
@@ -56,13 +57,13 @@ SELECT e.id, e.status, since.at
  CROSS JOIN LATERAL (
        SELECT bool_or(n.status IN ('QUEUED', 'RUNNING')) AS is_busy,
               bool_or(n.status = 'REVIEW' OR n.wake_at IS NOT NULL OR n.needs_credits IS NOT NULL) AS waits,
-              min(n.queued_at) FILTER (WHERE n.status = 'QUEUED') AS queued_at
+              min(n.claimed_at) FILTER (WHERE n.status = 'RUNNING') AS claimed_at
          FROM execution_nodeexecution n
         WHERE n.execution_id = ANY (ARRAY(SELECT id FROM execution_execution WHERE id = e.id OR root_id = e.id))
           AND n.status IN ('QUEUED', 'RUNNING', 'SUSPENDED', 'REVIEW')) AS tree
  CROSS JOIN LATERAL (
-       SELECT CASE e.status WHEN 'QUEUED' THEN COALESCE(tree.queued_at, e.created_at)
-                            ELSE GREATEST(e.started_at, e.limits_from) END AS at,
+       SELECT CASE e.status WHEN 'QUEUED' THEN GREATEST(e.created_at, e.limits_from)
+                            ELSE LEAST(GREATEST(e.started_at, e.limits_from), tree.claimed_at) END AS at,
               CASE e.status WHEN 'QUEUED' THEN %(queued)s ELSE %(running)s END AS patience) AS since
  WHERE (tree.is_busy OR tree.waits IS NOT TRUE)
    AND since.at < clock_timestamp() - make_interval(secs => since.patience)

@@ -38,7 +38,8 @@ class Execution(models.Model):
     when what waits for it is tried again.
     `cost` (credits) is what it cost itself, without its sub-runs, `billed_executions` how many of its node executions
     were counted for the fee; with its sub-runs it may cost `max_cost`.
-    Its limits of time count from `limits_from`, if that is after its start: it had waited for credits.
+    Its limits of time count from `limits_from`, if that is after its start: when it was resumed, or last went on after
+    it had waited for its turn or for credits.
     `input_data` are values by name, `nodes_input_masks` values by pin by node, `mocks` (simulated runs) what nodes
     emit, {pin: value or [values]}, by the id of the node or its block: all as rows keep them (`large_values`).
     `preset_id` and `schedule_id` say what it was started by, if it was; either may be gone.

@@ -52,7 +52,8 @@ WITH next AS MATERIALIZED (
            LIMIT %(limit)s) AS active)
        FOR NO KEY UPDATE SKIP LOCKED
 ), admitted AS (
-    UPDATE execution_execution e SET admitted = true FROM next WHERE e.id = next.id RETURNING e.id
+    UPDATE execution_execution e SET admitted = true, limits_from = clock_timestamp()
+      FROM next WHERE e.id = next.id RETURNING e.id
 ), first AS MATERIALIZED (
     SELECT n.id FROM admitted a, LATERAL (
            SELECT id FROM execution_nodeexecution

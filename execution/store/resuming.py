@@ -63,7 +63,8 @@ _RESUME_RUN = f"""
 UPDATE execution_execution
    SET status = 'QUEUED', resumptions = resumptions + 1, started_at = NULL, ended_at = NULL, error = '',
        warnings = '[]', node_count = node_count - %(failed)s, node_error_count = node_error_count - %(failed)s,
-       opened_before = opened, awaits_retry = false, admitted = parent_id IS NOT NULL OR {HAS_PLACE}
+       opened_before = opened, awaits_retry = false, limits_from = clock_timestamp(),
+       admitted = parent_id IS NOT NULL OR {HAS_PLACE}
  WHERE id = %(run)s AND status IN ('FAILED', 'TERMINATED')
 """  # noqa: S608 - made of constants
 

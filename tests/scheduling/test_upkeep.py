@@ -13,8 +13,11 @@ from django.db import connection
 from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
-from execution.models import Execution, NodeExecution
+from execution.models import Execution, NodeExecution, QueueProbe
+from execution.queues import CPU_QUEUE, IO_QUEUE
 from execution.services import resume_execution, start_execution, stop_execution
+from execution.store.admission import admit_forgotten
+from execution.store.messages import take_lost
 from graphs.models import GraphVersion
 from scheduling.models import Occurrence
 from scheduling.reports import find_failing_blocks, find_late_runs
@@ -61,21 +64,54 @@ def test_runs_that_wait_or_run_too_long_are_late(user: User, admins: None) -> No
     assert str(queued.pk) in mail.outbox[0].body
 
 
-def test_a_run_that_was_resumed_or_admitted_just_now_is_not_late(user: User) -> None:
+@pytest.mark.django_db(transaction=True)
+def test_a_run_that_was_resumed_or_admitted_just_now_is_not_late(user: User, drain: Drain, settings: Any) -> None:
+    settings.MAX_CONCURRENT_RUNS_PER_USER = 2
     version = save_graph(user)
-    resumed, admitted, forgotten = (start(user, version) for _ in range(3))
+    resumed, forgotten, admitted = (start(user, version) for _ in range(3))
     stop_execution(execution_id=resumed.pk)
+    Execution.objects.filter(pk=admitted.pk).update(admitted=False)
     for run in (resumed, admitted, forgotten):
         let_wait(run, 30 * HOUR)
 
+    admit_forgotten()
+    settings.MAX_CONCURRENT_RUNS_PER_USER = 3
     resume_execution(execution_id=resumed.pk)
-    NodeExecution.objects.filter(execution=admitted).update(queued_at=read_clock())
 
+    assert Execution.objects.filter(status="QUEUED", admitted=True).count() == 3
     assert [run.id for run in find_late_runs()] == [forgotten.pk]
-    NodeExecution.objects.filter(execution=resumed).update(queued_at=read_clock() - HOUR)
+    Execution.objects.filter(pk=resumed.pk).update(limits_from=read_clock() - HOUR)
     late = find_late_runs()
     assert [run.id for run in late] == [resumed.pk, forgotten.pk]
     assert late[0].since - late[1].since > 28 * HOUR
+
+
+def test_a_run_is_late_however_often_its_messages_are_sent_again(user: User) -> None:
+    run = start(user, save_graph(user))
+    let_wait(run, timedelta(minutes=6))
+    for queue in (CPU_QUEUE, IO_QUEUE):
+        QueueProbe.objects.create(queue=queue, passed=read_clock(), passed_at=read_clock() - HOUR)
+
+    assert take_lost(patience=0, limit=10)
+
+    assert [late.id for late in find_late_runs()] == [run.pk]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_run_is_late_though_something_beside_waits_for_credits_and_is_priced_anew(user: User, drain: Drain) -> None:
+    run = start(user, save_graph(user, nest(WAITING | {"sub_graphs": []})))
+    drain.run()
+    Execution.objects.update(
+        created_at=read_clock() - 30 * HOUR, started_at=read_clock() - 30 * HOUR, limits_from=read_clock()
+    )
+    assert find_late_runs() == []
+    stuck = NodeExecution.objects.filter(execution__root=run)
+
+    stuck.update(status="RUNNING", claimed_at=read_clock() - 23 * HOUR)
+    assert find_late_runs() == []
+    stuck.update(claimed_at=read_clock() - 25 * HOUR)
+
+    assert [late.id for late in find_late_runs()] == [run.pk]
 
 
 @pytest.mark.django_db(transaction=True)
