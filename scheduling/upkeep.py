@@ -4,13 +4,16 @@ Recovery needs none of them: a thread of every worker sweeps all the time (`exec
 on beat. Its task is there to be seen, to be sent by hand, and for the case that no thread does.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
 from celery import current_app, shared_task
 from django.conf import settings
+from django.core.cache import cache
 from django.core.mail import mail_admins
 from django.db import connection
+from redis.exceptions import RedisError
 
 from credits.auditing import audit
 from execution.broker import BrokerWatch
@@ -18,9 +21,10 @@ from execution.recovery import sweep_once
 from execution.retention import clean_up_files, prune_expired
 from execution.tasks import send
 from graphs.lifecycle import remove_hidden_graphs
-from scheduling.reports import find_failing_blocks, find_late_runs
+from scheduling.reports import LateRun, find_failing_blocks, find_late_runs
 
 MOST_NAMED: Final = 20
+TELL_AGAIN_SECONDS: Final = 24 * 60 * 60
 PRUNE_BATCH: Final = 5_000
 
 logger = structlog.get_logger(__name__)
@@ -35,11 +39,25 @@ def recover() -> None:
 
 @shared_task(name="upkeep.report_late_runs")
 def report_late_runs() -> None:
-    """Tell of runs that wait, or run, for longer than they should."""
-    late = find_late_runs()
+    """Tell of runs that wait, or run, for longer than they should: of each once, and again after a day."""
+    late = _leave_out_told(find_late_runs())
     if late:
         logger.warning("runs are late", count=len(late), first=[str(run.id) for run in late[:MOST_NAMED]])
         _tell(f"{len(late)} runs are late", [f"{run.id} {run.status} since {run.since:%Y-%m-%d %H:%M}" for run in late])
+
+
+def _leave_out_told(late: Sequence[LateRun]) -> list[LateRun]:
+    """Return those that nobody was told of since yesterday, and remember them: all of them while Redis is away."""
+    # One that has gone on meanwhile is late anew.
+    keys = {f"late:{run.id}:{run.status}:{run.since.timestamp()}": run for run in late}
+    try:
+        told = cache.get_many(keys)
+        news = {key: run for key, run in keys.items() if key not in told}
+        cache.set_many(dict.fromkeys(news, 1), timeout=TELL_AGAIN_SECONDS)
+    except (RedisError, OSError) as error:
+        logger.warning("Redis can't be reached; what is late is told again", error=str(error))
+        return list(late)
+    return list(news.values())
 
 
 @shared_task(name="upkeep.report_failing_blocks")

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+import time_machine
 from celery import current_app
 from django.conf import settings as project_settings
 from django.contrib.auth.models import User
@@ -84,6 +85,35 @@ def test_a_run_that_was_resumed_or_admitted_just_now_is_not_late(user: User, dra
     late = find_late_runs()
     assert [run.id for run in late] == [resumed.pk, forgotten.pk]
     assert late[0].since - late[1].since > 28 * HOUR
+
+
+def test_nobody_is_told_twice_a_day_that_a_run_is_late(user: User, admins: None, settings: Any) -> None:
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    version = save_graph(user)
+    first, second = start(user, version), start(user, version)
+    let_wait(first, timedelta(minutes=6))
+    report_late_runs()
+    report_late_runs()
+    assert len(mail.outbox) == 1
+    let_wait(second, timedelta(minutes=6))
+    report_late_runs()
+    assert (str(first.pk) in mail.outbox[1].body, str(second.pk) in mail.outbox[1].body) == (False, True)
+
+    with time_machine.travel(read_clock() + 25 * HOUR):
+        report_late_runs()
+
+    assert (str(first.pk) in mail.outbox[2].body, str(second.pk) in mail.outbox[2].body) == (True, True)
+
+
+def test_whoever_can_t_remember_tells_again_that_a_run_is_late(user: User, admins: None, settings: Any) -> None:
+    redis_that_is_away = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://127.0.0.1:1"}
+    settings.CACHES = {"default": redis_that_is_away}
+    let_wait(start(user, save_graph(user)), timedelta(minutes=6))
+
+    report_late_runs()
+    report_late_runs()
+
+    assert len(mail.outbox) == 2
 
 
 def test_a_run_is_late_however_often_its_messages_are_sent_again(user: User) -> None:
