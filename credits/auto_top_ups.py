@@ -135,16 +135,18 @@ def perform_auto_top_up(top_up_id: UUID) -> TopUp | None:
     with transaction.atomic():
         accounts = Account.objects.select_for_update(no_key=True, of=("self",))
         account = accounts.filter(top_ups=top_up_id).first()
-        if account is None or account.user_id is None:
+        if account is None:
             return None
-        if cancel_unwanted_auto_top_up(account.pk) and order_auto_top_up(account.pk):
+        # Of who is gone nothing is wanted.
+        is_cancelled = cancel_unwanted_auto_top_up(account.pk)
+        if is_cancelled and order_auto_top_up(account.pk) and account.user_id is not None:
             tell_after_commit(account.user_id)
         top_up = pending.select_related("account__user").first()
         if top_up is None:
             return None
         pending.update(tried_at=Now())
         is_wanted = is_auto_top_up_wanted(top_up_id)
-    order = Order(id=top_up.pk, user_id=account.user_id, amount=top_up.amount)
+    order = Order(id=top_up.pk, user_id=account.user_id or 0, amount=top_up.amount)
     try:
         payment = _charge(top_up, order) if is_wanted else get_provider().cancel(str(top_up.payment_id))
         if payment is None:
@@ -181,7 +183,6 @@ def send_overdue(*, patience_seconds: float) -> int:
         Q(tried_at__isnull=True, created_at__lt=before) | Q(tried_at__lt=before),
         kind=TopUpKind.AUTO,
         status=TopUpStatus.PENDING,
-        account__user__isnull=False,
     )
     keys = list(overdue.order_by("id").values_list("pk", flat=True)[:100])
     for key in keys:

@@ -12,6 +12,7 @@ from config.models import Notice as Told
 from credits.auto_top_ups import order_overdue, perform_auto_top_up, send_overdue
 from credits.models import Account, Notice, TopUp
 from credits.tasks import catch_up
+from credits.top_ups import NOT_WANTED
 from tests.credits.booking import ROOT, account_of, set_balance, standing, use
 from tests.credits.paying import buy, entries_of
 from tests.credits.stripe_double import StripeDouble
@@ -167,12 +168,21 @@ def test_who_is_busy_is_not_waited_for(payer: int, sent: list[UUID]) -> None:
     assert (meanwhile, order_overdue()) == (0, 1)
 
 
-def test_who_has_gone_keeps_nobody_else_waiting(payer: int, sent: list[UUID]) -> None:
+def test_who_has_gone_keeps_nobody_else_waiting(buyer: int, stripe_double: StripeDouble, sent: list[UUID]) -> None:
     gone = User.objects.create_user("gone")
-    TopUp.objects.create(account=account_of(gone.pk), kind="AUTO", amount=500)
+    left_over = TopUp.objects.create(account=account_of(gone.pk), kind="AUTO", amount=500)
     gone.delete()
+    let_hours_pass(25)
+    order_overdue()
+    sent.clear()
 
-    assert (send_overdue(patience_seconds=0), sent) == (0, [])
+    both = send_overdue(patience_seconds=0)
+    for key in list(sent):
+        perform_auto_top_up(key)
+
+    left_over.refresh_from_db()
+    assert (both, left_over.status, left_over.error) == (2, "FAILED", NOT_WANTED)
+    assert len(stripe_double.charges) == 4
 
 
 @pytest.mark.parametrize("send", ["put", "post"])

@@ -5,10 +5,11 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection
 from rest_framework.test import APIClient
 
-from credits.auto_top_ups import order_overdue, perform_auto_top_up, stop_auto_top_up
+from credits.auto_top_ups import order_overdue, perform_auto_top_up, send_overdue, stop_auto_top_up
 from credits.models import Notice, TopUp
 from credits.refunds import refund_top_up
 from tests.credits.booking import ROOT, account_of, set_balance, standing, use
@@ -167,6 +168,21 @@ def test_what_can_not_be_cancelled_at_once_is_tried_again(
     assert (stands, stripe_double.faults) == ({"PENDING"}, [])
     assert (TopUp.objects.get(pk=due).status, entries_of(payer)) == ends
     assert not Notice.objects.filter(kind="AUTO_TOP_UP_FAILED").exists()
+
+
+def test_what_was_prepared_for_who_is_gone_is_cancelled(
+    user: User, stripe_double: StripeDouble, due: UUID, sent: list[UUID]
+) -> None:
+    stripe_double.fail("POST payment_intents/pi_", BROKEN)
+    perform_auto_top_up(due)
+    user.delete()
+
+    for again in (1, 0):
+        assert send_overdue(patience_seconds=0) == again
+        perform_auto_top_up(due)
+
+    assert (TopUp.objects.get(pk=due).status, stripe_double.charges) == ("FAILED", [])
+    assert stripe_double.things[str(TopUp.objects.get(pk=due).payment_id)]["status"] == "canceled"
 
 
 def test_who_wants_another_amount_of_what_was_prepared_is_charged_that(
