@@ -275,8 +275,9 @@ X_FRAME_OPTIONS = "DENY"
 INSTALLED_APPS = [
     "config",
     "graphs",
-    "credits",
+    # Before the credits: the runs of a user who is deleted are locked before the account.
     "execution",
+    "credits",
     "scheduling",
     "django.contrib.admin",
     "django.contrib.auth",

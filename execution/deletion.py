@@ -15,7 +15,7 @@ from execution.models import Execution, Preset
 from execution.services import stop_executions
 from execution.store.pruning import Tree, delete_trees
 from graphs.models import Graph
-from graphs.signals import graph_deleted, graph_keepers_asked
+from graphs.signals import graph_deleted, graph_given_up, graph_keepers_asked
 
 
 def delete_execution(*, run: Execution) -> None:
@@ -48,11 +48,13 @@ def leave_graph(graph: Graph, **_options: Any) -> None:
 
 @receiver(pre_delete, sender=settings.AUTH_USER_MODEL, dispatch_uid="execution.deletion.leave_user")
 def leave_user(instance: AbstractBaseUser, **_options: Any) -> None:
-    """Stop and delete all runs of a user who is deleted.
+    """Stop and delete all runs of a user who is deleted, and let none be started until that is done.
 
-    Django deletes the rows that it has found before this; what has come since then, and the files, the upkeep clears
-    away: they may be many.
+    Locked are graphs, schedules, runs and then the account, as everywhere. Django deletes the rows that it has found
+    before this; what has come since then, and the files, the upkeep clears away: they may be many.
     """
+    for graph in Graph.objects.filter(owner_id=instance.pk).order_by("pk").select_for_update():
+        graph_given_up.send(sender=Graph, graph=graph)
     runs = Execution.objects.filter(user_id=instance.pk)
     going_on = runs.filter(parent__isnull=True).exclude(status__in=ENDED)
     stop_executions(execution_ids=list(going_on.values_list("pk", flat=True)))

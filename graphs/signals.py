@@ -5,7 +5,8 @@ from typing import Final
 from django.dispatch import Signal
 
 graph_given_up: Final = Signal()
-"""A graph is about to be deleted, in the transaction that does it. Sent with `graph`, before `graph_deleted`.
+"""A graph is about to be deleted, in the transaction that does it. Sent with `graph`, before `graph_deleted`; also for
+each graph of an owner who is deleted.
 
 Who decides when the graph runs notes it here, and locks rows of its own for that: no run of the graph is locked yet.
 """

@@ -166,6 +166,24 @@ def test_a_run_that_is_being_deleted_keeps_nobody_from_deleting_its_user(
     assert DeletedRun.objects.get().execution_id == run.pk
 
 
+def test_no_run_is_started_for_a_user_who_is_being_deleted(
+    user: User, version: GraphVersion, drain: Drain, other: "Connection[Any]"
+) -> None:
+    create_preset(user=user, preset=Preset(graph_id=version.graph_id, name="Usual"))
+    # Which goes after the runs.
+    other.execute("SELECT FROM execution_preset FOR UPDATE")
+
+    with (
+        running_into(other, User.objects.get(pk=user.pk).delete),
+        pytest.raises(GraphNotFoundError),
+        do_beside(lambda: start_execution(user=user, version=version, input_data={"Number": 1})) as started,
+    ):
+        wait_until_it_waits(other, started)
+        other.execute("ROLLBACK")
+
+    assert not (User.objects.exists() or Execution.objects.exists())
+
+
 def test_a_run_is_started_while_a_version_is_saved(user: User, version: GraphVersion, drain: Drain) -> None:
     with session_beside() as other:
         hold_up_starts(other, user)

@@ -6,6 +6,7 @@ import pytest
 from django.contrib.auth.models import User
 from psycopg import Connection
 
+from credits.metering import hold
 from execution.models import Execution
 from graphs.exceptions import GraphNotFoundError
 from graphs.lifecycle import delete_graph
@@ -13,6 +14,7 @@ from graphs.models import Graph
 from scheduling.firing import fire_due
 from scheduling.models import Schedule
 from scheduling.services import create_schedule
+from tests.credits.booking import flat_price, give, subject
 from tests.execution.drain import Drain
 from tests.execution.lock_waits import DEADLINE_SECONDS, do_beside, lock_account, lock_run, running_into, session_beside
 from tests.execution.small_graphs import ASK, INPUT, draw
@@ -67,6 +69,25 @@ def test_who_deletes_a_graph_waits_for_its_schedule_without_holding_its_runs(use
 
     run.refresh_from_db()
     assert run.status == "TERMINATED"
+
+
+@pytest.mark.parametrize("held", ["schedule", "run"])
+def test_who_deletes_a_user_locks_schedules_then_runs_then_the_account(user: User, drain: Drain, held: str) -> None:
+    schedule, run = start_one(user, drain)
+    give(user.pk, 100)
+    hold(user_id=user.pk, subject=subject(), price=flat_price(5))
+
+    with session_beside() as other:
+        if held == "schedule":
+            lock_schedule(other, schedule)
+        else:
+            lock_run(other, run)
+        with running_into(other, User.objects.get(pk=user.pk).delete):
+            if held == "schedule":
+                lock_run(other, run)
+            lock_account(other, user)
+
+    assert not (Execution.objects.exists() or Schedule.objects.exists())
 
 
 def test_deleting_a_graph_and_firing_its_schedule_do_not_wait_for_each_other(user: User, drain: Drain) -> None:
