@@ -39,6 +39,9 @@ MOST_AT_ONCE: Final = 20
 NOT_WANTED: Final = "Not charged: it is not wanted any more."
 """Why an automatic top-up was cancelled; the database's `credits_cancel_top_up` says so, too."""
 
+PAID_BY_NOBODY: Final = "Paid by somebody who is gone: send it back at the payment provider."
+"""Why a top-up has failed that was paid."""
+
 logger = structlog.get_logger(__name__)
 
 
@@ -175,7 +178,7 @@ def _pay(top_up: TopUp, *, order: Order, payment_id: str) -> None:
     if top_up.status == TopUpStatus.PAID:
         return
     if top_up.account.user_id is None:
-        logger.error("somebody who is gone has paid: send it back", top_up=str(top_up.pk), payment_id=payment_id)
+        _keep_out_of_books(top_up, payment_id=payment_id)
         return
     # What was paid counts, whatever was asked for.
     post(
@@ -193,6 +196,15 @@ def _pay(top_up: TopUp, *, order: Order, payment_id: str) -> None:
     # What the entry has settled orders nothing while this one is under way, and perhaps nothing is charged any more.
     if order_auto_top_up(top_up.account_id):
         tell_after_commit(top_up.account.user_id)
+
+
+def _keep_out_of_books(top_up: TopUp, *, payment_id: str) -> None:
+    """Say once, in the log and to admins, that somebody who is gone has paid: nobody has credits for it."""
+    if top_up.error == PAID_BY_NOBODY:
+        return
+    logger.error("somebody who is gone has paid: send it back", top_up=str(top_up.pk), payment_id=payment_id)
+    TopUp.objects.filter(pk=top_up.pk).update(payment_id=payment_id)
+    _end_unpaid(top_up, PAID_BY_NOBODY)
 
 
 def _cancel(top_up: TopUp) -> None:

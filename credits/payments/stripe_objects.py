@@ -30,10 +30,17 @@ def read_event(kind: str, thing: Any) -> News | None:
 
 
 def read_session(session: Any) -> Payment:
-    """Return the payment of a checkout session."""
-    state = PaymentState.FAILED if session["status"] == "expired" else PaymentState.OPEN
+    """Return the payment of a checkout session, which comes with its payment intent.
+
+    Who pays at it by their bank has left it long before that succeeds or fails: it never expires then.
+    """
+    intent = session.get("payment_intent")
+    made = None if intent is None or session["status"] != "complete" else read_intent(intent)
+    has_failed = made is not None and made.state in (PaymentState.FAILED, PaymentState.CANCELLED)
+    state = PaymentState.FAILED if has_failed or session["status"] == "expired" else PaymentState.OPEN
     return Payment(
         state=PaymentState.PAID if session["payment_status"] == "paid" else state,
+        error=made.error if made else "",
         order=_read_order(session.get("metadata"), amount=session["amount_total"], currency=session["currency"]),
         payment_id=id_of(session.get("payment_intent")),
         session_id=session["id"],

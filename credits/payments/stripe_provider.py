@@ -127,7 +127,8 @@ class StripeProvider:
     def find_checkout(self, session_id: str) -> Payment:
         """Return how the payment of a checkout page stands."""
         with _explaining():
-            return read_session(self._client.v1.checkout.sessions.retrieve(session_id).to_dict())
+            found = self._client.v1.checkout.sessions.retrieve(session_id, {"expand": ["payment_intent"]})
+            return read_session(found.to_dict())
 
     def find_payment(self, payment_id: str) -> Payment:
         """Return how a payment intent stands."""

@@ -92,6 +92,16 @@ class StripeDouble:
         self.add_card(session["customer"])
         return str(intent["id"])
 
+    def pay_by_bank(self, session_id: str) -> str:
+        """Somebody has their bank pay, which takes days; return the payment's id."""
+        key = self.pay(session_id)
+        self.things[key]["status"], self.things[session_id]["payment_status"] = "processing", "unpaid"
+        return key
+
+    def bounce(self, payment_id: str, why: str) -> None:
+        """The bank does not pay. The page of it stays as it is."""
+        self.things[payment_id] |= {"status": "requires_payment_method", "last_payment_error": {"message": why}}
+
     def add_card(self, customer_id: str) -> None:
         self._add("pm", object="payment_method", type="card", customer=customer_id)
 
@@ -193,10 +203,14 @@ class StripeDouble:
             case ("POST", "disputes", dispute, *rest) if dispute in self.things:
                 return self._answer_dispute(dispute, form, gives_in=bool(rest))
             case ("GET", "checkout", "sessions", thing) | ("GET", _, thing) if thing in self.things:
-                return 200, self.things[thing]
+                return 200, self._expand(self.things[thing], form)
         return 404, {
             "error": {"type": "invalid_request_error", "code": "resource_missing", "message": "No such thing."}
         }
+
+    def _expand(self, thing: dict[str, Any], form: dict[str, str]) -> dict[str, Any]:
+        wanted = [name for key, name in form.items() if key.startswith("expand[") and thing[name]]
+        return thing | {name: self.things[thing[name]] for name in wanted}
 
     def _open_session(self, form: dict[str, str]) -> dict[str, Any]:
         key = f"cs_{next(self._numbers)}"
