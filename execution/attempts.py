@@ -52,13 +52,19 @@ class ClaimLostError(Exception):
     """Another attempt has taken over, or the run has ended: what this attempt does no longer counts."""
 
 
+def longest_question() -> float:
+    """Return the seconds after which nothing that is asked patiently is still answered: the last try takes its time."""
+    return 2 * float(settings.RECORD_PATIENCE_SECONDS)
+
+
 def ask_patiently(work: Callable[[], T]) -> T:
     """Return what `work` reads from the database for a block; that this is away is no failure of the block.
 
-    It doesn't count towards its time either. Raises `ClaimLostError` after `RECORD_PATIENCE_SECONDS`.
+    It doesn't count towards its time either, unless a question is never answered. Raises `ClaimLostError` after
+    `RECORD_PATIENCE_SECONDS`.
     """
     try:
-        with alarm_stopped():
+        with alarm_stopped(at_most=longest_question()):
             return patiently(work, seconds=settings.RECORD_PATIENCE_SECONDS)
     except DatabaseAwayError:
         raise ClaimLostError from None

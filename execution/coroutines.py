@@ -9,6 +9,7 @@ from uuid import UUID
 
 from execution.loop_board import board
 from execution.places import Running
+from execution.time_limits import OVERDUE_SECONDS
 
 T = TypeVar("T")
 
@@ -31,10 +32,13 @@ class Leash:
         return await _Held(self, step)
 
     @contextmanager
-    def at_ease(self, timer: asyncio.Timeout) -> Iterator[None]:
-        """Let the block's time stand still, and with it the timer: what is awaited inside is not the block's."""
+    def at_ease(self, timer: asyncio.Timeout, *, at_most: float = float("inf")) -> Iterator[None]:
+        """Let the block's time stand still, and with it the timer: what is awaited inside is not the block's.
+
+        What takes longer than `at_most` (seconds) hangs, and is ended like a block that takes too long.
+        """
         since, rings_at = time.monotonic(), timer.when()
-        deadline, self.deadline = self.deadline, float("inf")
+        deadline, self.deadline = self.deadline, since + at_most + OVERDUE_SECONDS
         if not timer.expired():
             timer.reschedule(None)
         try:

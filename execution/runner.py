@@ -19,7 +19,7 @@ from django.core.exceptions import SuspiciousOperation
 from django.db import Error as DatabaseError
 from django.db import connection
 
-from execution.attempts import Attempt, ClaimLostError, ask_patiently, keeper
+from execution.attempts import Attempt, ClaimLostError, ask_patiently, keeper, longest_question
 from execution.context import build_context
 from execution.coroutines import Leash, coroutines
 from execution.endings import end_or_retry
@@ -194,7 +194,7 @@ async def _pull_async(
                             await _in_thread(executor, attempt.flush)
                 else:
                     suspend = partial(waits.pass_or_suspend, item, spent=_spend(attempt, times))
-                    with leash.at_ease(timer), times.stopped():
+                    with leash.at_ease(timer, at_most=longest_question()), times.stopped():
                         answer = await _in_thread(executor, suspend)
     except StopAsyncIteration:
         return

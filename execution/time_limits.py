@@ -64,14 +64,19 @@ def alarm_held_back() -> Iterator[None]:
 
 
 @contextmanager
-def alarm_stopped() -> Iterator[None]:
-    """Let the time of the block stand still while this block of code lasts, which is not the block's."""
+def alarm_stopped(*, at_most: float | None = None) -> Iterator[None]:
+    """Let the time of the block stand still while this block of code lasts, which is not the block's.
+
+    What takes longer than `at_most` (seconds) hangs, and is ended like a block that takes too long.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     since = time.monotonic()
     left, _ = signal.setitimer(signal.ITIMER_REAL, 0)
     deadline = set_deadline(0.0)
+    if deadline and at_most is not None:
+        set_deadline(since + at_most + OVERDUE_SECONDS)
     try:
         yield
     finally:

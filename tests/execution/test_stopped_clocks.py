@@ -30,6 +30,7 @@ from tests.execution.blocks import AsyncPauseBlock, PlainPauseBlock
 from tests.execution.drain import Drain
 from tests.execution.failing_blocks import ASYNC_DRIP, DRIP
 from tests.execution.lock_waits import lock_run, session_beside
+from tests.execution.small_graphs import ASK
 from tests.execution.test_time_limits import DEADLINE, await_end, start
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -96,6 +97,22 @@ def test_nobody_ends_a_block_while_what_it_emits_waits_to_be_recorded(
     assert "killed a block" not in workers.logs()
 
 
+def test_a_question_that_is_never_answered_doesn_t_keep_a_block_from_ending(
+    user: User, broker_server: str, tmp_path: Path
+) -> None:
+    run = start(user, ASK, metadata={"time_limit": 0.5}, name="?", data=1)
+    environment = {**worker_environment(), "LEASE_SECONDS": "60", "RECORD_PATIENCE_SECONDS": "0.2"}
+    folder = tmp_path / "workers"
+
+    with session_beside() as session:
+        session.execute("LOCK TABLE execution_review")
+        with WorkerProcesses(concurrency=1, environment=environment, log_folder=folder, grace_seconds=2) as workers:
+            await_end(run)
+            assert "killed a block that took too long" in workers.logs()
+
+    assert NodeExecution.objects.get(execution=run).status == Status.FAILED
+
+
 def test_the_time_goes_on_after_what_doesn_t_count() -> None:
     limit = timedelta(seconds=0.3)
 
@@ -119,6 +136,23 @@ def test_the_time_of_a_coroutine_goes_on_too() -> None:
         asyncio.run(hang())
 
     assert began + 3 * limit <= leash.deadline <= time.monotonic() < began + DEADLINE
+
+
+def test_the_time_of_a_coroutine_stands_still_for_so_long_and_no_longer() -> None:
+    leash = Leash(uuid4())
+    leash.deadline = time.monotonic() + LIMIT
+
+    async def ask() -> tuple[float, float]:
+        async with asyncio.timeout(LIMIT) as timer:
+            with leash.at_ease(timer, at_most=DEADLINE):
+                bounded = leash.deadline
+            with leash.at_ease(timer):
+                return bounded, leash.deadline
+
+    bounded, unbounded = asyncio.run(ask())
+
+    assert time.monotonic() + DEADLINE - 1 < bounded < time.monotonic() + DEADLINE + 2
+    assert unbounded == float("inf")
 
 
 def test_reading_patiently_what_a_block_waits_for_doesn_t_count() -> None:
