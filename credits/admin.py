@@ -20,7 +20,7 @@ from credits.admin_search import PaginatorWithTotals, PriceTypeFilter, find_by_w
 from credits.exceptions import CreditsError, PaymentUnavailableError
 from credits.models import Account, BlockPrice, Hold, LedgerEntry, RefundRequest, Reversal, TopUp, TopUpStatus
 from credits.price_list import list_blocks, set_price
-from credits.refundable import find_refundable
+from credits.refundable import find_on_its_way, find_refundable
 
 SHOWN_ENTRIES = 50
 
@@ -221,7 +221,7 @@ class RefundRequestAdmin(LookOnly, admin.ModelAdmin[RefundRequest]):
     @admin.display(description="of which on its way back")
     def on_its_way(self, request: RefundRequest) -> int:
         """Return what of the balance is being sent back, by this request or by others."""
-        return refunds.find_on_its_way(request.account)
+        return find_on_its_way(request.account)
 
     def get_urls(self) -> list[URLPattern]:
         """Add where requests are decided."""

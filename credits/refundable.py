@@ -1,9 +1,18 @@
-"""How much of what was paid can still be sent back: what has gone, or is about to go, can't go again."""
+"""What is on its way back, and what of what was paid can still be sent back: what goes can't go again."""
 
 from collections.abc import Collection
 from uuid import UUID
 
-from credits.models import RefundRequest, RefundStatus, Reversal, ReversalKind, ReversalStage, TopUp, TopUpStatus
+from credits.models import (
+    Account,
+    RefundRequest,
+    RefundStatus,
+    Reversal,
+    ReversalKind,
+    ReversalStage,
+    TopUp,
+    TopUpStatus,
+)
 
 
 def find_refundable(top_ups: Collection[TopUp]) -> dict[UUID, int]:
@@ -22,3 +31,12 @@ def find_refundable(top_ups: Collection[TopUp]) -> dict[UUID, int]:
         if reversal.pk not in ordered and not is_only_feared:
             left[reversal.top_up_id] -= reversal.amount
     return left
+
+
+def find_on_its_way(account: Account) -> int:
+    """Return how many of an account's credits are being sent back and have not left its balance yet."""
+    approved = RefundRequest.objects.filter(account=account, status=RefundStatus.APPROVED)
+    refunds = Reversal.objects.filter(top_up__account=account, kind=ReversalKind.REFUND, stage=ReversalStage.OPEN)
+    # An order that the provider has is known twice; what was ordered there by hand is known from there only.
+    by_hand = refunds.exclude(pk__in=approved.filter(refund_id__isnull=False).values("refund_id"))
+    return sum(approved.values_list("amount", flat=True)) + sum(by_hand.values_list("amount", flat=True))

@@ -28,9 +28,6 @@ from credits.models import (
     NoticeKind,
     RefundRequest,
     RefundStatus,
-    Reversal,
-    ReversalKind,
-    ReversalStage,
     TopUp,
     TopUpStatus,
 )
@@ -38,7 +35,7 @@ from credits.money import check_reason
 from credits.notices import note, tell_after_commit
 from credits.payments import get_provider
 from credits.payments.provider import RefundOrder
-from credits.refundable import find_refundable
+from credits.refundable import find_on_its_way, find_refundable
 from credits.reversals import follow_refund, reopen
 from credits.top_ups import get_top_up
 
@@ -102,15 +99,6 @@ def _ask_admin(request: RefundRequest, account: Account, *, on_its_way: int) -> 
     )
     if account.user_id is not None:
         tell_after_commit(account.user_id)
-
-
-def find_on_its_way(account: Account) -> int:
-    """Return how many of an account's credits are being sent back and have not left its balance yet."""
-    approved = RefundRequest.objects.filter(account=account, status=RefundStatus.APPROVED)
-    refunds = Reversal.objects.filter(top_up__account=account, kind=ReversalKind.REFUND, stage=ReversalStage.OPEN)
-    # An order that the provider has is known twice; what was ordered there by hand is known from there only.
-    by_hand = refunds.exclude(pk__in=approved.filter(refund_id__isnull=False).values("refund_id"))
-    return sum(approved.values_list("amount", flat=True)) + sum(by_hand.values_list("amount", flat=True))
 
 
 def approve_refund(*, request: RefundRequest, reason: str, actor_id: int | None) -> RefundRequest:

@@ -30,6 +30,7 @@ from credits.models import (
 from credits.notices import note, tell_after_commit
 from credits.payments import get_provider
 from credits.payments.provider import Dispute, Refund
+from credits.refundable import find_on_its_way
 from credits.store.ledger import post
 from credits.top_ups import complete_payment
 
@@ -202,7 +203,8 @@ def _answer(dispute: Dispute, top_up: TopUp) -> None:
         # What is withdrawn between the two questions would be counted twice.
         account = _lock_account(top_up)
         withdrawn = LedgerEntry.objects.filter(key=f"dispute:{dispute.id}").first()
-    left = account.spendable - (withdrawn.amount if withdrawn else 0)
+        on_its_way = find_on_its_way(account)
+    left = account.spendable - (withdrawn.amount if withdrawn else 0) - on_its_way
     try:
         if left - dispute.amount >= settings.REFUND_TOLERANCE:
             provider.give_in(dispute.id)

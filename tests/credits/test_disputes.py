@@ -10,7 +10,7 @@ from rest_framework.test import APIClient
 from credits.metering import hold
 from credits.reversals import look_after_reversals
 from tests.credits.booking import flat_price, give, set_balance, standing, subject
-from tests.credits.paying import buy, by_webhook, entries_of, start, tell
+from tests.credits.paying import ask_back, buy, by_webhook, entries_of, start, tell
 from tests.credits.stripe_double import StripeDouble
 from tests.credits.stripe_faults import PASSING, Fault
 from tests.execution.lock_waits import lock_account, running_into, session_beside
@@ -70,6 +70,18 @@ def test_what_is_held_for_something_under_way_is_as_good_as_spent(
 
     tell(stripe_double, OPENED, dispute)
 
+    assert stripe_double.things[dispute]["status"] == "under_review"
+
+
+def test_what_is_on_its_way_back_is_as_good_as_gone(client: APIClient, payer: int, stripe_double: StripeDouble) -> None:
+    other, disputed = buy(client, stripe_double), buy(client, stripe_double)
+    stripe_double.refund_status = "pending"
+    ask_back(client, other)
+    dispute = stripe_double.dispute(str(disputed.payment_id))
+
+    tell(stripe_double, OPENED, dispute)
+
+    assert standing(payer) == (2_100, 0, 0)
     assert stripe_double.things[dispute]["status"] == "under_review"
 
 

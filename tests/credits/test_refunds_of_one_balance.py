@@ -8,7 +8,8 @@ from rest_framework.test import APIClient
 
 from credits.metering import hold
 from credits.models import Notice, RefundRequest, TopUp
-from credits.refunds import find_on_its_way, request_refund, send_overdue_refunds
+from credits.refundable import find_on_its_way
+from credits.refunds import request_refund, send_overdue_refunds
 from tests.credits.booking import account_of, flat_price, set_balance, standing, subject
 from tests.credits.paying import ask_back, buy, tell
 from tests.credits.stripe_double import StripeDouble
