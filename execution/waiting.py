@@ -28,7 +28,7 @@ from execution.store.suspending import Suspension, suspend
 from execution.store.waits import SubRun, ask, find_sub_run, load_decision, load_run_outputs, still_waits_for
 from execution.values import to_json_value
 from graphs.blocks.contract import AskPerson, Decision, RunGraph, Sleep
-from graphs.exceptions import BlockError
+from graphs.exceptions import BlockError, GraphNotFoundError
 from graphs.models import GraphVersion
 
 Wait = Sleep | AskPerson | RunGraph
@@ -159,7 +159,10 @@ class Waits:
             run.holds_back = True
             return not started.has_ended
 
-        self._suspend(Suspension(waits=self._count, spent=self._spent, write=write))
+        try:
+            self._suspend(Suspension(waits=self._count, spent=self._spent, write=write))
+        except GraphNotFoundError as error:
+            raise BlockError(_missing(wait)) from error
 
     def _order(self, wait: RunGraph, number: int, version_id: UUID) -> Order:
         if self._claimed.depth >= settings.MAX_SUB_RUN_DEPTH:
@@ -188,12 +191,17 @@ class Waits:
 
     def _make_up_outputs(self, wait: RunGraph) -> None:
         if not self._claimed.simulate:
-            raise BlockError(f"You have no graph {wait.graph_id} with a version {wait.graph_version}.")
+            raise BlockError(_missing(wait))
         schema = self._prepared.spec.constants.get("output_schema") or {}
         for name, pin in (schema.get("properties") or {}).items():
             self._attempt.emit(name, make_sample(pin, name=name))
 
 
+def _missing(wait: RunGraph) -> str:
+    return f"You have no graph {wait.graph_id} with a version {wait.graph_version}."
+
+
 def _find_version(wait: RunGraph, *, user_id: int) -> UUID | None:
-    versions = GraphVersion.objects.filter(graph_id=wait.graph_id, version=wait.graph_version, graph__owner_id=user_id)
+    graph = {"graph_id": wait.graph_id, "graph__owner_id": user_id, "graph__deleted_at": None}
+    versions = GraphVersion.objects.filter(**graph, version=wait.graph_version)
     return versions.values_list("pk", flat=True).first()

@@ -16,7 +16,7 @@ from execution.models import OnError, OnInsufficientCredits
 from execution.planning import GraphPlan
 from execution.run_files import FilesOfRun
 from execution.store.admission import find_places
-from execution.store.batches import Batch, Prepared, one_transaction
+from execution.store.batches import Answer, Batch, Prepared, one_transaction
 from execution.store.flow import write_deliveries
 from execution.store.ready import Ready
 from execution.store.runs import LockedRun, save_run
@@ -111,6 +111,7 @@ def start_runs(
     # What goes to the storage takes its time: not while others wait.
     written = written or [write_values(order) for order in orders]
     with one_transaction() as batch:
+        below = _keep_graphs_below(batch, orders)
         runs = []
         for order, inputs_of, values, admitted in zip(orders, inputs, written, _admit(batch, orders), strict=True):
             run = _insert(batch, order, values, admitted=admitted)
@@ -120,32 +121,44 @@ def start_runs(
                 run.release_next()
             save_run(run)
             runs.append(run)
+        _check_kept(below)
     return [Started(execution_id=run.id, ready=run.all_ready(), has_ended=run.status in ENDED) for run in runs]
 
 
-# Whoever deletes a graph waits until its run is there, to be stopped; and who comes behind them finds no graph.
-KEEP_GRAPHS: Final = Prepared(
-    "keep_graphs",
-    "versions uuid[]",
-    """
+_KEEP: Final = """
 SELECT v.id FROM graphs_graphversion v JOIN graphs_graph g ON g.id = v.graph_id
  WHERE v.id = ANY(%(versions)s) AND g.deleted_at IS NULL ORDER BY g.id FOR KEY SHARE OF g
-""",
-)
+"""
+# Whoever deletes a graph waits until its run is there, to be stopped; and who comes behind them finds no graph.
+KEEP_GRAPHS: Final = Prepared("keep_graphs", "versions uuid[]", _KEEP)
+# Who starts a sub-run holds the run above it, for which whoever deletes a graph may wait: they don't wait for them.
+_KEEP_GRAPHS_BELOW: Final = Prepared("keep_graphs_below", "versions uuid[]", _KEEP + " SKIP LOCKED")
+
+# Versions, and which of them were found.
+_Kept = tuple[set[UUID], Answer] | None
+
+
+def _keep_graphs_below(batch: Batch, orders: Sequence[Order]) -> _Kept:
+    versions = {order.graph.version_id for order in orders if order.parent_id is not None}
+    return (versions, batch.ask(_KEEP_GRAPHS_BELOW, {"versions": sorted(versions)})) if versions else None
+
+
+def _check_kept(kept: _Kept) -> None:
+    if kept is not None and {key for (key,) in kept[1].rows} != kept[0]:
+        raise GraphNotFoundError("The graph was deleted meanwhile.")
 
 
 def _admit(batch: Batch, orders: Sequence[Order]) -> list[bool]:
     """Keep the graphs of the runs, and return which of them may go on, the first ones first. Sub-runs always do.
 
-    The graph of a schedule's run is kept by the schedule's row, which whoever deletes the graph locks after it;
-    sub-runs are stopped with the run above them. Raises `GraphNotFoundError`.
+    The graph of a schedule's run is kept by the schedule's row, which whoever deletes the graph locks after it.
+    Raises `GraphNotFoundError`.
     """
     versions = {order.graph.version_id for order in orders if order.parent_id is None and order.schedule_id is None}
-    kept = batch.ask(KEEP_GRAPHS, {"versions": sorted(versions)}) if versions else None
+    kept = (versions, batch.ask(KEEP_GRAPHS, {"versions": sorted(versions)})) if versions else None
     users = {order.user_id for order in orders if order.parent_id is None}
     places = find_places(batch, user_ids=users) if users else {}
-    if kept is not None and {key for (key,) in kept.rows} != versions:
-        raise GraphNotFoundError("The graph was deleted meanwhile.")
+    _check_kept(kept)
     admitted = []
     for order in orders:
         if order.parent_id is None:

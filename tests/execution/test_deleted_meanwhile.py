@@ -21,8 +21,9 @@ from graphs.lifecycle import delete_graph, fork_graph
 from graphs.models import Graph, GraphVersion
 from graphs.services import create_version, import_graph
 from tests.execution.drain import Drain
+from tests.execution.families import nest
 from tests.execution.lock_waits import DEADLINE_SECONDS, do_beside, running_into, session_beside
-from tests.execution.small_graphs import ADDING
+from tests.execution.small_graphs import ADDING, node_id
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -106,6 +107,26 @@ def test_a_run_of_a_graph_that_is_being_deleted_is_not_replayed(
 
     assert free == (True,)
     assert default_storage.listdir(f"runs/{user.pk}")[0] == [str(run.pk)]
+
+
+@pytest.mark.parametrize("has_been", [False, True])
+def test_a_graph_that_is_or_was_deleted_is_not_run_by_another(
+    user: User, drain: Drain, other: "Connection[Any]", has_been: bool
+) -> None:
+    above = import_graph(owner=user, document=nest(ADDING | {"id": node_id("below"), "sub_graphs": []})).version
+    below = GraphVersion.objects.exclude(pk=above.pk).get()
+    start_execution(user=user, version=above, input_data={})
+    begin_to_delete(other, below)
+    if has_been:
+        other.execute("COMMIT")
+
+    drain.run()
+
+    node = NodeExecution.objects.get()
+    assert (node.status, node.outputs.get().value) == (
+        "FAILED",
+        f"You have no graph {below.graph_id} with a version 1.",
+    )
 
 
 def test_a_graph_that_is_being_deleted_is_not_copied(version: GraphVersion, other: "Connection[Any]") -> None:
