@@ -38,7 +38,7 @@ class Wishes(TypedDict, total=False):
     `nodes_input_masks` is {node id: {pin: value}}; for `mocks` see `execution.simulation.find_mock`. A simulated run
     gets samples for inputs that have no value; they stand in its `input_data`. `max_duration` (seconds) and `on_error`
     are for this run instead of what its graph asks; `max_cost` (credits) is for it and its sub-runs together.
-    `preset_id` and `schedule_id` say what starts it.
+    `preset_id` and `schedule_id` say what starts it; who names a schedule holds its row, which keeps the graph.
     """
 
     nodes_input_masks: Masks | None

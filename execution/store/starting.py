@@ -30,6 +30,7 @@ class Order:
 
     `id` is what the run will be called: its files may be there before it.
     `max_duration` (seconds) and `on_error` are for this run instead of what its graph asks.
+    Who orders a run for a schedule holds the schedule's row, which whoever deletes the graph locks before it goes.
     """
 
     user_id: int
@@ -151,8 +152,7 @@ def _check_kept(kept: _Kept) -> None:
 def _admit(batch: Batch, orders: Sequence[Order]) -> list[bool]:
     """Keep the graphs of the runs, and return which of them may go on, the first ones first. Sub-runs always do.
 
-    The graph of a schedule's run is kept by the schedule's row, which whoever deletes the graph locks after it.
-    Raises `GraphNotFoundError`.
+    The graph of a schedule's run is kept by the schedule's row (see `Order`). Raises `GraphNotFoundError`.
     """
     versions = {order.graph.version_id for order in orders if order.parent_id is None and order.schedule_id is None}
     kept = (versions, batch.ask(KEEP_GRAPHS, {"versions": sorted(versions)})) if versions else None
