@@ -10,7 +10,6 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -20,6 +19,7 @@ from psycopg import Connection
 
 from execution.store.sessions import open_session
 from tests.credits.stripe_faults import Answer, Fault
+from tests.credits.stripe_lists import is_listed, list_page
 
 WEBHOOK_SECRET = "whsec_of_tests"
 AGAIN = "is told again"
@@ -43,6 +43,7 @@ class StripeDouble:
         self.outage = False
         self.decline: str | None = None
         self.refund_status = "succeeded"
+        self.page_size = 100
         self.charges: list[str] = []
         self.waiting_transactions = 0
         self._numbers = itertools.count()
@@ -121,6 +122,10 @@ class StripeDouble:
         )
         return str(made["id"])
 
+    def refund_by_hand(self, payment_id: str, amount: int) -> None:
+        """Somebody sends money back in Stripe's dashboard."""
+        self._add("re", object="refund", payment_intent=payment_id, amount=amount, status="succeeded", metadata={})
+
     def move(self, dispute_id: str, amount: int) -> None:
         """Move the money of a dispute: away from us below zero."""
         dispute = self.things[dispute_id]
@@ -151,7 +156,7 @@ class StripeDouble:
             fault = self._meet(f"{method} {address}")
             if key and key in self.answers:
                 return self._repeat(key, form)
-            given = self._do(method, address.split("/"), form) if fault is None or fault.works else fault.answer
+            given = self._do(method, path, form) if fault is None or fault.works else fault.answer
             if fault is not None:
                 given = fault.answer
             if key and (fault is None or fault.is_kept):
@@ -178,9 +183,9 @@ class StripeDouble:
         return status, {**content, AGAIN: True}
 
     def _do(  # noqa: C901, PLR0911 - one for each address
-        self, method: str, parts: list[str], form: dict[str, str]
+        self, method: str, path: str, form: dict[str, str]
     ) -> Answer:
-        match (method, *parts):
+        match (method, *path.split("/")[2:]):
             case ("POST", "customers"):
                 return 200, self._add("cus", object="customer")
             case ("POST", "checkout", "sessions"):
@@ -189,7 +194,7 @@ class StripeDouble:
                 return 200, self._add("bps", object="billing_portal.session", url=f"{self.address}/portal", **form)
             case ("GET", "customers", customer, "payment_methods"):
                 cards = [each for each in self.all_of("payment_method") if each["customer"] == customer]
-                return 200, _list(reversed(cards))
+                return 200, list_page(path, cards, form, self.page_size)
             case ("POST", "payment_intents"):
                 return 200, self._prepare(form)
             case ("POST", "payment_intents", intent, "confirm") if intent in self.things:
@@ -197,7 +202,8 @@ class StripeDouble:
             case ("POST", "payment_intents", intent, "cancel") if intent in self.things:
                 return self._cancel(intent)
             case ("GET", "refunds" | "disputes" as kind):
-                return 200, _list(each for each in self.all_of(kind.removesuffix("s")) if _is_wanted(each, form))
+                wanted = [each for each in self.all_of(kind.removesuffix("s")) if is_listed(each, form)]
+                return 200, list_page(path, wanted, form, self.page_size)
             case ("POST", "refunds") if form["payment_intent"] in self.things:
                 return self._refund(form)
             case ("POST", "disputes", dispute, *rest) if dispute in self.things:
@@ -321,15 +327,6 @@ class StripeDouble:
                 """Say nothing."""
 
         return Handler
-
-
-def _list(things: Iterator[Any] | list[Any]) -> dict[str, Any]:
-    return {"object": "list", "data": list(things), "has_more": False, "url": "/"}
-
-
-def _is_wanted(thing: dict[str, Any], form: dict[str, str]) -> bool:
-    wanted = form.get("payment_intent", thing["payment_intent"])
-    return bool(thing["payment_intent"] == wanted and thing.get("created", 0) >= int(form.get("created[gte]", 0)))
 
 
 def _refuse(code: str, message: str) -> Answer:

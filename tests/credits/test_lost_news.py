@@ -32,14 +32,24 @@ def test_a_refund_that_failed_after_it_was_made_is_found(
 
 def test_a_refund_made_by_hand_is_found(client: APIClient, payer: int, stripe_double: StripeDouble) -> None:
     top_up = buy(client, stripe_double)
-    stripe_double._add(
-        "re", object="refund", payment_intent=top_up.payment_id, amount=300, status="succeeded", metadata={}
-    )
+    stripe_double.refund_by_hand(str(top_up.payment_id), 300)
 
     for _ in range(2):
         find_lost_news()
 
     assert taken(payer) == [(-300, 0)]
+
+
+def test_all_pages_are_read(client: APIClient, payer: int, stripe_double: StripeDouble) -> None:
+    stripe_double.page_size = 1
+    for amount in (100, 200, 300):
+        stripe_double.refund_by_hand(str(buy(client, stripe_double).payment_id), amount)
+    disputes = [stripe_double.dispute(str(buy(client, stripe_double).payment_id)) for _ in range(3)]
+
+    find_lost_news()
+
+    assert sorted(taken(payer)) == [(-300, 0), (-200, 0), (-100, 0)]
+    assert sorted(Reversal.objects.filter(kind="DISPUTE").values_list("pk", flat=True)) == sorted(disputes)
 
 
 def test_a_dispute_is_found_and_answered_even_if_that_takes_a_second_try(
@@ -56,7 +66,7 @@ def test_a_dispute_is_found_and_answered_even_if_that_takes_a_second_try(
     answered = [stripe_double.things[each]["status"] for each in disputes]
     find_lost_news()
 
-    assert answered == ["needs_response", "under_review"]
+    assert answered == ["under_review", "needs_response"]  # the newest is asked about first
     assert {stripe_double.things[each]["status"] for each in disputes} == {"under_review"}
     assert standing(payer) == (0, 0, 2_000)
 
@@ -64,7 +74,7 @@ def test_a_dispute_is_found_and_answered_even_if_that_takes_a_second_try(
 def test_a_dispute_that_can_not_be_asked_about_keeps_no_other_waiting(
     client: APIClient, payer: int, stripe_double: StripeDouble
 ) -> None:
-    strange, other = (stripe_double.dispute(str(buy(client, stripe_double).payment_id)) for _ in range(2))
+    other, strange = (stripe_double.dispute(str(buy(client, stripe_double).payment_id)) for _ in range(2))
     set_balance(payer, 0)
     stripe_double.fail(f"GET disputes/{strange}", Fault(status=400, type="invalid_request_error"))
 
