@@ -46,12 +46,13 @@ _LAWS = {
         HAVING (e.opened, e.node_count, e.node_error_count, e.unfinished) IS DISTINCT FROM (count(n.id),
                count(*) FILTER (WHERE n.status IN ('COMPLETED', 'FAILED')),
                count(*) FILTER (WHERE n.status = 'FAILED'), 0)""",
-    # A run that was resumed counts its losses anew.
+    # What goes on in a run that was resumed counts its losses anew, and remembers those from before.
     "node execution {} counts {} losses, remembers {}": """
         SELECT n.id, n.losses, count(p.id) FROM execution_nodeexecution n
-          JOIN execution_execution e ON e.id = n.execution_id AND e.resumptions = 0
+          JOIN execution_execution e ON e.id = n.execution_id
           LEFT JOIN execution_pastattempt p ON p.node_execution_id = n.id AND p.outcome = 'LOST'
-         GROUP BY n.id HAVING count(p.id) <> n.losses""",
+         GROUP BY n.id, e.id
+        HAVING count(p.id) < n.losses OR e.resumptions = 0 AND count(p.id) <> n.losses""",
     "run {} cost {}, and was charged {}": """
         SELECT e.id, e.cost, sum(l.owed - l.amount) FROM execution_execution e
           LEFT JOIN credits_ledgerentry l ON l.execution_id = e.id AND l.type = 'USAGE'

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 from django.contrib.auth.models import User
 from django.db import DatabaseError, connection
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from credits.exceptions import FundsLackingError
 from credits.models import Account, LedgerEntry
@@ -82,10 +82,12 @@ class Pauper(Actor):
         self._next_gift = uuid4()
 
     def _find_failed(self) -> QuerySet[Execution]:
-        return Execution.objects.filter(user=self._user, parent=None, status=Status.FAILED)
+        """Return the runs that could not pay. Whatever else has failed should not have: it stays as it is."""
+        unpaid = NodeExecution.objects.filter(execution=OuterRef("pk"), status="FAILED", needs_credits__isnull=False)
+        return Execution.objects.filter(Exists(unpaid), user=self._user, parent=None, status=Status.FAILED)
 
     def resume_failed(self) -> int:
-        """Let what has failed go on as far as there is something to pay with; return how many runs were to go on."""
+        """Let what could not pay go on as far as there is something to pay with; return how many runs were to go on."""
         failed = list(self._find_failed().values_list("pk", flat=True))
         for run_id in failed:
             try:

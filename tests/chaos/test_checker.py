@@ -161,6 +161,11 @@ def forget_loss() -> None:
     NodeExecution.objects.filter(pk=_any_node().pk).update(losses=1)
 
 
+def forget_loss_of_a_run_that_was_resumed() -> None:
+    Execution.objects.update(resumptions=1)
+    forget_loss()
+
+
 def remember_loss_twice() -> None:
     node = _any_node()
     PastAttempt.objects.create(
@@ -196,6 +201,7 @@ CORRUPTIONS = (
     terminate_unasked,
     lose_sub_run,
     forget_loss,
+    forget_loss_of_a_run_that_was_resumed,
     remember_loss_twice,
     *map(count, ("opened", "node_count", "node_error_count", "unfinished", "output_count")),
 )
@@ -209,6 +215,13 @@ def test_whatever_is_wrong_is_complained_of(answers: Answers) -> None:
             assert examine(answers) != [], corrupt.__name__
 
             transaction.set_rollback(True)
+    assert examine(answers) == []
+
+
+def test_a_loss_from_before_a_run_was_resumed_is_remembered_and_not_counted(answers: Answers) -> None:
+    Execution.objects.update(resumptions=1)
+    remember_loss_twice()
+
     assert examine(answers) == []
 
 
