@@ -13,6 +13,9 @@ from pytest_django import Settings
 from credits.history import forget_history
 from credits.price_list import forget_prices
 from execution import examination, recovery
+from execution.presence import Presence, find_listened
+from execution.queues import CPU_QUEUE, IO_QUEUE
+from tests.config.processes import wait_until
 from tests.execution.agents_folder import AGENTS_FOLDER
 from tests.execution.drain import Drain
 from tests.execution.paid_blocks import MODULES
@@ -57,6 +60,17 @@ def quick_doctor(drain: Drain, broker: Connection, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(recovery, "PATIENCE_OF_LEASE", 0)
     yield
     _empty("")
+
+
+@pytest.fixture
+def listeners(broker: Connection) -> Iterator[None]:
+    """Somebody who says that they listen to all queues."""
+    queues = {CPU_QUEUE, IO_QUEUE}
+    presence = Presence(queues)
+    presence.start()
+    assert wait_until(lambda: find_listened(queues) == queues)
+    yield
+    presence.stop()
 
 
 def _empty(folder: str) -> None:

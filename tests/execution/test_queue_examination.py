@@ -1,6 +1,5 @@
 """What should not be in the broker is found, and nothing is thrown away that is waited for."""
 
-from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
@@ -9,9 +8,8 @@ from django.contrib.auth.models import User
 from kombu import Connection
 
 from execution.examination import examine
-from execution.presence import Presence, find_listened
 from execution.queue_examination import empty_queue, look_at_queues
-from execution.queues import CPU_QUEUE, IO_QUEUE
+from execution.queues import CPU_QUEUE
 from execution.store.claims import claim
 from execution.store.ready import Ready
 from execution.tasks import send
@@ -28,17 +26,6 @@ from tests.execution.damage import (
 from tests.execution.drain import Drain
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("quick_doctor")]
-
-
-@pytest.fixture
-def listeners() -> Iterator[None]:
-    """Somebody who says that they listen to all queues."""
-    presence = Presence([CPU_QUEUE, IO_QUEUE])
-    presence.start()
-    while find_listened([CPU_QUEUE, IO_QUEUE]) != {CPU_QUEUE, IO_QUEUE}:
-        pass
-    yield
-    presence.stop()
 
 
 def test_a_broker_that_can_not_be_reached_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:

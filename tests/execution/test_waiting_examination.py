@@ -1,6 +1,5 @@
 """The doctor finds who waits without need, and lets all be who wait for their turn or for their tree's window."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -11,7 +10,6 @@ from pytest_django import Settings
 from execution.engine.statuses import Status
 from execution.examination import examine
 from execution.models import Execution, NodeExecution, QueueProbe
-from execution.presence import Presence, find_listened
 from execution.queue_examination import look_at_queues
 from execution.queues import CPU_QUEUE, IO_QUEUE
 from tests.execution.damage import (
@@ -51,19 +49,12 @@ def waits_for_its_turn(user: User, drain: Drain) -> Execution:
 
 
 @pytest.fixture(params=[False, True], ids=["without workers", "with workers"])
-def listeners(request: pytest.FixtureRequest) -> Iterator[None]:
-    if not request.param:
-        yield
-        return
-    presence = Presence([CPU_QUEUE, IO_QUEUE])
-    presence.start()
-    while find_listened([CPU_QUEUE, IO_QUEUE]) != {CPU_QUEUE, IO_QUEUE}:
-        pass
-    yield
-    presence.stop()
+def perhaps_listeners(request: pytest.FixtureRequest) -> None:
+    if request.param:
+        request.getfixturevalue("listeners")
 
 
-@pytest.mark.usefixtures("waits_for_its_turn", "listeners")
+@pytest.mark.usefixtures("waits_for_its_turn", "perhaps_listeners")
 def test_a_queue_in_which_runs_only_wait_for_their_turn_is_healthy() -> None:
     assert examine() == []
     assert [(each.rows.queued, each.rows.held_back) for each in look_at_queues()] == [(0, 1), (0, 0)]

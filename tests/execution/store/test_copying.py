@@ -83,6 +83,7 @@ def test_a_replay_reads_no_value_that_it_reuses(
     assert find_outputs(run) == find_outputs(origin)
 
 
+@pytest.mark.usefixtures("quick_doctor")
 def test_either_run_can_lose_its_files_and_the_other_still_has_them(user: User, drain: Drain) -> None:
     first = run_long_texts(user, drain, count=3, length=100_000)
     texts = find_outputs(first)
