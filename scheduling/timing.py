@@ -69,11 +69,11 @@ class Timing:
         # From the end of the outage backwards: its beginning may be a million due times ago.
         end = now if self.ends_at is None else min(now, self.ends_at)
         window = _FIRST_WINDOW + timedelta(seconds=self.jitter)
-        times = [*self._started_after(end - window, now)]
+        # From `first` at the earliest: jitter may have one before it, which is nobody's, start later than now.
+        times = [*self._started_after(max(first, end - window), now)]
         while len(times) < MOST_LISTED and end - window > first:
             window *= 4
-            times = [*self._started_after(end - window, now)]
-        times = [each for each in times if each > first]
+            times = [*self._started_after(max(first, end - window), now)]
         if len(times) < MOST_LISTED:
             return Due(times=(first, *times))
         older = islice(takewhile(lambda due: due < times[-MOST_LISTED], self.due_after(first)), MOST_COUNTED)

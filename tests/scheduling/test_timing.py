@@ -1,6 +1,7 @@
 """When a schedule is due, and how many times were missed."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from typing import Any
 from uuid import UUID
 
@@ -65,6 +66,15 @@ def test_what_has_not_come_yet_for_its_jitter_is_not_listed() -> None:
 
     assert timing.list_due(NOON, now=second - timedelta(seconds=1)).times == (NOON,)
     assert timing.list_due(NOON, now=second).times == (NOON, NOON + HOUR)
+
+
+def test_what_is_listed_does_not_depend_on_the_jitter_of_earlier_times() -> None:
+    now = NOON + 5 * MINUTE
+    for number in range(100):
+        timing = Timing(key=UUID(int=number), cron=parse_cron("* * * * *"), jitter=600)
+        later = takewhile(lambda due, timing=timing: timing.start_of(due) <= now, timing.due_after(NOON))  # type: ignore[misc]
+
+        assert timing.list_due(NOON, now=now).times == (NOON, *later)
 
 
 def test_the_newest_of_many_are_listed_and_the_others_counted() -> None:
