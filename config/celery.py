@@ -89,6 +89,6 @@ def end_with_worker(**_options: Any) -> None:
 
 @worker_ready.connect
 def announce_ready(**_options: Any) -> None:
-    """Tell whoever started this worker that it takes messages."""
+    """Tell whoever started this worker that it takes messages, and which process does."""
     if path := os.environ.get(READY_FILE_VARIABLE):
-        Path(path).touch()
+        Path(path).write_text(str(os.getpid()))

@@ -168,9 +168,10 @@ def test_ports_that_are_taken_are_not_used(stack: RunningStack, taken_port: int)
 
 def test_a_worker_that_dies_is_started_again(stack: RunningStack) -> None:
     ready = stack.local / "run" / "io.ready"
+    worker = int(ready.read_text())
     ready.unlink()
 
-    os.kill(int(stack.find(r"io-(\d+)@\S+ ready")), signal.SIGKILL)
+    os.kill(worker, signal.SIGKILL)
 
     assert wait_until(ready.exists, seconds=30)
 

@@ -28,7 +28,8 @@ def test_nothing_is_found_while_workers_are_busy_stopped_and_done(
 ) -> None:
     names = ("triangles", "word_lengths", "doubling")
     versions = [import_graph(owner=user, document=example(name)).version for name in names]
-    runs = [start_execution(user=user, version=version, input_data={}) for version in versions]
+    # So many that there is something to see although a look takes its time.
+    runs = [start_execution(user=user, version=version, input_data={}) for version in versions * 5]
 
     looks = 0
     while Execution.objects.filter(ended_at__isnull=True).exists():
