@@ -19,7 +19,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from credits.auto_top_ups import perform_auto_top_up, set_auto_top_up, stop_auto_top_up
+from credits.auto_top_ups import MOST_THRESHOLD, perform_auto_top_up, set_auto_top_up, stop_auto_top_up
 from credits.exceptions import CreditsError
 from credits.models import RefundRequest, TopUp
 from credits.money import adjust
@@ -84,6 +84,7 @@ class Payments(SettlingBooks):
         complete_session(session)
         set_auto_top_up(user_id=self.user_id, threshold=400, amount=amount)
         self.end = [
+            lambda: self.want_no_more_of_what_was_prepared(is_kept),
             lambda: self.break_down_over_a_refund(is_kept, a_day_passes),
             lambda: self.tell_in_any_order(0, order, is_refund),
             self.lose_the_news_of_a_refund,
@@ -120,6 +121,16 @@ class Payments(SettlingBooks):
     @rule()
     def want_no_more(self) -> None:
         stop_auto_top_up(user_id=self.user_id)
+
+    @rule(is_charged=BOOLEANS)
+    def want_no_more_of_what_was_prepared(self, is_charged: bool) -> None:
+        """Stripe breaks down over a charge; whether it was made or not, no other is."""
+        set_auto_top_up(user_id=self.user_id, threshold=MOST_THRESHOLD, amount=500)
+        trouble = ("POST payment_intents/pi_", BROKEN_AFTERWARDS if is_charged else BROKEN)
+        self.top_up_automatically(crash=None, fault=trouble, decline=None)
+        stop_auto_top_up(user_id=self.user_id)
+        self.top_up_automatically(crash=None, fault=None, decline=None)
+        assert not TopUp.objects.filter(account=self.account_id, kind="AUTO", status="PENDING").exists()
 
     @rule(part=st.sampled_from([0.3, 1.0]))
     def spend(self, part: float) -> None:
