@@ -32,13 +32,10 @@ class Leash:
         return await _Held(self, step)
 
     @contextmanager
-    def at_ease(self, timer: asyncio.Timeout, *, at_most: float = float("inf")) -> Iterator[None]:
-        """Let the block's time stand still, and with it the timer: what is awaited inside is not the block's.
-
-        What takes longer than `at_most` (seconds) hangs, and is ended like a block that takes too long.
-        """
+    def at_ease(self, timer: asyncio.Timeout) -> Iterator[None]:
+        """Let the block's time stand still, and with it the timer: what is awaited inside is not the block's."""
         since, rings_at = time.monotonic(), timer.when()
-        deadline, self.deadline = self.deadline, since + at_most + OVERDUE_SECONDS
+        deadline, self.deadline = self.deadline, float("inf")
         if not timer.expired():
             timer.reschedule(None)
         try:
@@ -48,6 +45,18 @@ class Leash:
             self.deadline = deadline + passed
             if rings_at is not None and not timer.expired():
                 timer.reschedule(rings_at + passed)
+
+    def within(self, seconds: float, work: Callable[[], T]) -> Callable[[], T]:
+        """Return `work` such that what takes longer hangs, and is ended like a block that takes too long.
+
+        To be called at ease. The time counts from when it begins: it may wait for a thread before that.
+        """
+
+        def begin() -> T:
+            self.deadline = time.monotonic() + seconds + OVERDUE_SECONDS
+            return work()
+
+        return begin
 
     def keep(self, coroutine: Any) -> None:
         """Keep what is left of a block that was let go of: collected as garbage, it would run again."""

@@ -56,10 +56,10 @@ def leave_user(instance: AbstractBaseUser, **_options: Any) -> None:
     for graph in Graph.objects.filter(owner_id=instance.pk).order_by("pk").select_for_update():
         graph_given_up.send(sender=Graph, graph=graph)
     runs = Execution.objects.filter(user_id=instance.pk)
+    # All of them, before the account is: whoever prunes may be at some, and has noted those by the time they go.
+    keys = list(runs.order_by("depth", "pk").select_for_update().values_list("pk", flat=True))
     going_on = runs.filter(parent__isnull=True).exclude(status__in=ENDED)
     stop_executions(execution_ids=list(going_on.values_list("pk", flat=True)))
-    # Locked, like all that is deleted: whoever prunes may be at some of them, and has noted them by the time they go.
-    keys = runs.order_by("depth", "pk").select_for_update().values_list("pk", flat=True)
     delete_trees(Tree(root_id=key, runs=((key, instance.pk),), node_executions=0) for key in keys)
 
 

@@ -194,8 +194,8 @@ async def _pull_async(
                             await _in_thread(executor, attempt.flush)
                 else:
                     suspend = partial(waits.pass_or_suspend, item, spent=_spend(attempt, times))
-                    with leash.at_ease(timer, at_most=longest_question()), times.stopped():
-                        answer = await _in_thread(executor, suspend)
+                    with leash.at_ease(timer), times.stopped():
+                        answer = await _in_thread(executor, leash.within(longest_question(), suspend))
     except StopAsyncIteration:
         return
     except TimeoutError:

@@ -161,8 +161,9 @@ class Waits:
 
         try:
             self._suspend(Suspension(waits=self._count, spent=self._spent, write=write))
-        except GraphNotFoundError as error:
-            raise BlockError(_missing(wait)) from error
+        except GraphNotFoundError:
+            # It has just been deleted: as if it had been before.
+            self._make_up_outputs(wait)
 
     def _order(self, wait: RunGraph, number: int, version_id: UUID) -> Order:
         if self._claimed.depth >= settings.MAX_SUB_RUN_DEPTH:

@@ -8,6 +8,9 @@ from credits.payments.provider import Dispute, News, Order, Payment, PaymentStat
 
 CURRENCY: Final = "usd"
 
+OUR_REASON: Final = "abandoned"
+"""For which we cancel payments; who cancels one at the dashboard has other reasons."""
+
 _AWAITS_ANSWER: Final = ("needs_response", "warning_needs_response")
 
 
@@ -48,12 +51,17 @@ def read_session(session: Any) -> Payment:
 
 
 def read_intent(intent: Any) -> Payment:
-    """Return the payment of a payment intent. One that lacks a card has failed only if a card was tried."""
+    """Return the payment of a payment intent. One that lacks a card has failed only if a card was tried.
+
+    One that somebody else has cancelled, as at the dashboard, has failed: who did that wants no other in its place.
+    """
     failure = intent.get("last_payment_error") or {}
     has_failed = intent["status"] == "requires_payment_method" and bool(failure)
+    if intent["status"] == "canceled" and intent.get("cancellation_reason") != OUR_REASON:
+        has_failed, failure = True, {"message": "It was cancelled at the payment provider."}
     ends = {"succeeded": PaymentState.PAID, "canceled": PaymentState.CANCELLED}
     return Payment(
-        state=ends.get(intent["status"], PaymentState.FAILED if has_failed else PaymentState.OPEN),
+        state=PaymentState.FAILED if has_failed else ends.get(intent["status"], PaymentState.OPEN),
         order=_read_order(intent.get("metadata"), amount=intent["amount"], currency=intent["currency"]),
         payment_id=intent["id"],
         error=str(failure.get("message") or ""),

@@ -35,6 +35,7 @@ from credits.payments.provider import (
 )
 from credits.payments.stripe_objects import (
     CURRENCY,
+    OUR_REASON,
     label_order,
     label_refund,
     read_dispute,
@@ -174,7 +175,7 @@ class StripeProvider:
         """Cancel a payment intent, unless it has come to its end or is about to."""
         with _explaining():
             try:
-                found = self._client.v1.payment_intents.cancel(payment_id)
+                found = self._client.v1.payment_intents.cancel(payment_id, {"cancellation_reason": OUR_REASON})
             except stripe.InvalidRequestError as error:
                 if error.code != UNEXPECTED_STATE:
                     raise

@@ -200,7 +200,7 @@ class StripeDouble:
             case ("POST", "payment_intents", intent, "confirm") if intent in self.things:
                 return self._confirm(intent)
             case ("POST", "payment_intents", intent, "cancel") if intent in self.things:
-                return self._cancel(intent)
+                return self._cancel(intent, form)
             case ("GET", "refunds" | "disputes" as kind):
                 wanted = [each for each in self.all_of(kind.removesuffix("s")) if is_listed(each, form)]
                 return 200, list_page(path, wanted, form, self.page_size)
@@ -257,10 +257,10 @@ class StripeDouble:
         self.charges.append(key)
         return 200, intent
 
-    def _cancel(self, key: str) -> Answer:
+    def _cancel(self, key: str, form: dict[str, str]) -> Answer:
         if self.things[key]["status"] not in ("requires_payment_method", "requires_confirmation"):
             return _refuse("payment_intent_unexpected_state", "It is not to be cancelled.")
-        self.things[key]["status"] = "canceled"
+        self.things[key] |= {"status": "canceled", "cancellation_reason": form.get("cancellation_reason")}
         return 200, self.things[key]
 
     def _refund(self, form: dict[str, str]) -> Answer:

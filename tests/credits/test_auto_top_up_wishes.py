@@ -198,18 +198,23 @@ def test_who_wants_another_amount_of_what_was_prepared_is_charged_that(
     assert entries_of(payer) == [1_000, 500]
 
 
-def test_a_cancellation_switches_nothing_off_whoever_tells_of_it(
-    client: APIClient, payer: int, stripe_double: StripeDouble, due: UUID
+@pytest.mark.parametrize("tells_first", [False, True])
+@pytest.mark.parametrize(("reason", "amount_left"), [("abandoned", 700), ("requested_by_customer", None)])
+def test_our_cancellation_switches_nothing_off_and_that_of_others_does(
+    payer: int, stripe_double: StripeDouble, due: UUID, *, tells_first: bool, reason: str, amount_left: int | None
 ) -> None:
     stripe_double.fail("POST payment_intents/pi_", BROKEN)
     perform_auto_top_up(due)
     payment = str(TopUp.objects.get(pk=due).payment_id)
-    stripe_double.things[payment]["status"] = "canceled"
+    stripe_double.things[payment] |= {"status": "canceled", "cancellation_reason": reason}
 
+    if tells_first:
+        tell(stripe_double, "payment_intent.canceled", payment)
     perform_auto_top_up(due)
     tell(stripe_double, "payment_intent.canceled", payment)
 
-    assert (TopUp.objects.get(pk=due).status, account_of(payer).auto_top_up_amount) == ("FAILED", 700)
+    assert (TopUp.objects.get(pk=due).status, account_of(payer).auto_top_up_amount) == ("FAILED", amount_left)
+    assert TopUp.objects.filter(kind="AUTO", status="PENDING").exists() is (amount_left is not None)
 
 
 def test_who_wants_another_amount_is_charged_that(

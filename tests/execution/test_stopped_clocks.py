@@ -138,21 +138,20 @@ def test_the_time_of_a_coroutine_goes_on_too() -> None:
     assert began + 3 * limit <= leash.deadline <= time.monotonic() < began + DEADLINE
 
 
-def test_the_time_of_a_coroutine_stands_still_for_so_long_and_no_longer() -> None:
+def test_the_time_of_a_coroutine_stands_still_for_so_long_and_no_longer_from_when_that_begins() -> None:
     leash = Leash(uuid4())
     leash.deadline = time.monotonic() + LIMIT
 
     async def ask() -> tuple[float, float]:
         async with asyncio.timeout(LIMIT) as timer:
-            with leash.at_ease(timer, at_most=DEADLINE):
-                bounded = leash.deadline
             with leash.at_ease(timer):
-                return bounded, leash.deadline
+                work = leash.within(DEADLINE, lambda: leash.deadline)
+                return leash.deadline, work()
 
-    bounded, unbounded = asyncio.run(ask())
+    before, after = asyncio.run(ask())
 
-    assert time.monotonic() + DEADLINE - 1 < bounded < time.monotonic() + DEADLINE + 2
-    assert unbounded == float("inf")
+    assert before == float("inf")
+    assert time.monotonic() + DEADLINE - 1 < after < time.monotonic() + DEADLINE + 2
 
 
 def test_reading_patiently_what_a_block_waits_for_doesn_t_count() -> None:
