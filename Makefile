@@ -10,7 +10,8 @@ PYTHON ?= $(shell for candidate in python3.13 python3.12 python3.11 python3; do 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DEMO ?=
-PROCESSES ?= 2
+# Most tests wait for something now and then: three side by side keep two cores busy.
+PROCESSES ?= 3
 BENCH ?=
 
 # Neither variables of another project nor a user's own packages may leak in.
