@@ -104,15 +104,14 @@ def start_runs(
 ) -> list[Started]:
     """Create runs and what they begin with, all or none.
 
-    Raises `InputsUnknownError`, and `GraphNotFoundError` if a graph was deleted meanwhile. However many
-    they are, it takes two round trips, unless one of them ends at once. Whoever holds locks has `written` their values
-    before.
+    Raises `InputsUnknownError`, and `GraphNotFoundError` if a graph was deleted meanwhile. However many they are, it
+    takes two round trips, unless one of them ends at once. Whoever holds locks has `written` their values before.
     """
     inputs = [place_inputs(order) for order in orders]
     # What goes to the storage takes its time: not while others wait.
     written = written or [write_values(order) for order in orders]
     with one_transaction() as batch:
-        below = _keep_graphs_below(batch, orders)
+        below = _keep(batch, _KEEP_GRAPHS_BELOW, [order for order in orders if order.parent_id is not None])
         runs = []
         for order, inputs_of, values, admitted in zip(orders, inputs, written, _admit(batch, orders), strict=True):
             run = _insert(batch, order, values, admitted=admitted)
@@ -139,9 +138,9 @@ _KEEP_GRAPHS_BELOW: Final = Prepared("keep_graphs_below", "versions uuid[]", _KE
 _Kept = tuple[set[UUID], Answer] | None
 
 
-def _keep_graphs_below(batch: Batch, orders: Sequence[Order]) -> _Kept:
-    versions = {order.graph.version_id for order in orders if order.parent_id is not None}
-    return (versions, batch.ask(_KEEP_GRAPHS_BELOW, {"versions": sorted(versions)})) if versions else None
+def _keep(batch: Batch, statement: Prepared, orders: Sequence[Order]) -> _Kept:
+    versions = {order.graph.version_id for order in orders}
+    return (versions, batch.ask(statement, {"versions": sorted(versions)})) if versions else None
 
 
 def _check_kept(kept: _Kept) -> None:
@@ -154,9 +153,9 @@ def _admit(batch: Batch, orders: Sequence[Order]) -> list[bool]:
 
     The graph of a schedule's run is kept by the schedule's row (see `Order`). Raises `GraphNotFoundError`.
     """
-    versions = {order.graph.version_id for order in orders if order.parent_id is None and order.schedule_id is None}
-    kept = (versions, batch.ask(KEEP_GRAPHS, {"versions": sorted(versions)})) if versions else None
-    users = {order.user_id for order in orders if order.parent_id is None}
+    on_top = [order for order in orders if order.parent_id is None]
+    kept = _keep(batch, KEEP_GRAPHS, [order for order in on_top if order.schedule_id is None])
+    users = {order.user_id for order in on_top}
     places = find_places(batch, user_ids=users) if users else {}
     _check_kept(kept)
     admitted = []

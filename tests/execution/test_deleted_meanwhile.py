@@ -39,6 +39,15 @@ def version(user: User) -> GraphVersion:
     return import_graph(owner=user, document=ADDING).version
 
 
+@pytest.fixture
+def ended(user: User, version: GraphVersion, drain: Drain) -> Execution:
+    """A run that has ended, whose row can be deleted by itself."""
+    run = start_execution(user=user, version=version, input_data={"Number": 1})
+    drain.run()
+    StaticValue.objects.all().delete()
+    return run
+
+
 def hold_up_starts(session: "Connection[Any]", user: User) -> None:
     """Do as somebody who starts a run of the user's."""
     session.execute("SELECT pg_advisory_xact_lock(%s, %s)", [0x0AD3, user.pk])
@@ -160,31 +169,23 @@ def test_a_preset_that_was_deleted_does_not_come_back(user: User, version: Graph
     assert not Preset.objects.exists()
 
 
-def test_a_run_that_is_being_deleted_is_not_shared(
-    user: User, version: GraphVersion, drain: Drain, other: "Connection[Any]"
-) -> None:
-    run = start_execution(user=user, version=version, input_data={"Number": 1})
-    drain.run()
-    StaticValue.objects.all().delete()
-    other.execute("DELETE FROM execution_execution WHERE id = %s", [run.pk])
+def test_a_run_that_is_being_deleted_is_not_shared(ended: Execution, other: "Connection[Any]") -> None:
+    other.execute("DELETE FROM execution_execution WHERE id = %s", [ended.pk])
 
-    with pytest.raises(ExecutionNotFoundError), running_into(other, lambda: share_execution(run=run)):
+    with pytest.raises(ExecutionNotFoundError), running_into(other, lambda: share_execution(run=ended)):
         other.execute("COMMIT")
 
 
 def test_a_run_that_is_being_deleted_keeps_nobody_from_deleting_its_user(
-    user: User, version: GraphVersion, drain: Drain, other: "Connection[Any]"
+    user: User, ended: Execution, other: "Connection[Any]"
 ) -> None:
-    run = start_execution(user=user, version=version, input_data={"Number": 1})
-    drain.run()
-    StaticValue.objects.all().delete()
-    other.execute("INSERT INTO execution_deletedrun VALUES (%s, %s, now())", [run.pk, user.pk])
-    other.execute("DELETE FROM execution_execution WHERE id = %s", [run.pk])
+    other.execute("INSERT INTO execution_deletedrun VALUES (%s, %s, now())", [ended.pk, user.pk])
+    other.execute("DELETE FROM execution_execution WHERE id = %s", [ended.pk])
 
     with running_into(other, user.delete):
         other.execute("COMMIT")
 
-    assert DeletedRun.objects.get().execution_id == run.pk
+    assert DeletedRun.objects.get().execution_id == ended.pk
 
 
 def test_no_run_is_started_for_a_user_who_is_being_deleted(
