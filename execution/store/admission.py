@@ -15,10 +15,15 @@ from django.conf import settings
 from execution.queues import CPU_QUEUE
 from execution.store.batches import Answer, Batch
 from execution.store.ready import Ready, describe_ready
+from execution.store.round_trips import Prepared
 
 _ADMISSION_LOCK: Final = 0x0AD3
 
-_LOCK: Final = "SELECT pg_advisory_xact_lock(%(lock)s, u.id) FROM unnest(%(users)s::int[]) AS u(id)"
+_LOCK: Final = Prepared(
+    "lock_admission",
+    "lock int, users int[]",
+    "SELECT pg_advisory_xact_lock(%(lock)s, u.id) FROM unnest(%(users)s) AS u(id)",
+)
 
 # As a condition: whether a run of the user may go on.
 HAS_PLACE: Final = """
@@ -27,22 +32,33 @@ HAS_PLACE: Final = """
   LIMIT %(limit)s) AS active) < %(limit)s
 """
 
-_PLACES: Final = """
+_PLACES: Final = Prepared(
+    "places",
+    "users int[], limit int",
+    """
 SELECT u.id, %(limit)s - (SELECT count(*) FROM (SELECT FROM execution_execution
        WHERE user_id = u.id AND parent_id IS NULL AND admitted AND status IN ('QUEUED', 'RUNNING')
        LIMIT %(limit)s) AS active)
-  FROM unnest(%(users)s::int[]) AS u(id)
-"""
+  FROM unnest(%(users)s) AS u(id)
+""",
+)
 
 # Nobody is kept from anything if nobody waits. What is counted is read by a statement that begins with the lock held.
-_TRY_LOCK: Final = """
+_TRY_LOCK: Final = Prepared(
+    "try_lock_admission",
+    "lock int, user int",
+    """
 SELECT set_config('execution.may_admit', CASE WHEN EXISTS(
        SELECT FROM execution_execution WHERE user_id = %(user)s AND NOT admitted AND status IN ('QUEUED', 'RUNNING')
 ) THEN pg_try_advisory_xact_lock(%(lock)s, %(user)s)::text ELSE 'false' END, true)
-"""
+""",
+)
 
 # One that is RUNNING although it was not admitted is no less in need of it: what it holds back waits.
-_ADMIT: Final = """
+_ADMIT: Final = Prepared(
+    "admit",
+    "user int, limit int, window int",
+    """
 WITH next AS MATERIALIZED (
     SELECT id FROM execution_execution
      WHERE user_id = %(user)s AND NOT admitted AND status IN ('QUEUED', 'RUNNING')
@@ -62,7 +78,8 @@ WITH next AS MATERIALIZED (
 UPDATE execution_nodeexecution n SET held_back = false, is_backlog = false, queued_at = clock_timestamp()
   FROM first, execution_execution e WHERE n.id = first.id AND n.status = 'QUEUED' AND e.id = n.execution_id
 RETURNING n.id, n.node_id, e.graph_version_id, e.resumptions = 0
-"""
+""",
+)
 
 _WAITING_USERS: Final = """
 SELECT DISTINCT user_id FROM execution_execution WHERE NOT admitted AND status IN ('QUEUED', 'RUNNING')

@@ -1,41 +1,17 @@
 """Statements that go to the database together: a step of a run takes two round trips, not ten.
 
-They are sent as one text, values written into it by the driver, and PostgreSQL runs them one after the other: each sees
-what those before it did, and what others had committed when it began.
+PostgreSQL runs them one after the other: each sees what those before it did, and what others had committed when it
+began.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
-from weakref import WeakKeyDictionary
+from typing import Final
 
 from django.db import Error as DatabaseError
 from django.db import connection, transaction
 
-Row = tuple[Any, ...]
-Params = Sequence[Any] | Mapping[str, Any]
-
-
-class Prepared:
-    """A statement that is planned once per session, and from then on only called: more than half of its time.
-
-    `parameters` are its names and types as SQL writes them (`run uuid, count int`); the text has them as `%(run)s`.
-    """
-
-    def __init__(self, name: str, parameters: str, text: str) -> None:
-        self.name = name
-        names, self._types = zip(*(each.split() for each in parameters.split(", ")), strict=True)
-        self._text = text % {each: f"${number}" for number, each in enumerate(names, start=1)}
-        self.call = f"EXECUTE {name}({', '.join(f'%({each})s' for each in names)})"
-
-    @property
-    def definition(self) -> str:
-        """What makes it known to a session."""
-        return f"PREPARE {self.name} ({', '.join(self._types)}) AS {self._text}"
-
-
-# The sessions that live, with the names of what they know.
-_known: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
+from execution.store.round_trips import Params, Prepared, Row, exchange
 
 
 class Answer:
@@ -53,17 +29,6 @@ class Answer:
         if self._rows is None:
             self._batch.flush()
         return self._rows or []
-
-    def write(self, cursor: Any, known: set[str]) -> str:
-        """Return the statement with its values in it. `known` names what the session knows: it gets to know this."""
-        text = self.statement
-        if isinstance(text, Prepared):
-            if text.name not in known:
-                cursor.execute(text.definition)
-                known.add(text.name)
-            text = text.call
-        # The driver's own cursor: Django's takes longer to pass a question on than that to answer it.
-        return str(cursor.cursor.mogrify(text, self.params)) if self.params else text
 
     def take(self, rows: list[Row]) -> None:
         """Keep what came back."""
@@ -95,14 +60,9 @@ class Batch:
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return
-        with connection.cursor() as cursor:
-            known = _known.setdefault(connection.connection, set())
-            cursor.execute(";\n".join([each.write(cursor, known) for each in waiting]))
-            # All results are there: no error of the database can come any more that Django would have to translate.
-            results = cursor.cursor
-            for each in waiting:
-                each.take(results.fetchall() if results.pgresult.nfields else [])
-                results.nextset()
+        answers = exchange([(each.statement, each.params) for each in waiting])
+        for each, rows in zip(waiting, answers, strict=True):
+            each.take(rows)
 
     def abandon(self) -> None:
         """Let nothing of the transaction stay."""

@@ -21,6 +21,7 @@ from execution.planning import load_plan
 from execution.prices import price
 from execution.store.batches import Answer, Batch
 from execution.store.claims import Claimed, claim, claim_held_back
+from execution.store.round_trips import Prepared
 
 _IS_PAID = "SELECT is_paid FROM execution_nodeexecution WHERE id = %s"
 
@@ -154,11 +155,15 @@ def _find_graph(execution_id: UUID) -> UUID:
 
 
 # A node execution that was charged before (it failed, and its run was resumed) is not charged again.
-_CAPTURE = f"""
+_CAPTURE = Prepared(
+    "capture",
+    "user int, key uuid, amount bigint, facts jsonb, max_cost bigint, run uuid",
+    f"""
 WITH captured AS MATERIALIZED (SELECT * FROM {metering.CAPTURE})
 UPDATE execution_execution e SET cost = e.cost + captured.charged + captured.owed
   FROM captured WHERE e.id = %(run)s AND captured.is_new RETURNING e.user_id, captured.has_news
-"""  # noqa: S608 - made of constants
+""",  # noqa: S608 - made of constants
+)
 
 
 def ask_to_charge(batch: Batch, claimed: Claimed, *, usage: Usage, status: Status) -> Answer | None:
@@ -186,7 +191,10 @@ def ask_to_release(batch: Batch, claimed: Claimed) -> None:
 
 
 # The fee for node executions. Those that were counted before, and those that a replay did not run, don't count.
-_BILL = f"""
+_BILL = Prepared(
+    "bill",
+    "runs uuid[], per int",
+    f"""
 WITH due AS MATERIALIZED (
     SELECT e.id, e.user_id, e.node_count - e.billed_executions AS count, e.max_cost,
            json_build_object('execution_id', e.id, 'root_execution_id', COALESCE(e.root_id, e.id),
@@ -201,7 +209,8 @@ WITH due AS MATERIALIZED (
 )
 UPDATE execution_execution e SET billed_executions = e.node_count, cost = e.cost + billed.charged + billed.owed
   FROM billed WHERE e.id = billed.id RETURNING e.user_id, billed.has_news
-"""  # noqa: S608 - made of constants
+""",  # noqa: S608 - made of constants
+)
 
 
 _LOCK_ACCOUNTS = """

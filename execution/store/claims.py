@@ -14,7 +14,8 @@ from credits.metering import Price
 from execution.engine.statuses import Status
 from execution.models import OnInsufficientCredits
 from execution.queues import CPU_QUEUE, IO_QUEUE
-from execution.store.batches import Batch, Prepared
+from execution.store.batches import Batch
+from execution.store.round_trips import Prepared
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +85,8 @@ class Claimed(Hold):
 # held back in a run whose turn has come may be taken by such a message: it only comes before others of its tree, and
 # who drops it would leave a worker idle.
 #
+# A run's row is locked before its node executions' everywhere but here, so whoever holds it is not waited for.
+#
 # The commit doesn't wait for the disk. If PostgreSQL crashes within the next moment the claim is forgotten, and what
 # was done with it can't be recorded: it is queued again, as after any other loss. A record's commit does wait, and
 # takes its claim with it.
@@ -106,6 +109,11 @@ WITH claimed AS (
            n.queue, n.tree_id, n.suspicions, e.max_cost, e.on_insufficient_credits, n.spent,
            EXISTS(SELECT FROM execution_nodeexecution h WHERE h.tree_id = n.tree_id
                               AND h.status = 'QUEUED' AND h.held_back AND h.id <> n.id) AS holds_back
+), begun AS (
+    UPDATE execution_execution e SET status = 'RUNNING', started_at = clock_timestamp()
+      FROM (SELECT r.id FROM claimed JOIN execution_execution r ON r.id = claimed.execution_id
+             WHERE claimed.status = 'QUEUED' AND r.status = 'QUEUED' FOR NO KEY UPDATE OF r SKIP LOCKED) AS first
+     WHERE e.id = first.id
 )
 SELECT claimed.*,
        -- Here a claimed one that was sent is still among those that were.
@@ -143,13 +151,6 @@ CLAIM_HELD_BACK = Prepared(
     ),
 )
 
-# A run's row is locked before its node executions' everywhere but here, so whoever holds it is not waited for.
-_START_RUN = """
-UPDATE execution_execution e SET status = 'RUNNING', started_at = clock_timestamp()
-  FROM (SELECT id FROM execution_execution WHERE id = %s AND status = 'QUEUED' FOR NO KEY UPDATE SKIP LOCKED) AS first
- WHERE e.id = first.id
-"""
-
 
 def worker_name() -> str:
     """Return how rows call this process: its machine and its process id."""
@@ -183,8 +184,7 @@ def claim_held_back(tree_id: UUID, *, lease_seconds: float, paid: bool = False) 
 
 
 def _claim(statement: Prepared, key: UUID, *, lease_seconds: float, token: UUID, paid: bool) -> Claimed | None:
-    batch = Batch(sends_at_once=True)
-    rows = batch.fetch(
+    rows = Batch().fetch(
         statement,
         {
             "id": key,
@@ -199,10 +199,8 @@ def _claim(statement: Prepared, key: UUID, *, lease_seconds: float, token: UUID,
     if not rows:
         return None
     (found, execution_id, node_id, ordinal, attempt, losses, output_count, waits, inputs, version_id, *rest) = rows[0]
-    user_id, masks, simulate, mocks, depth, root_id, run_status, _, _, suspicions, *rest = rest
+    user_id, masks, simulate, mocks, depth, root_id, _, _, _, suspicions, *rest = rest
     max_cost, on_insufficient, spent, run_holds_back, may_send_next, later, _ = rest
-    if run_status == Status.QUEUED:
-        batch.ask(_START_RUN, [execution_id])
     return Claimed(
         id=found,
         execution_id=execution_id,

@@ -9,7 +9,8 @@ from execution.engine.dataflow import Firing, Masks, Sink
 from execution.engine.plan import Plan, PlanLink, PlanNode
 from execution.large_values import Kept
 from execution.models.values import FEW_PINS
-from execution.store.batches import Answer, Batch, Prepared
+from execution.store.batches import Answer, Batch
+from execution.store.round_trips import Prepared
 
 
 @dataclass(frozen=True, kw_only=True)

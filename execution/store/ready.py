@@ -6,7 +6,7 @@ from uuid import UUID
 
 from execution.planning import load_plan
 from execution.queues import CPU_QUEUE
-from execution.store.batches import Row
+from execution.store.round_trips import Row
 
 
 @dataclass(frozen=True, kw_only=True)

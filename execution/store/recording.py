@@ -15,12 +15,13 @@ from execution.models import OnError
 from execution.planning import load_plan
 from execution.prices import count_usage
 from execution.run_files import FilesOfRun
-from execution.store.batches import Answer, Batch, Prepared, one_transaction
+from execution.store.batches import Answer, Batch, one_transaction
 from execution.store.charging import ask_to_charge, tell_news
 from execution.store.claims import Claimed, Hold
 from execution.store.flow import travel
 from execution.store.reach import Reach, ask_for_reach
 from execution.store.ready import Ready
+from execution.store.round_trips import Prepared
 from execution.store.runs import LOCK_RUN, LockedRun, read_run, save_run
 from execution.store.taking import Taker
 from execution.store.trees import UNFINISHED_SUB_RUNS, terminate_trees

@@ -12,9 +12,10 @@ from execution.large_values import ValueWriter
 from execution.planning import GraphPlan, load_plan
 from execution.run_files import FilesOfRun
 from execution.store.admission import ask_to_admit
-from execution.store.batches import Answer, Batch, Prepared, Row
+from execution.store.batches import Answer, Batch
 from execution.store.charging import ask_to_settle
 from execution.store.ready import Ready, describe_ready
+from execution.store.round_trips import Prepared, Row
 from execution.store.taking import Taker
 from execution.store.trees import ENDED_CHANNEL, terminate_below
 from execution.store.window import ask_to_release
@@ -155,6 +156,8 @@ UPDATE execution_execution
 """,
 )
 
+_TELL_END = Prepared("tell_end", "channel text, id text", "SELECT pg_notify(%(channel)s, %(id)s)")
+
 
 def save_run(run: LockedRun, *, failure: str = "") -> None:
     """Write the counters; end the run if it fails, has opened more than it may, or has nothing left to do."""
@@ -194,7 +197,7 @@ def end_run(run: LockedRun, status: Status, *, error: str = "") -> None:
         if run.taker:
             run.taker.start_over()
     run.batch.ask(_END_RUN, {"status": status, "error": error, "warnings": dump(warnings), "id": run.id})
-    run.batch.ask("SELECT pg_notify(%s, %s)", [ENDED_CHANNEL, str(run.id)])
+    run.batch.ask(_TELL_END, {"channel": ENDED_CHANNEL, "id": str(run.id)})
     run.status = status
     if run.parent_id is not None:
         run.ready.extend(wake([run.parent_id], batch=run.batch))
@@ -205,12 +208,16 @@ def end_run(run: LockedRun, status: Status, *, error: str = "") -> None:
     run.billed = ask_to_settle(run.batch, [run.id, *run.ended_below], have_completed=completed)
 
 
-_WAKE = """
+_WAKE = Prepared(
+    "wake",
+    "ids uuid[]",
+    """
 UPDATE execution_nodeexecution n SET status = 'QUEUED', queued_at = clock_timestamp(), wake_at = NULL
   FROM execution_execution e
- WHERE n.id = ANY(%s) AND n.status IN ('SUSPENDED', 'REVIEW') AND e.id = n.execution_id
+ WHERE n.id = ANY(%(ids)s) AND (n.status IN ('SUSPENDED', 'REVIEW')) IS TRUE AND e.id = n.execution_id
 RETURNING n.id, n.node_id, e.graph_version_id
-"""
+""",
+)
 
 
 def wake(node_execution_ids: Iterable[UUID], *, batch: Batch | None = None) -> list[Ready]:
@@ -218,7 +225,7 @@ def wake(node_execution_ids: Iterable[UUID], *, batch: Batch | None = None) -> l
     ids = list(node_execution_ids)
     if not ids:
         return []
-    return describe_ready((batch or Batch()).fetch(_WAKE, [ids]))
+    return describe_ready((batch or Batch()).fetch(_WAKE, {"ids": ids}))
 
 
 def _explain_limit(run: LockedRun) -> str:

@@ -16,9 +16,10 @@ from execution.models import OnError, OnInsufficientCredits
 from execution.planning import GraphPlan
 from execution.run_files import FilesOfRun
 from execution.store.admission import find_places
-from execution.store.batches import Answer, Batch, Prepared, one_transaction
+from execution.store.batches import Answer, Batch, one_transaction
 from execution.store.flow import write_deliveries
 from execution.store.ready import Ready
+from execution.store.round_trips import Prepared
 from execution.store.runs import LockedRun, save_run
 from graphs.exceptions import GraphNotFoundError
 from graphs.models import new_id

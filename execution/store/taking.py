@@ -12,9 +12,10 @@ from uuid import UUID, uuid4
 
 from execution.engine.dataflow import Firing
 from execution.queues import CPU_QUEUE
-from execution.store.batches import Batch, Prepared
+from execution.store.batches import Batch
 from execution.store.claims import Claimed, worker_name
 from execution.store.ready import Ready
+from execution.store.round_trips import Prepared
 
 _OPEN_CLAIMED = Prepared(
     "open_claimed",

@@ -13,8 +13,9 @@ from uuid import UUID
 from django.conf import settings
 
 from execution.queues import CPU_QUEUE, IO_QUEUE
-from execution.store.batches import Answer, Batch, Prepared
+from execution.store.batches import Answer, Batch
 from execution.store.ready import Ready, describe_ready
+from execution.store.round_trips import Prepared
 
 # `IS TRUE` keeps PostgreSQL from the index that lists a queue's messages: those of all runs.
 #
