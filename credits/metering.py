@@ -29,7 +29,9 @@ from credits.pricing import (
     quantity_of,
 )
 from credits.store import ledger
-from credits.store.ledger import Held
+
+HOLD: Final = "credits_hold(%(user)s, %(key)s, %(run)s, %(root)s, %(amount)s, %(max_cost)s)"
+"""For a larger statement: the columns of `Held`. Its parameters come from `describe_hold`."""
 
 CAPTURE: Final = "credits_capture(%(user)s, %(key)s, %(amount)s, %(facts)s, %(max_cost)s)"
 """For a larger statement: `charged`, `owed`, `is_new` and `has_news`. Its parameters come from `describe_capture`."""
@@ -42,6 +44,15 @@ RELEASE: Final = "SELECT credits_release(%s::uuid[], '{}')"
 
 RELEASE_RUNS: Final = "SELECT credits_release('{}', %s::uuid[])"
 """Lets go of everything that is set aside for the runs with these ids."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """Whether credits were set aside. `spendable` is what there was; `committed` what the run had cost or held."""
+
+    granted: bool
+    spendable: int
+    committed: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,21 +118,24 @@ def _expect(block_id: str, cost: Cost) -> float | None:
     return recent.high if recent else None
 
 
-def hold(*, user_id: int, subject: Subject, price: Price, max_cost: int | None = None) -> Held:
-    """Set a node execution's credits aside, if the account has them and the whole run stays within `max_cost`.
+def describe_hold(
+    *, user_id: int, subject: Subject, price: Price, max_cost: int | None = None
+) -> dict[str, Any] | None:
+    """Return the parameters of `HOLD`; None where nothing is to be set aside.
 
-    Call it in the transaction that claims the node execution. A repeated call replaces what was set aside before.
+    It sets a node execution's credits aside, if the account has them and the whole run stays within `max_cost`: to be
+    used before it runs. What was set aside for it before is replaced.
     """
     if price.hold == 0:
-        return Held(granted=True, spendable=0, committed=None)
-    return ledger.hold(
-        user_id=user_id,
-        key=subject.node_execution_id,
-        execution_id=subject.execution_id,
-        root_execution_id=subject.root_execution_id,
-        amount=price.hold,
-        max_cost=max_cost,
-    )
+        return None
+    return {
+        "user": user_id,
+        "key": subject.node_execution_id,
+        "run": subject.execution_id,
+        "root": subject.root_execution_id,
+        "amount": price.hold,
+        "max_cost": max_cost,
+    }
 
 
 def describe_capture(

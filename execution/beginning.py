@@ -19,9 +19,12 @@ from execution.store.window import release
 logger = structlog.get_logger(__name__)
 
 
-def begin(node_execution_id: UUID, *, publish: Publish) -> Attempt | None:
-    """Claim a node execution; None if there is nothing to do: it was claimed before, or its run has ended."""
-    token = uuid4()
+def begin(node_execution_id: UUID, *, publish: Publish, token: UUID | None = None) -> Attempt | None:
+    """Claim a node execution; None if there is nothing to do: it was claimed before, or its run has ended.
+
+    `token`: what it may have been claimed with by this process.
+    """
+    token = token or uuid4()
     try:
         claimed = patiently(
             lambda: claim_and_hold(node_execution_id, lease_seconds=settings.LEASE_SECONDS, token=token),
@@ -58,7 +61,7 @@ def _begin_taken(taker: Taker, publish: Publish) -> Attempt | None:
     if taker.claimed is not None:
         return _begin(taker.claimed, publish)
     if taker.ready is not None:
-        return begin(taker.ready.id, publish=publish)
+        return begin(taker.ready.id, publish=publish, token=taker.token)
     if not taker.run_holds_back:
         return None
     try:

@@ -16,31 +16,11 @@ Facts = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Held:
-    """Whether credits were set aside. `spendable` is what there was; `committed` what the run had cost or held."""
-
-    granted: bool
-    spendable: int
-    committed: int | None
-
-
-@dataclass(frozen=True, kw_only=True)
 class Posted:
     """An entry's number in its account. `is_new`: it had not been entered before."""
 
     sequence: int
     is_new: bool
-
-
-def hold(
-    *, user_id: int, key: UUID, execution_id: UUID, root_execution_id: UUID, amount: int, max_cost: int | None
-) -> Held:
-    """Set `amount` aside under `key`, instead of what was set aside under it before."""
-    granted, spendable, committed = _ask(
-        "SELECT * FROM credits_hold(%s, %s, %s, %s, %s, %s)",
-        [user_id, key, execution_id, root_execution_id, amount, max_cost],
-    )
-    return Held(granted=granted, spendable=spendable, committed=committed)
 
 
 def release(keys: Collection[UUID]) -> int:

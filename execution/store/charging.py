@@ -2,18 +2,18 @@
 
 from collections.abc import Collection
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import lru_cache
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.core.exceptions import SuspiciousOperation
-from django.db import connection, transaction
+from django.db import connection
 
 from credits import metering
-from credits.metering import Subject
+from credits.metering import Held, Price, Subject
 from credits.notices import tell_after_commit
 from credits.pricing import Usage
-from credits.store.ledger import Held
 from execution.engine.statuses import Status
 from execution.large_values import read_all
 from execution.models import Execution, OnInsufficientCredits
@@ -23,18 +23,52 @@ from execution.store.batches import Answer, Batch
 from execution.store.claims import Claimed, claim, claim_held_back
 from execution.store.round_trips import Prepared
 
-_IS_PAID = "SELECT is_paid FROM execution_nodeexecution WHERE id = %s"
-
 LOST_INPUTS = (FileNotFoundError, SuspiciousOperation, ValueError)
 """What no waiting helps against: a file that is gone or holds something else."""
+
+# Nothing is set aside for who has lost the claim meanwhile. That commit need not wait for the disk: see `CLAIM`.
+_HOLD = Prepared(
+    "hold",
+    "user int, key uuid, run uuid, root uuid, amount bigint, max_cost bigint, token uuid",
+    f"""
+WITH mine AS MATERIALIZED (
+    SELECT FROM execution_nodeexecution WHERE id = %(key)s AND token = %(token)s AND (status = 'RUNNING') IS TRUE
+       FOR NO KEY UPDATE
+)
+SELECT held.granted, held.spendable, held.committed, set_config('synchronous_commit', 'off', true)
+  FROM mine, LATERAL {metering.HOLD} AS held
+""",  # noqa: S608 - made of constants
+)
+
+# What was opened as claimed in this transaction waits for an ordinary claim if it can't be paid: that says why.
+_HOLD_OR_QUEUE = Prepared(
+    "hold_or_queue",
+    "user int, key uuid, run uuid, root uuid, amount bigint, max_cost bigint",
+    f"""
+WITH held AS MATERIALIZED (SELECT granted FROM {metering.HOLD}), queued AS (
+    UPDATE execution_nodeexecution
+       SET status = 'QUEUED', attempt = 0, token = NULL, lease_until = NULL, started_at = NULL, claimed_at = NULL,
+           worker = ''
+      FROM held WHERE id = %(key)s AND NOT held.granted
+)
+SELECT granted FROM held
+""",  # noqa: S608 - made of constants
+)
 
 # What can't be paid is not run: it waits for credits, or it is run to the end in which it fails.
 _PARK = """
 UPDATE execution_nodeexecution
    SET status = 'SUSPENDED', attempt = attempt - 1, token = NULL, lease_until = NULL, needs_credits = %s
- WHERE id = %s
+ WHERE id = %s AND token = %s AND status = 'RUNNING'
 """
 _NOTE_NEED = "UPDATE execution_nodeexecution SET needs_credits = %s WHERE id = %s"
+
+_UNCLAIM = """
+UPDATE execution_nodeexecution
+   SET status = 'QUEUED', attempt = attempt - 1, token = NULL, lease_until = NULL, held_back = %s,
+       queued_at = clock_timestamp()
+ WHERE id = %s AND token = %s AND status = 'RUNNING'
+"""
 
 
 class InputsAwayError(Exception):
@@ -44,49 +78,36 @@ class InputsAwayError(Exception):
 def claim_and_hold(
     node_execution_id: UUID, *, lease_seconds: float, token: UUID, only_renews: bool = False
 ) -> Claimed | None:
-    """Claim a node execution and set aside what it costs, in one transaction. What is free takes one statement.
+    """Claim a node execution and set aside what it costs. What is free takes one statement, what is not two.
 
     `only_renews`: take what this token holds, and begin nothing. Raises `InputsAwayError`.
     """
-    claim_it = partial(claim, node_execution_id, lease_seconds=lease_seconds, token=token, only_renews=only_renews)
-    claimed = claim_it()
-    if claimed is not None or not _is_paid(node_execution_id):
+    claimed = claim(node_execution_id, lease_seconds=lease_seconds, token=token, only_renews=only_renews)
+    if claimed is None or not claimed.is_paid:
         return claimed
-    with transaction.atomic():
-        claimed = claim_it(paid=True)
-        return _hold(claimed) if claimed else None
+    try:
+        return _hold(claimed)
+    except InputsAwayError:
+        if not only_renews:
+            _unclaim(claimed, held_back=False)
+        raise
 
 
 def claim_held_back_and_hold(tree_id: UUID, *, lease_seconds: float) -> Claimed | None:
-    """Claim something that a run's tree holds back, what is free first, and set aside what it costs.
-
-    Raises `InputsAwayError`.
-    """
+    """Claim something that a run's tree holds back, and set aside what it costs. Raises `InputsAwayError`."""
     claimed = claim_held_back(tree_id, lease_seconds=lease_seconds)
-    if claimed is not None or not _holds_back_paid(tree_id):
+    if claimed is None or not claimed.is_paid:
         return claimed
-    with transaction.atomic():
-        claimed = claim_held_back(tree_id, lease_seconds=lease_seconds, paid=True)
-        return _hold(claimed) if claimed else None
+    try:
+        return _hold(claimed)
+    except InputsAwayError:
+        _unclaim(claimed, held_back=True)
+        raise
 
 
-_HOLDS_BACK_PAID = """
-SELECT EXISTS(SELECT FROM execution_nodeexecution
- WHERE tree_id = %s AND queue = 'cpu' AND status = 'QUEUED' AND held_back AND is_paid)
-"""
-
-
-def _holds_back_paid(tree_id: UUID) -> bool:
+def _unclaim(claimed: Claimed, *, held_back: bool) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(_HOLDS_BACK_PAID, [tree_id])
-        return bool(cursor.fetchone()[0])
-
-
-def _is_paid(node_execution_id: UUID) -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute(_IS_PAID, [node_execution_id])
-        row = cursor.fetchone()
-    return bool(row and row[0])
+        cursor.execute(_UNCLAIM, [held_back, claimed.id, claimed.token])
 
 
 def _hold(claimed: Claimed) -> Claimed | None:
@@ -104,17 +125,41 @@ def _hold(claimed: Claimed) -> Claimed | None:
         # An attempt before, which waits no more, may have found a price.
         release_holds(keys=[claimed.id])
         return claimed
-    held = metering.hold(user_id=claimed.user_id, subject=subject_of(claimed), price=found, max_cost=claimed.max_cost)
-    if held.granted:
+    asked = _describe_hold(claimed, found)
+    if asked is None:
         return replace(claimed, price=found)
-    lacks_balance = held.spendable < found.hold
+    rows = Batch().fetch(_HOLD, {**asked, "token": claimed.token})
+    if not rows:
+        return None
+    granted, spendable, committed, _ = rows[0]
+    held = Held(granted=granted, spendable=spendable, committed=committed)
+    return replace(claimed, price=found) if granted else _turn_down(claimed, needed=found.hold, held=held)
+
+
+def _turn_down(claimed: Claimed, *, needed: int, held: Held) -> Claimed | None:
+    lacks_balance = held.spendable < needed
     with connection.cursor() as cursor:
         if lacks_balance and claimed.on_insufficient_credits == OnInsufficientCredits.PARK:
-            cursor.execute(_PARK, [found.hold, claimed.id])
+            cursor.execute(_PARK, [needed, claimed.id, claimed.token])
             return None
-        cursor.execute(_NOTE_NEED, [found.hold, claimed.id])
-    reason = _explain(claimed, needed=found.hold, held=held, lacks_balance=lacks_balance)
+        cursor.execute(_NOTE_NEED, [needed, claimed.id])
+    reason = _explain(claimed, needed=needed, held=held, lacks_balance=lacks_balance)
     return replace(claimed, refusal=reason, is_unpaid=True)
+
+
+def ask_to_hold(batch: Batch, opened: Claimed) -> Answer | None:
+    """Set aside what something costs that was opened as claimed in this transaction; if it can't be paid it is QUEUED.
+
+    Ask last, as for a charge. The answer's row says whether it was granted; None if nothing is to be set aside.
+    """
+    asked = _describe_hold(opened, opened.price) if opened.price else None
+    return batch.ask(_HOLD_OR_QUEUE, asked) if asked else None
+
+
+def _describe_hold(claimed: Claimed, found: Price) -> dict[str, Any] | None:
+    return metering.describe_hold(
+        user_id=claimed.user_id, subject=subject_of(claimed), price=found, max_cost=claimed.max_cost
+    )
 
 
 def note_need(node_execution_id: UUID, *, credit: int) -> None:

@@ -45,8 +45,8 @@ class Claimed(Hold):
     `waits` is how many suspensions it has gone through, `inputs` what links delivered; these, `mask` and `mocks` are as
     rows keep them (`execution.large_values`). `may_send_next`: at least half of the run's window is free, and there is
     something for it.
-    `price` is what it costs, None if nothing; `spent` what it has used before its waits (see `NodeExecution`). With a
-    `refusal` it is not to run: it `is_unpaid`, or its inputs are lost.
+    `is_paid`: it may cost something. `price` is what it costs, None if nothing; `spent` what it has used before its
+    waits (see `NodeExecution`). With a `refusal` it is not to run: it `is_unpaid`, or its inputs are lost.
     """
 
     attempt: int
@@ -64,6 +64,7 @@ class Claimed(Hold):
     on_insufficient_credits: str = OnInsufficientCredits.FAIL
     price: Price | None = None
     spent: dict[str, Any] | None = None
+    is_paid: bool = False
     refusal: str = ""
     is_unpaid: bool = False
 
@@ -101,12 +102,12 @@ WITH claimed AS (
            worker = CASE WHEN n.status = 'QUEUED' THEN %(worker)s ELSE n.worker END
       FROM execution_execution e
      WHERE n.id = {key} AND ({state}) IS TRUE
-       AND n.is_paid = %(paid)s AND e.id = n.execution_id AND e.status IN ('QUEUED', 'RUNNING')
+       AND e.id = n.execution_id AND e.status IN ('QUEUED', 'RUNNING')
        AND CASE WHEN e.root_id IS NULL THEN e.admitted
                 ELSE (SELECT top.admitted FROM execution_execution top WHERE top.id = e.root_id) END
  RETURNING n.id, n.execution_id, n.node_id, n.ordinal, n.attempt, n.losses, n.output_count, n.waits, n.inputs,
            e.graph_version_id, e.user_id, e.nodes_input_masks, e.simulate, e.mocks, e.depth, e.root_id, e.status,
-           n.queue, n.tree_id, n.suspicions, e.max_cost, e.on_insufficient_credits, n.spent,
+           n.queue, n.tree_id, n.suspicions, e.max_cost, e.on_insufficient_credits, n.spent, n.is_paid,
            EXISTS(SELECT FROM execution_nodeexecution h WHERE h.tree_id = n.tree_id
                               AND h.status = 'QUEUED' AND h.held_back AND h.id <> n.id) AS holds_back
 ), begun AS (
@@ -126,7 +127,7 @@ SELECT claimed.*,
   FROM claimed
 """
 
-_PARAMETERS = "id uuid, token uuid, lease float8, worker text, half_cpu int, half_io int, paid bool"
+_PARAMETERS = "id uuid, token uuid, lease float8, worker text, half_cpu int, half_io int"
 
 _HELD = "n.status = 'RUNNING' AND n.token = %(token)s"
 _QUEUED_OR_HELD = f"n.status = 'QUEUED' OR {_HELD}"
@@ -143,7 +144,7 @@ CLAIM_HELD_BACK = Prepared(
     _CLAIM_TEXT.format(
         key="""(
            SELECT id FROM execution_nodeexecution
-            WHERE tree_id = %(id)s AND queue = 'cpu' AND status = 'QUEUED' AND held_back AND is_paid = %(paid)s
+            WHERE tree_id = %(id)s AND queue = 'cpu' AND status = 'QUEUED' AND held_back
               AND EXISTS(SELECT FROM execution_execution top WHERE top.id = %(id)s AND top.admitted)
             ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)""",
         state=_QUEUED_OR_HELD,
@@ -162,28 +163,27 @@ def claim(
     *,
     lease_seconds: float,
     token: UUID | None = None,
-    paid: bool = False,
     only_renews: bool = False,
 ) -> Claimed | None:
     """Take a QUEUED node execution for `lease_seconds`; None if there is nothing to take (any more).
 
-    After an error that leaves open whether it was taken, call it again with the same `token`. `paid`: take one that
-    may cost something, for which credits have to be set aside (see `execution.store.charging`); others aren't taken.
-    `only_renews`: take what this token holds, and begin nothing.
+    After an error that leaves open whether it was taken, call it again with the same `token`.
+    `only_renews`: take what this token holds, and begin nothing. For one that `is_paid` credits have to be set aside
+    before it runs (see `execution.store.charging`).
     """
     statement = CLAIM_AGAIN if only_renews else CLAIM
-    return _claim(statement, node_execution_id, lease_seconds=lease_seconds, token=token or uuid4(), paid=paid)
+    return _claim(statement, node_execution_id, lease_seconds=lease_seconds, token=token or uuid4())
 
 
-def claim_held_back(tree_id: UUID, *, lease_seconds: float, paid: bool = False) -> Claimed | None:
-    """Take the oldest node execution of a tree that is held back and for the `cpu` queue's workers; `paid` as above.
+def claim_held_back(tree_id: UUID, *, lease_seconds: float) -> Claimed | None:
+    """Take the oldest node execution of a tree that is held back and for the `cpu` queue's workers.
 
     Don't repeat it after an error: what was taken then is found by its lease.
     """
-    return _claim(CLAIM_HELD_BACK, tree_id, lease_seconds=lease_seconds, token=uuid4(), paid=paid)
+    return _claim(CLAIM_HELD_BACK, tree_id, lease_seconds=lease_seconds, token=uuid4())
 
 
-def _claim(statement: Prepared, key: UUID, *, lease_seconds: float, token: UUID, paid: bool) -> Claimed | None:
+def _claim(statement: Prepared, key: UUID, *, lease_seconds: float, token: UUID) -> Claimed | None:
     rows = Batch().fetch(
         statement,
         {
@@ -191,7 +191,6 @@ def _claim(statement: Prepared, key: UUID, *, lease_seconds: float, token: UUID,
             "token": token,
             "lease": lease_seconds,
             "worker": worker_name(),
-            "paid": paid,
             "half_cpu": settings.RUN_WINDOW[CPU_QUEUE] // 2,
             "half_io": settings.RUN_WINDOW[IO_QUEUE] // 2,
         },
@@ -200,7 +199,7 @@ def _claim(statement: Prepared, key: UUID, *, lease_seconds: float, token: UUID,
         return None
     (found, execution_id, node_id, ordinal, attempt, losses, output_count, waits, inputs, version_id, *rest) = rows[0]
     user_id, masks, simulate, mocks, depth, root_id, _, _, _, suspicions, *rest = rest
-    max_cost, on_insufficient, spent, run_holds_back, may_send_next, later, _ = rest
+    max_cost, on_insufficient, spent, is_paid, run_holds_back, may_send_next, later, _ = rest
     return Claimed(
         id=found,
         execution_id=execution_id,
@@ -225,6 +224,7 @@ def _claim(statement: Prepared, key: UUID, *, lease_seconds: float, token: UUID,
         max_cost=max_cost,
         on_insufficient_credits=on_insufficient,
         spent=spent,
+        is_paid=is_paid,
     )
 
 

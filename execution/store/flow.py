@@ -1,16 +1,19 @@
 """Deliveries: ask the engine what they change, and write that down."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 from execution.engine.dataflow import Deliveries, Emission, Firing, deliver
 from execution.engine.outputs import run_outputs
-from execution.prices import may_cost
+from execution.large_values import find_reference, read_all
+from execution.prices import may_cost, price
 from execution.queues import CPU_QUEUE
 from execution.store.reach import Reach, Waiting, WaitingByOrdinal, ask_for_reach, read_sinks
 from execution.store.round_trips import Prepared
 from execution.store.runs import LockedRun, wake
+from execution.store.taking import Opening
 from execution.store.window import may_exceed_window
 from graphs.models import new_id
 
@@ -131,17 +134,31 @@ def write_deliveries(run: LockedRun, deliveries: Deliveries, waiting: WaitingByO
 
 
 def _take(run: LockedRun, ready: Sequence[Firing], known: WaitingByOrdinal) -> Firing | None:
-    """Open one that is new, free of charge and for processes like this one as claimed by it, if it goes on."""
+    """Open one that is new and for processes like this one as claimed by it, if it goes on."""
     if run.taker is None or not run.admitted:
         return None
     for firing in ready:
-        spec = run.graph.specs[firing.node_id]
-        if firing.is_new and spec.queue == CPU_QUEUE and (run.simulate or not may_cost(spec)):
-            inputs = run.writer.write_all(firing.added)
-            mask = run.nodes_input_masks.get(str(firing.node_id), {})
-            run.taker.open(run.batch, firing, key=known[firing.node_id, firing.ordinal].id, inputs=inputs, mask=mask)
-            return firing
+        if firing.is_new and run.graph.specs[firing.node_id].queue == CPU_QUEUE:
+            opening = _prepare(run, firing, key=known[firing.node_id, firing.ordinal].id)
+            if opening is not None:
+                run.taker.open(run.batch, firing, opening)
+                return firing
     return None
+
+
+def _prepare(run: LockedRun, firing: Firing, *, key: UUID) -> Opening | None:
+    """Return how a firing is opened as claimed; None if its price goes by values that aren't at hand."""
+    spec = run.graph.specs[firing.node_id]
+    text = run.writer.write_all(firing.added)
+    inputs, mask = json.loads(text), dict(run.nodes_input_masks.get(str(firing.node_id), {}))
+    ready = run.describe(key, firing.node_id)
+    if run.simulate or not may_cost(spec):
+        return Opening(ready=ready, text=text, inputs=inputs, mask=mask)
+    if any(find_reference(form) for form in (*inputs.values(), *mask.values())):
+        # To be read from the storage, which takes its time: not while the run is locked.
+        return None
+    found = price(spec, delivered=read_all(inputs), mask=read_all(mask))
+    return Opening(ready=ready, text=text, inputs=inputs, mask=mask, is_paid=True, price=found)
 
 
 def _open(run: LockedRun, firings: Sequence[Firing], known: WaitingByOrdinal, *, held_back: bool) -> None:

@@ -130,10 +130,12 @@ def record(
             batch.flush()
             run.ended_below += terminate_trees([key for (key,) in sub_runs.rows], error="What started it has failed.")
         # Who is about to claim what others have held back sees to the window with that claim.
-        will_claim = taker is not None and taker.claimed is None and not run.has_held_back
+        will_claim = taker is not None and not taker.has_opened and not run.has_held_back
         save(run, failure=failure, will_claim=will_claim)
         # Last: an account is locked after all runs and node executions.
         charged = _ask_to_charge(batch, claimed, end)
+        if taker:
+            taker.hold(batch)
     tell_news(charged)
     tell_news(run.billed)
     ready = run.all_ready()

@@ -74,10 +74,12 @@ class LockedRun:
 
     def announce(self, node_execution_id: UUID, node_id: UUID) -> None:
         """Note that a node execution of this run became QUEUED."""
+        self.ready.append(self.describe(node_execution_id, node_id))
+
+    def describe(self, node_execution_id: UUID, node_id: UUID) -> Ready:
+        """Return where a node execution of this run is to be sent."""
         spec = self.graph.specs[node_id]
-        self.ready.append(
-            Ready(id=node_execution_id, queue=spec.queue, name=spec.name, is_revocable=not self.resumptions)
-        )
+        return Ready(id=node_execution_id, queue=spec.queue, name=spec.name, is_revocable=not self.resumptions)
 
     def release_next(self) -> None:
         """Queue what the window of the run's tree has room for. Last, as it locks node executions of other runs."""

@@ -9,7 +9,18 @@ from django.conf import settings
 from django.db import connection
 from rest_framework.test import APIClient
 
-from credits.metering import CAPTURE, CHARGE_FEE, RELEASE_RUNS, Price, Subject, describe_capture, release
+from credits.metering import (
+    CAPTURE,
+    CHARGE_FEE,
+    HOLD,
+    RELEASE_RUNS,
+    Held,
+    Price,
+    Subject,
+    describe_capture,
+    describe_hold,
+    release,
+)
 from credits.models import Account
 from credits.notices import tell_after_commit
 from credits.pricing import Cost, CostType, Usage
@@ -63,6 +74,17 @@ def flat_price(amount: int, *, hold: int | None = None, **other: Any) -> Price:
     facts: dict[str, Any] = {"cost": Cost(amount=Decimal(amount), type=CostType.RUN)}
     facts |= {"version": 0, "charge_on_failure": False, "size": 0, "hold": amount if hold is None else hold}
     return Price(**{**facts, **other})
+
+
+def hold(*, user_id: int, subject: Subject, price: Price, max_cost: int | None = None) -> Held:
+    """Set aside what a node execution costs."""
+    asked = describe_hold(user_id=user_id, subject=subject, price=price, max_cost=max_cost)
+    if asked is None:
+        return Held(granted=True, spendable=0, committed=None)
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT * FROM {HOLD}", asked)  # noqa: S608 - a constant
+        granted, spendable, committed = cursor.fetchone()
+    return Held(granted=granted, spendable=spendable, committed=committed)
 
 
 @dataclass(frozen=True, kw_only=True)

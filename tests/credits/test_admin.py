@@ -10,9 +10,8 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from credits.metering import hold
 from credits.models import BlockPrice, LedgerEntry, RefundRequest, TopUp
-from tests.credits.booking import account_of, flat_price, give, standing, subject, use
+from tests.credits.booking import account_of, flat_price, give, hold, standing, subject, use
 from tests.credits.stripe_double import StripeDouble
 from tests.execution.small_graphs import CALCULATOR
 

@@ -9,9 +9,8 @@ from django.core.management import call_command
 from django.db import connection, transaction
 
 from credits.auditing import audit, find_faults, find_laws_out_of_force
-from credits.metering import hold
 from credits.pricing import Usage
-from tests.credits.booking import capture, flat_price, give, subject
+from tests.credits.booking import capture, flat_price, give, hold, subject
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -7,9 +7,8 @@ import pytest
 from django.contrib.auth.models import User
 from rest_framework.test import APIClient
 
-from credits.metering import hold
 from credits.reversals import look_after_reversals
-from tests.credits.booking import flat_price, give, set_balance, standing, subject
+from tests.credits.booking import flat_price, give, hold, set_balance, standing, subject
 from tests.credits.paying import ask_back, buy, by_webhook, entries_of, start, tell
 from tests.credits.stripe_double import StripeDouble
 from tests.credits.stripe_faults import PASSING, Fault

@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from credits.auditing import find_faults
 from credits.exceptions import FundsLackingError
-from credits.metering import hold, release, require_funds
+from credits.metering import release, require_funds
 from credits.models import Hold, LedgerEntry, RunCost
 from credits.pricing import Usage
 from tests.credits.booking import (
@@ -22,6 +22,7 @@ from tests.credits.booking import (
     charge_fee,
     flat_price,
     give,
+    hold,
     release_runs,
     set_balance,
     standing,

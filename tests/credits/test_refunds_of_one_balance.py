@@ -6,11 +6,10 @@ import pytest
 from django.contrib.auth.models import User
 from rest_framework.test import APIClient
 
-from credits.metering import hold
 from credits.models import Notice, RefundRequest, TopUp
 from credits.refundable import find_on_its_way
 from credits.refunds import request_refund, send_overdue_refunds
-from tests.credits.booking import account_of, flat_price, set_balance, standing, subject
+from tests.credits.booking import account_of, flat_price, hold, set_balance, standing, subject
 from tests.credits.paying import ask_back, buy, tell
 from tests.credits.stripe_double import StripeDouble
 from tests.execution.lock_waits import lock_account, running_into, session_beside

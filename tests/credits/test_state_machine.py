@@ -11,7 +11,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 
 from credits.auditing import find_faults
 from credits.exceptions import AmountInvalidError
-from credits.metering import hold, release
+from credits.metering import release
 from credits.money import adjust
 from credits.pricing import Usage
 from credits.store import ledger
@@ -21,6 +21,7 @@ from tests.credits.booking import (
     capture,
     charge_fee,
     flat_price,
+    hold,
     release_runs,
     set_balance,
     subject,

@@ -13,9 +13,8 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from credits.metering import hold
 from credits.models import LedgerEntry
-from tests.credits.booking import GRAPH, ROOT, account_of, charge_fee, flat_price, give, history, subject, use
+from tests.credits.booking import GRAPH, ROOT, account_of, charge_fee, flat_price, give, history, hold, subject, use
 
 pytestmark = pytest.mark.django_db
 

@@ -98,7 +98,7 @@ def test_what_may_cost_something_is_ended_like_the_rest(user: User, drain: Drain
     run = start(user, PlainPauseBlock.id, metadata={"time_limit": 0.5}, seconds=0)
     NodeExecution.objects.update(is_paid=True)
     (ready,) = drain.waiting
-    claimed = claim(ready.id, lease_seconds=10, paid=True)
+    claimed = claim(ready.id, lease_seconds=10)
     assert claimed is not None
     running = Running(node_execution_id=claimed.id, execution_id=claimed.execution_id, token=claimed.token)
 
@@ -117,7 +117,7 @@ def test_an_attempt_that_was_queued_again_does_not_fail_for_the_one_before(
     run = start(user, PlainPauseBlock.id, metadata={"time_limit": 0.5}, seconds=0)
     NodeExecution.objects.update(is_paid=is_paid)
     (ready,) = drain.waiting
-    claimed = claim(ready.id, lease_seconds=10, paid=is_paid)
+    claimed = claim(ready.id, lease_seconds=10)
     assert claimed is not None
     running = Running(node_execution_id=claimed.id, execution_id=claimed.execution_id, token=claimed.token)
     assert lose(running, error="Its process was killed.", most_losses=3, lease_seconds=10)

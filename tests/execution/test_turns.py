@@ -112,7 +112,8 @@ def test_runs_admitted_at_once_don_t_exceed_the_limit(
     """One is just being started in the place that became free; nobody can see it yet."""
     ended, waiting = start(user, ECHO), start(user, ECHO)
     change_run(ended, "status = 'COMPLETED', ended_at = clock_timestamp()")
-    other.execute(_LOCK, {"lock": _ADMISSION_LOCK, "users": [user.pk]})
+    other.execute(_LOCK.definition)
+    other.execute(_LOCK.call, {"lock": _ADMISSION_LOCK, "users": [user.pk]})
 
     sweep(drain.send)
     assert stands(waiting) == (Status.QUEUED, False)
@@ -124,7 +125,8 @@ def test_runs_admitted_at_once_don_t_exceed_the_limit(
 
 def test_who_ends_a_run_waits_for_nobody_who_starts_one(user: User, drain: Drain, other: "Connection[Any]") -> None:
     ended, waiting = start(user, ECHO), start(user, ECHO)
-    other.execute(_LOCK, {"lock": _ADMISSION_LOCK, "users": [user.pk]})
+    other.execute(_LOCK.definition)
+    other.execute(_LOCK.call, {"lock": _ADMISSION_LOCK, "users": [user.pk]})
 
     stop_execution(execution_id=ended.pk)
 

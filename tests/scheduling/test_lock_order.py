@@ -6,7 +6,6 @@ import pytest
 from django.contrib.auth.models import User
 from psycopg import Connection
 
-from credits.metering import hold
 from execution.models import Execution
 from graphs.exceptions import GraphNotFoundError
 from graphs.lifecycle import delete_graph
@@ -14,7 +13,7 @@ from graphs.models import Graph
 from scheduling.firing import fire_due
 from scheduling.models import Schedule
 from scheduling.services import create_schedule
-from tests.credits.booking import flat_price, give, subject
+from tests.credits.booking import flat_price, give, hold, subject
 from tests.execution.drain import Drain
 from tests.execution.lock_waits import DEADLINE_SECONDS, do_beside, lock_account, lock_run, running_into, session_beside
 from tests.execution.small_graphs import ASK, INPUT, draw
