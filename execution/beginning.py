@@ -62,7 +62,7 @@ def _begin_taken(taker: Taker, publish: Publish) -> Attempt | None:
         return _begin(taker.claimed, publish)
     if taker.ready is not None:
         return begin(taker.ready.id, publish=publish, token=taker.token)
-    if not taker.run_holds_back:
+    if taker.has_looked or not taker.run_holds_back:
         return None
     try:
         claimed = claim_held_back_and_hold(taker.tree_id, lease_seconds=settings.LEASE_SECONDS)

@@ -1,7 +1,7 @@
 """Credits in the transactions of what they are for: set aside with a claim, taken with a record, let go with an end."""
 
-from collections.abc import Collection
-from dataclasses import replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -15,9 +15,9 @@ from credits.metering import Held, Price, Subject
 from credits.notices import tell_after_commit
 from credits.pricing import Usage
 from execution.engine.statuses import Status
-from execution.large_values import read_all
+from execution.large_values import find_reference, read_all
 from execution.models import Execution, OnInsufficientCredits
-from execution.planning import load_plan
+from execution.planning import NodeSpec, load_plan
 from execution.prices import price
 from execution.store.batches import Answer, Batch
 from execution.store.claims import Claimed, claim, claim_held_back
@@ -40,15 +40,14 @@ SELECT held.granted, held.spendable, held.committed, set_config('synchronous_com
 """,  # noqa: S608 - made of constants
 )
 
-# What was opened as claimed in this transaction waits for an ordinary claim if it can't be paid: that says why.
+# What was claimed in this transaction waits for an ordinary claim if it can't be paid: that says why.
 _HOLD_OR_QUEUE = Prepared(
     "hold_or_queue",
     "user int, key uuid, run uuid, root uuid, amount bigint, max_cost bigint",
     f"""
 WITH held AS MATERIALIZED (SELECT granted FROM {metering.HOLD}), queued AS (
     UPDATE execution_nodeexecution
-       SET status = 'QUEUED', attempt = 0, token = NULL, lease_until = NULL, started_at = NULL, claimed_at = NULL,
-           worker = ''
+       SET status = 'QUEUED', attempt = attempt - 1, token = NULL, lease_until = NULL
       FROM held WHERE id = %(key)s AND NOT held.granted
 )
 SELECT granted FROM held
@@ -147,12 +146,29 @@ def _turn_down(claimed: Claimed, *, needed: int, held: Held) -> Claimed | None:
     return replace(claimed, refusal=reason, is_unpaid=True)
 
 
-def ask_to_hold(batch: Batch, opened: Claimed) -> Answer | None:
-    """Set aside what something costs that was opened as claimed in this transaction; if it can't be paid it is QUEUED.
+@dataclass(frozen=True)
+class AtHand:
+    """What something costs, told without asking the storage; None if nothing."""
+
+    price: Price | None
+
+
+def price_at_hand(spec: NodeSpec, *, inputs: Mapping[str, Any], mask: Mapping[str, Any]) -> AtHand | None:
+    """Return what a node execution costs with these forms of values; None if one of them lies in the storage.
+
+    To be read from there takes its time: not while a run is locked.
+    """
+    if any(find_reference(form) for form in (*inputs.values(), *mask.values())):
+        return None
+    return AtHand(price(spec, delivered=read_all(inputs), mask=read_all(mask)))
+
+
+def ask_to_hold(batch: Batch, claimed: Claimed) -> Answer | None:
+    """Set aside what something costs that was claimed in this transaction; if it can't be paid it is QUEUED.
 
     Ask last, as for a charge. The answer's row says whether it was granted; None if nothing is to be set aside.
     """
-    asked = _describe_hold(opened, opened.price) if opened.price else None
+    asked = _describe_hold(claimed, claimed.price) if claimed.price else None
     return batch.ask(_HOLD_OR_QUEUE, asked) if asked else None
 
 

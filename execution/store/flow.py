@@ -7,9 +7,9 @@ from uuid import UUID
 
 from execution.engine.dataflow import Deliveries, Emission, Firing, deliver
 from execution.engine.outputs import run_outputs
-from execution.large_values import find_reference, read_all
-from execution.prices import may_cost, price
+from execution.prices import may_cost
 from execution.queues import CPU_QUEUE
+from execution.store.charging import price_at_hand
 from execution.store.reach import Reach, Waiting, WaitingByOrdinal, ask_for_reach, read_sinks
 from execution.store.round_trips import Prepared
 from execution.store.runs import LockedRun, wake
@@ -154,11 +154,10 @@ def _prepare(run: LockedRun, firing: Firing, *, key: UUID) -> Opening | None:
     ready = run.describe(key, firing.node_id)
     if run.simulate or not may_cost(spec):
         return Opening(ready=ready, text=text, inputs=inputs, mask=mask)
-    if any(find_reference(form) for form in (*inputs.values(), *mask.values())):
-        # To be read from the storage, which takes its time: not while the run is locked.
+    found = price_at_hand(spec, inputs=inputs, mask=mask)
+    if found is None:
         return None
-    found = price(spec, delivered=read_all(inputs), mask=read_all(mask))
-    return Opening(ready=ready, text=text, inputs=inputs, mask=mask, is_paid=True, price=found)
+    return Opening(ready=ready, text=text, inputs=inputs, mask=mask, is_paid=True, price=found.price)
 
 
 def _open(run: LockedRun, firings: Sequence[Firing], known: WaitingByOrdinal, *, held_back: bool) -> None:

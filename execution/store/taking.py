@@ -12,10 +12,11 @@ from uuid import UUID, uuid4
 
 from credits.metering import Price
 from execution.engine.dataflow import Firing
+from execution.planning import load_plan
 from execution.queues import CPU_QUEUE
 from execution.store.batches import Answer, Batch
-from execution.store.charging import ask_to_hold
-from execution.store.claims import Claimed, worker_name
+from execution.store.charging import ask_to_hold, price_at_hand
+from execution.store.claims import Claimed, ask_to_claim_next, read_claim, worker_name
 from execution.store.ready import Ready
 from execution.store.round_trips import Prepared
 
@@ -53,8 +54,8 @@ class Taker:
     """Takes at most one of the things that a record makes ready; who records again after an error uses the same one.
 
     `claimed` was claimed with the record. If there is none, `ready` is still to be claimed, with `token`. If there is
-    neither, `run_holds_back` says whether the run's tree has more that no message was sent for. For those that are
-    `unsent`, messages are to be sent.
+    neither, `run_holds_back` says whether the run's tree has more that no message was sent for, and `has_looked`
+    whether that was looked for. For those that are `unsent`, messages are to be sent.
     """
 
     def __init__(self, previous: Claimed, *, lease_seconds: float) -> None:
@@ -79,8 +80,10 @@ class Taker:
         self.ready: Ready | None = None
         self.token = uuid4()
         self.run_holds_back = False
+        self.has_looked = False
         self.unsent: tuple[Ready, ...] = ()
         self._opened: Claimed | None = None
+        self._asked: Answer | None = None
         self._held: Answer | None = None
 
     def open(self, batch: Batch, firing: Firing, opening: Opening) -> None:
@@ -122,19 +125,43 @@ class Taker:
         # Until it is known that the record was committed, and paid for: whoever claims it with this token finds out.
         self.ready = opening.ready
 
+    def claim_next(self, batch: Batch) -> None:
+        """Claim something that the tree of runs holds back, if nothing was opened.
+
+        If what was recorded costs something, so may that: then it is looked at before the commit.
+        """
+        self.has_looked = True
+        self._asked = ask_to_claim_next(batch, self.tree_id, lease_seconds=self._lease_seconds, token=self.token)
+        if self._previous.is_paid:
+            self._look(is_committed=False)
+
+    def _look(self, *, is_committed: bool) -> None:
+        asked, self._asked = self._asked, None
+        claimed = read_claim(asked, token=self.token) if asked else None
+        if claimed is None:
+            return
+        spec = load_plan(claimed.graph_version_id).specs[claimed.node_id]
+        self.ready = Ready(id=claimed.id, queue=spec.queue, name=spec.name)
+        if not claimed.is_paid:
+            self._opened = claimed
+        elif not is_committed and (found := price_at_hand(spec, inputs=claimed.inputs, mask=claimed.mask)):
+            self._opened = replace(claimed, price=found.price)
+
     def hold(self, batch: Batch) -> None:
-        """Set aside what the one that was opened costs. Last, as it locks an account."""
+        """Set aside what the one that was claimed costs. Last, as it locks an account."""
         if self._opened is not None:
             self._held = ask_to_hold(batch, self._opened)
 
     def settle(self, ready: Sequence[Ready], *, run_holds_back: bool) -> None:
-        """Take one that suits this process, if nothing was opened; the others are left to be sent.
+        """Take one that suits this process, if nothing was claimed; the others are left to be sent.
 
         Call it when the record was committed.
         """
         self.run_holds_back = run_holds_back
-        if self._opened is None:
+        self._look(is_committed=True)
+        if self._opened is not None and (self._held is None or self._held.rows == [(True,)]):
+            holds_back = self._opened.run_holds_back if self.has_looked else run_holds_back
+            self.claimed, self.ready = replace(self._opened, run_holds_back=holds_back), None
+        elif self.ready is None:
             self.ready = next((each for each in ready if each.queue == CPU_QUEUE), None)
-        elif self._held is None or self._held.rows == [(True,)]:
-            self.claimed, self.ready = replace(self._opened, run_holds_back=run_holds_back), None
         self.unsent = tuple(each for each in ready if each is not self.ready)
