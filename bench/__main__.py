@@ -22,6 +22,8 @@ from config.local import BASE_DIR, open_folder, try_lock
 from execution.workers import die_with_parent
 
 LEAVE_SECONDS: Final = 60.0
+# More than all that is measured costs.
+CREDITS: Final = 10**9
 OTHER_SERVERS: Final = frozenset({"DATABASE_URL", "REDIS_URL", "BROKER_URL", "DATABASE_NAME", "REDIS_DATABASE"})
 
 
@@ -39,6 +41,7 @@ def main(arguments: list[str]) -> int:
             "DJANGO_SETTINGS_MODULE": "bench.settings",
             "LOCAL_DIR": str(local),
             "LOG_LEVEL": "WARNING",
+            "INITIAL_CREDITS": str(CREDITS),
             PEERS_VARIABLE: str(open_folder("bench", "peers")),
         }
         process = subprocess.Popen(  # noqa: S603 - ourselves

@@ -5,12 +5,15 @@ import os
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pydantic import Field
 
 from bench.fibonacci import fibonacci
-from graphs.blocks.contract import Block, BlockContext, BlockInputs, BlockOutputs, Example, Yielded
+from graphs.blocks.contract import Block, BlockContext, BlockInputs, BlockOutputs, Cost, Example, Yielded
+
+# Of each node execution that is measured: set aside before it, charged with its result, an entry in the ledger.
+COSTS: Final = (Cost(amount=1),)
 
 
 class NoOpInputs(BlockInputs):
@@ -34,6 +37,7 @@ class NoOpBlock(Block[NoOpInputs]):
     description = "Emits its value."
     Inputs = NoOpInputs
     Outputs = ValueOutputs
+    costs = COSTS
     examples = (Example(inputs={"value": 1}, outputs=(("value", 1),)),)
 
     def run(self, inputs: NoOpInputs, context: BlockContext) -> Iterator[Yielded]:
@@ -62,6 +66,7 @@ class FibBlock(Block[FibInputs]):
     description = "Works out a Fibonacci number by recursion."
     Inputs = FibInputs
     Outputs = ValueOutputs
+    costs = COSTS
     examples = (Example(inputs={"n": 10}, outputs=(("value", 55),)),)
 
     def run(self, inputs: FibInputs, context: BlockContext) -> Iterator[Yielded]:
@@ -84,6 +89,7 @@ class WaitBlock(Block[WaitInputs]):
     description = "Waits on the event loop, then emits."
     Inputs = WaitInputs
     Outputs = ValueOutputs
+    costs = COSTS
     examples = (Example(inputs={"value": 1, "seconds": 0}, outputs=(("value", 1),)),)
 
     async def run(self, inputs: WaitInputs, context: BlockContext) -> AsyncIterator[Yielded]:
@@ -100,6 +106,7 @@ class StampBlock(Block[NoOpInputs]):
     description = "Emits what came in, and the time."
     Inputs = NoOpInputs
     Outputs = StampOutputs
+    costs = COSTS
     examples = (Example(inputs={"value": 1}, outputs=(("stamp", lambda stamp: stamp["seen"] > stamp["value"]),)),)
 
     def run(self, inputs: NoOpInputs, context: BlockContext) -> Iterator[Yielded]:
@@ -129,6 +136,7 @@ class StreamBlock(Block[StreamInputs]):
     description = "Emits many times, one after the other."
     Inputs = StreamInputs
     Outputs = StreamOutputs
+    costs = COSTS
     examples = (
         Example(inputs={"count": 1}, outputs=(("value", lambda now: now > 0), ("peak_kib", lambda kib: kib > 0))),
     )
@@ -156,6 +164,7 @@ class EndlessBlock(Block[EndlessInputs]):
     description = "Keeps a process until it is stopped."
     Inputs = EndlessInputs
     Outputs = BlockOutputs
+    costs = COSTS
     examples = ()
 
     def run(self, inputs: EndlessInputs, context: BlockContext) -> Iterator[Yielded]:

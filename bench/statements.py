@@ -17,9 +17,10 @@ from psycopg import Connection
 ON_SECONDS: Final = 5.0
 _PREFIX: Final = "bench<%p>"
 _LINE: Final = re.compile(
-    r"^bench<(\d+)>LOG:  duration: ([\d.]+) ms  (?:statement|execute [^:]*|parse [^:]*|bind [^:]*): (.*)$"
+    r"^bench<\d+>LOG:  duration: (?P<ms>[\d.]+) ms "
+    r" (?P<kind>statement|execute|parse|bind) ?(?P<name>[^:]*): (?P<sql>.*)$"
 )
-_IS_PART: Final = re.compile(r"^bench<\d+>LOG:  duration: [\d.]+ ms  (?:parse|bind) ")
+_IS_KNOWN: Final = re.compile(r"^PREPARE \w+ \(.*?\) AS ")
 _LITERALS: Final = (
     (re.compile(r"'(?:[^']|'')*'"), "?"),
     (re.compile(r"\$\d+"), "?"),
@@ -47,7 +48,7 @@ class StatementLog:
 
     @property
     def calls(self) -> int:
-        """All statements; each is a round trip."""
+        """All statements. Those of a batch travel together: a record takes two round trips."""
         return sum(statement.calls for statement in self.statements.values())
 
     def by_time(self) -> list[Statement]:
@@ -77,11 +78,13 @@ def read_log(text: str, *, into: StatementLog) -> None:
         match = _LINE.match(entry)
         if match is None:
             continue
-        key = normalize(match[3])
+        key = normalize(match["sql"])
+        if match["kind"] != "statement" and _IS_KNOWN.match(key):
+            key = _IS_KNOWN.sub(f"{match['name']}: ", key)
         statement = into.statements.setdefault(key, Statement(key))
-        # With parameters of its own a statement is parsed, bound and executed: three lines, one round trip.
-        statement.calls += 0 if _IS_PART.match(entry) else 1
-        statement.milliseconds += float(match[2])
+        # One that isn't sent as a text alone is parsed, if it is not known, bound and executed: up to three lines.
+        statement.calls += match["kind"] in ("statement", "execute")
+        statement.milliseconds += float(match["ms"])
 
 
 def normalize(sql: str) -> str:

@@ -28,5 +28,22 @@ def test_the_same_statement_with_other_values_is_counted_together() -> None:
     assert log.calls == 3
 
 
+def test_what_a_session_knows_is_counted_under_its_name() -> None:
+    log = StatementLog()
+    prepared = "PREPARE mark (uuid, text[]) AS UPDATE n SET a = $2 WHERE id = $1"
+
+    read_log(
+        f"bench<7>LOG:  duration: 0.100 ms  bind mark: {prepared}\n"
+        f"bench<7>LOG:  duration: 0.300 ms  execute mark: {prepared}\n"
+        f"bench<7>LOG:  duration: 9.000 ms  statement: {prepared}\n",
+        into=log,
+    )
+
+    called, planned = sorted(log.statements.values(), key=lambda statement: statement.milliseconds)
+    assert (called.text, called.calls) == ("mark: UPDATE n SET a = ? WHERE id = ?", 1)
+    assert called.milliseconds == pytest.approx(0.4)
+    assert (planned.calls, planned.milliseconds) == (1, 9.0)
+
+
 def test_lists_of_values_are_one() -> None:
     assert normalize("INSERT INTO t VALUES (1, 'a'), (2, 'b')") == normalize("INSERT INTO t VALUES (3, 'c')")
