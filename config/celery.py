@@ -33,6 +33,28 @@ DjangoWorkerFixup.close_database = _close_broken_connections
 # away, which ends the worker; and our rows know better what is lost.
 RedisChannel.do_restore = False
 
+_make_client = RedisChannel._create_client  # type: ignore[attr-defined] # newer than its stubs
+
+
+def _keep_client(channel: Any, asynchronous: bool = False) -> Any:
+    name = "kept_async_client" if asynchronous else "kept_client"
+    if name not in vars(channel):
+        setattr(channel, name, _make_client(channel, asynchronous=asynchronous))
+    return getattr(channel, name)
+
+
+# As it comes a channel makes itself a client for each command, a fifth of what sending a message takes. All of them
+# share the channel's pool of connections anyway.
+RedisChannel._create_client = _keep_client  # type: ignore[attr-defined]
+
+# What Celery asks its settings for with each message.
+ASKED_PER_MESSAGE: Final = (
+    "broker_pool_acquire_timeout",
+    "task_always_eager",
+    "task_repr_maxlevels",
+    "task_send_sent_event",
+)
+
 # Seconds that an event for Flower may wait for others.
 EVENT_PATIENCE: Final = 0.1
 
@@ -57,6 +79,12 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.autodiscover_tasks(related_name="worker_life")
 app.autodiscover_tasks(related_name="upkeep")
+
+
+@app.on_after_configure.connect
+def remember_settings(sender: Celery, **_options: Any) -> None:
+    """Keep what is asked for with each message in front: the way through Django's settings is a sixth of the time."""
+    sender.conf.update({name: sender.conf[name] for name in ASKED_PER_MESSAGE})
 
 
 @setup_logging.connect

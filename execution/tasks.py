@@ -102,7 +102,19 @@ def _publish(ready: Sequence[Ready], producer: Any) -> None:
         # The shadow name is what logs and Flower show: the block.
         message_id = str(each.id) if each.is_revocable else None
         queue = backlog_of(each.queue) if each.is_backlog else each.queue
-        task.apply_async(args=(str(each.id),), queue=queue, shadow=each.name, task_id=message_id, producer=producer)
+        task.apply_async(
+            args=(str(each.id),),
+            queue=queue,
+            shadow=each.name,
+            task_id=message_id,
+            producer=producer,
+            **_describe(each),
+        )
+
+
+def _describe(each: Ready) -> dict[str, Any]:
+    """Return what Flower shows of the arguments. Celery would find it out with care for what can't be shown."""
+    return {"argsrepr": f"('{each.id}',)", "kwargsrepr": "{}"}
 
 
 def revoke(node_execution_ids: Sequence[UUID]) -> None:
