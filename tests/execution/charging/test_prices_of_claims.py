@@ -233,8 +233,9 @@ def test_what_was_stopped_meanwhile_does_not_run(payer: User, drain: Drain, monk
     assert (drain.waiting, Execution.objects.get().status) == ([], Status.TERMINATED)
 
 
-def test_who_was_taken_for_dead_meanwhile_sets_nothing_aside_beside_its_successor(
-    payer: User, drain: Drain, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("costs", [[{"amount": 9}], []])
+def test_who_was_taken_for_dead_meanwhile_leaves_what_is_set_aside_for_its_successor(
+    payer: User, drain: Drain, monkeypatch: pytest.MonkeyPatch, costs: list[dict[str, int]]
 ) -> None:
     run = start(payer, {"paid": (PAID, {})})
     node = NodeExecution.objects.get(execution=run)
@@ -243,7 +244,7 @@ def test_who_was_taken_for_dead_meanwhile_sets_nothing_aside_beside_its_successo
     def take_over() -> None:
         hand_back(Running(node_execution_id=node.pk, execution_id=run.pk, token=late))
         assert claim_and_hold(node.pk, lease_seconds=10, token=token) is not None
-        set_price(block_id=PAID, costs=[{"amount": 9}], reason="Dearer.")
+        set_price(block_id=PAID, costs=costs, reason="Another one.")
 
     meanwhile(monkeypatch, take_over)
 
