@@ -40,6 +40,14 @@ SELECT held.granted, held.spendable, held.committed, set_config('synchronous_com
 """,  # noqa: S608 - made of constants
 )
 
+# An attempt before may have set something aside. Who has lost the claim meanwhile leaves it to its successor.
+_LET_GO = f"""
+WITH mine AS MATERIALIZED (
+    SELECT FROM execution_nodeexecution WHERE id = %s AND token = %s AND (status = 'RUNNING') IS TRUE FOR NO KEY UPDATE
+)
+SELECT ({metering.RELEASE}) FROM mine
+"""  # noqa: S608 - made of constants
+
 # What was claimed in this transaction waits for an ordinary claim if it can't be paid: that says why.
 _HOLD_OR_QUEUE = Prepared(
     "hold_or_queue",
@@ -105,25 +113,22 @@ def claim_held_back_and_hold(tree_id: UUID, *, lease_seconds: float) -> Claimed 
 
 
 def _unclaim(claimed: Claimed, *, held_back: bool) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(_UNCLAIM, [held_back, claimed.id, claimed.token])
+    Batch().fetch(_UNCLAIM, [held_back, claimed.id, claimed.token])
 
 
 def _hold(claimed: Claimed) -> Claimed | None:
-    """Return the claim with its price, or with the reason why it is not to run; None if it waits for credits."""
+    """Return the claim with its price, or with a reason not to run it; None if it waits for credits, or is lost."""
     spec = load_plan(claimed.graph_version_id).specs[claimed.node_id]
     try:
         delivered, mask = read_all(claimed.inputs), read_all(claimed.mask)
     except LOST_INPUTS as error:
-        release_holds(keys=[claimed.id])
-        return replace(claimed, refusal=f"Its inputs can't be read any more ({type(error).__name__}).")
+        lost = f"Its inputs can't be read any more ({type(error).__name__})."
+        return replace(claimed, refusal=lost) if _let_go(claimed) else None
     except Exception as error:
         raise InputsAwayError(f"{type(error).__name__}: {error}") from error
     found = price(spec, delivered=delivered, mask=mask)
     if found is None:
-        # An attempt before, which waits no more, may have found a price.
-        release_holds(keys=[claimed.id])
-        return claimed
+        return claimed if _let_go(claimed) else None
     asked = _describe_hold(claimed, found)
     if asked is None:
         return replace(claimed, price=found)
@@ -133,6 +138,11 @@ def _hold(claimed: Claimed) -> Claimed | None:
     granted, spendable, committed, _ = rows[0]
     held = Held(granted=granted, spendable=spendable, committed=committed)
     return replace(claimed, price=found) if granted else _turn_down(claimed, needed=found.hold, held=held)
+
+
+def _let_go(claimed: Claimed) -> bool:
+    """Let go of what is set aside for a node execution; False if the claim is lost."""
+    return bool(Batch().fetch(_LET_GO, [claimed.id, claimed.token, [claimed.id]]))
 
 
 def _turn_down(claimed: Claimed, *, needed: int, held: Held) -> Claimed | None:
@@ -180,8 +190,7 @@ def _describe_hold(claimed: Claimed, found: Price) -> dict[str, Any] | None:
 
 def note_need(node_execution_id: UUID, *, credit: int) -> None:
     """Note that a node execution fails for want of so many credits: it goes on if its run is resumed."""
-    with connection.cursor() as cursor:
-        cursor.execute(_NOTE_NEED, [credit, node_execution_id])
+    Batch().fetch(_NOTE_NEED, [credit, node_execution_id])
 
 
 def _explain(claimed: Claimed, *, needed: int, held: Held, lacks_balance: bool) -> str:
@@ -272,7 +281,6 @@ UPDATE execution_execution e SET billed_executions = e.node_count, cost = e.cost
   FROM billed WHERE e.id = billed.id RETURNING e.user_id, billed.has_news
 """,  # noqa: S608 - made of constants
 )
-
 
 _LOCK_ACCOUNTS = """
 SELECT FROM credits_account WHERE user_id IN (SELECT user_id FROM execution_execution WHERE id = ANY(%s))

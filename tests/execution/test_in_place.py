@@ -12,8 +12,7 @@ from django.db import OperationalError, connection
 from pytest_django import Settings
 
 from execution import attempts
-from execution.attempts import Attempt
-from execution.beginning import begin, begin_next
+from execution.beginning import begin_next
 from execution.engine.statuses import Status
 from execution.models import NodeExecution
 from execution.planning import load_plan
@@ -21,14 +20,14 @@ from execution.queues import IO_QUEUE
 from execution.runner import run_plain
 from execution.services import start_execution, stop_execution
 from execution.store.ready import Ready
-from execution.store.recording import End, Recorded, record
-from execution.store.taking import Taker
+from execution.store.recording import Recorded, record
 from execution.task_events import TaskEvents
 from execution.tasks import execute_node
 from graphs.services import import_graph
 from tests.credits.booking import set_balance
 from tests.execution.drain import Drain
-from tests.execution.paid_blocks import PAID, PAID_ASYNC
+from tests.execution.going_on import begin_first, take_next
+from tests.execution.paid_blocks import PAID_ASYNC
 from tests.execution.random_graphs import make_document
 from tests.execution.reference import outputs_by_name, run_in_memory
 from tests.execution.small_graphs import CALCULATOR, CONVERTER, INPUT, OUTPUT, STEP, draw
@@ -36,7 +35,6 @@ from tests.execution.small_runs import outputs_of, start
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("paid_blocks", "goes_on")]
 
-COMPLETED = End(status=Status.COMPLETED)
 CHAIN = draw(
     {
         "in": (INPUT, {"name": "in", "value": 1}),
@@ -53,20 +51,6 @@ AGENT = "e189baac-8c20-45a1-94a7-55177ea42565"
 FAN_OUT = draw(
     {"step": (STEP, {"items": list(range(60))}), "out": (OUTPUT, {"name": "out"})}, ["step.item -> out.value"]
 )
-
-
-def begin_first(drain: Drain) -> Attempt:
-    attempt = begin(drain.waiting.pop(0).id, publish=drain.send)
-    assert attempt is not None
-    return attempt
-
-
-def take_next(attempt: Attempt) -> Taker:
-    """Record the end of an INPUT node's attempt, and take what comes of it."""
-    taker = Taker(attempt.claimed, lease_seconds=1000)
-    attempt.emit("result", 1)
-    attempt.end(COMPLETED, taker=taker)
-    return taker
 
 
 def test_a_chain_takes_one_message(user: User, drain: Drain) -> None:
@@ -294,14 +278,3 @@ def test_nothing_is_taken_from_a_run_that_ends_with_the_record(user: User, drain
     assert taker.claimed is None
     assert taker.ready is None
     assert not NodeExecution.objects.filter(status=Status.RUNNING).exists()
-
-
-@pytest.mark.parametrize("block", [PAID, PAID_ASYNC])
-def test_what_has_to_be_paid_is_never_opened_as_claimed(user: User, drain: Drain, block: str) -> None:
-    start(user, draw({"in": (INPUT, {"name": "in", "value": 1}), "paid": (block, {})}, ["in.result -> paid.value"]))
-
-    taker = take_next(begin_first(drain))
-
-    assert taker.claimed is None
-    # One for this kind of worker is claimed, with its credits, by the process itself; the other one is sent.
-    assert (taker.ready is not None, len(taker.unsent)) == ((True, 0) if block == PAID else (False, 1))

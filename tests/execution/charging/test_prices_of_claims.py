@@ -1,6 +1,8 @@
 """Which price holds for a claim, what the entry says of it, and what blocks and storage may do to it."""
 
+from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
@@ -9,16 +11,24 @@ from pytest_django import Settings
 
 from credits.auditing import find_faults
 from credits.history import recent_quantity
-from credits.models import LedgerEntry
+from credits.models import Hold, LedgerEntry
 from credits.price_list import set_price
 from credits.pricing import CostType
+from execution.beginning import begin
 from execution.engine.statuses import Status
 from execution.large_values import read
-from execution.models import NodeExecution
+from execution.models import Execution, NodeExecution
+from execution.places import Running
+from execution.prices import price
 from execution.reporting import get_run
+from execution.services import stop_execution
+from execution.store.charging import InputsAwayError, claim_and_hold, claim_held_back_and_hold
+from execution.store.claims import Claimed
+from execution.store.losses import hand_back
 from tests.credits.booking import standing
-from tests.execution.charging.paid_runs import charges, start
+from tests.execution.charging.paid_runs import charges, start, statuses
 from tests.execution.drain import Drain
+from tests.execution.lock_waits import do_beside
 from tests.execution.paid_blocks import BABBLING, BOASTING, COUNTING, ODD_QUANTITIES, PAID, STERN, TALKING
 from tests.execution.small_graphs import STEP
 
@@ -91,6 +101,10 @@ def far_away(settings: Settings) -> None:
     settings.RECORD_PATIENCE_SECONDS = 0.2
 
 
+def be_away(*_arguments: Any, **_options: Any) -> Any:
+    raise OSError("The storage is away.")
+
+
 def start_by_size(user: User) -> Any:
     return start(user, {"each": (STEP, {"items": ["large"]}), "paid": (PAID, {})}, ["each.item -> paid.size"])
 
@@ -101,12 +115,9 @@ def test_who_can_not_read_the_inputs_waits_instead_of_asking_a_wrong_price(
     run = start_by_size(payer)
     drain.run_one(drain.waiting.pop())
 
-    def fail(*_arguments: Any, **_options: Any) -> Any:
-        raise OSError("The storage is away.")
-
     messages = list(drain.waiting)
     with monkeypatch.context() as patch:
-        patch.setattr(default_storage, "open", fail)
+        patch.setattr(default_storage, "open", be_away)
         drain.run()
     meanwhile = (set(NodeExecution.objects.values_list("status", flat=True)), standing(payer.pk))
     drain.send(messages)
@@ -129,3 +140,115 @@ def test_inputs_that_are_gone_fail_their_node_and_cost_nothing(payer: User, drai
     assert read(node.outputs.get().value) == "Its inputs can't be read any more (FileNotFoundError)."
     assert get_run(execution_id=run.pk).status == Status.COMPLETED
     assert (charges(payer), standing(payer.pk)) == ([], (100, 0, 0))
+
+
+def wait_for_storage(payer: User, drain: Drain, **columns: Any) -> tuple[Execution, NodeExecution]:
+    """A run with a node execution that is to be claimed while its input lies in the storage."""
+    run = start_by_size(payer)
+    drain.run_one(drain.waiting.pop())
+    NodeExecution.objects.filter(status=Status.QUEUED).update(**columns)
+    return run, NodeExecution.objects.get(status=Status.QUEUED)
+
+
+def claim_it(run: Execution, node: NodeExecution) -> Claimed | None:
+    return claim_and_hold(node.pk, lease_seconds=10, token=uuid4())
+
+
+def claim_what_is_held_back(run: Execution, node: NodeExecution) -> Claimed | None:
+    return claim_held_back_and_hold(run.pk, lease_seconds=10)
+
+
+Claim = Callable[[Execution, NodeExecution], Claimed | None]
+CLAIMS: list[tuple[Claim, bool]] = [(claim_it, False), (claim_what_is_held_back, True)]
+
+
+@pytest.mark.parametrize(("claim", "held_back"), CLAIMS)
+def test_what_cannot_be_priced_now_is_as_if_nobody_had_claimed_it(
+    payer: User, drain: Drain, far_away: None, claim: Claim, held_back: bool
+) -> None:
+    run, before = wait_for_storage(payer, drain, held_back=held_back, attempt=2)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(InputsAwayError):
+        patch.setattr(default_storage, "open", be_away)
+        claim(run, before)
+
+    node = NodeExecution.objects.get(pk=before.pk)
+    assert (node.status, node.token, node.lease_until) == (Status.QUEUED, None, None)
+    assert (node.held_back, node.attempt, standing(payer.pk)) == (held_back, 2, (100, 0, 0))
+    claimed = claim(run, node)
+    assert claimed is not None
+    assert (claimed.attempt, standing(payer.pk)) == (3, (100, 20, 0))
+
+
+def test_who_renews_a_claim_keeps_it_although_it_cannot_be_priced_now(
+    payer: User, drain: Drain, far_away: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, node = wait_for_storage(payer, drain)
+    token = uuid4()
+    claim_and_hold(node.pk, lease_seconds=10, token=token)
+    before = NodeExecution.objects.values().get(pk=node.pk)
+
+    monkeypatch.setattr(default_storage, "open", be_away)
+    with pytest.raises(InputsAwayError):
+        claim_and_hold(node.pk, lease_seconds=10, token=token, only_renews=True)
+
+    after = NodeExecution.objects.values().get(pk=node.pk)
+    assert {**after, "lease_until": None} == {**before, "lease_until": None}
+    assert (after["status"], after["token"], standing(payer.pk)) == (Status.RUNNING, token, (100, 20, 0))
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, do: Callable[[], Any]) -> None:
+    """Let somebody else do this between the next claim and what is set aside for it."""
+
+    def price_later(*arguments: Any, **options: Any) -> Any:
+        monkeypatch.setattr("execution.store.charging.price", price)
+        with do_beside(do):
+            pass
+        return price(*arguments, **options)
+
+    monkeypatch.setattr("execution.store.charging.price", price_later)
+
+
+@pytest.mark.parametrize(("claim", "held_back"), CLAIMS)
+def test_nothing_is_set_aside_for_what_was_stopped_meanwhile(
+    payer: User, drain: Drain, monkeypatch: pytest.MonkeyPatch, claim: Claim, held_back: bool
+) -> None:
+    run = start(payer, {"paid": (PAID, {})})
+    NodeExecution.objects.update(held_back=held_back)
+    meanwhile(monkeypatch, lambda: stop_execution(execution_id=run.pk))
+
+    assert claim(run, NodeExecution.objects.get()) is None
+
+    assert statuses(run) == {"TERMINATED": 1}
+    assert (standing(payer.pk), Hold.objects.count(), charges(payer)) == ((100, 0, 0), 0, [])
+
+
+def test_what_was_stopped_meanwhile_does_not_run(payer: User, drain: Drain, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = start(payer, {"paid": (PAID, {})})
+    meanwhile(monkeypatch, lambda: stop_execution(execution_id=run.pk))
+
+    attempt = begin(drain.waiting.pop().id, publish=drain.send)
+
+    assert attempt is None
+    assert (drain.waiting, Execution.objects.get().status) == ([], Status.TERMINATED)
+
+
+@pytest.mark.parametrize("costs", [[{"amount": 9}], []])
+def test_who_was_taken_for_dead_meanwhile_leaves_what_is_set_aside_for_its_successor(
+    payer: User, drain: Drain, monkeypatch: pytest.MonkeyPatch, costs: list[dict[str, int]]
+) -> None:
+    run = start(payer, {"paid": (PAID, {})})
+    node = NodeExecution.objects.get(execution=run)
+    late, token = uuid4(), uuid4()
+
+    def take_over() -> None:
+        hand_back(Running(node_execution_id=node.pk, execution_id=run.pk, token=late))
+        assert claim_and_hold(node.pk, lease_seconds=10, token=token) is not None
+        set_price(block_id=PAID, costs=costs, reason="Another one.")
+
+    meanwhile(monkeypatch, take_over)
+
+    assert claim_and_hold(node.pk, lease_seconds=10, token=late) is None
+
+    node.refresh_from_db()
+    assert (node.status, node.token, standing(payer.pk)) == (Status.RUNNING, token, (100, 7, 0))

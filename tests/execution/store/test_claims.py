@@ -17,6 +17,7 @@ from execution.store.runs import end_run, lock_run
 from execution.store.starting import Order, start_run
 from graphs.services import import_graph
 from tests.config.processes import wait_until
+from tests.execution.lock_waits import session_beside
 from tests.execution.small_graphs import CALCULATOR, INPUT, OUTPUT, draw
 
 LEASE = 10.0
@@ -61,6 +62,29 @@ def test_a_second_message_claims_nothing(node_execution: NodeExecution) -> None:
 
 def test_a_message_for_what_never_was_claims_nothing(db: None) -> None:
     assert claim(uuid4(), lease_seconds=LEASE) is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_claim_waits_for_nobody_who_holds_the_run_and_a_later_one_starts_it(user: User) -> None:
+    document = draw({name: (INPUT, {"name": name, "value": 1}) for name in "abc"})
+    version = import_graph(owner=user, document=document).version
+    started = start_run(Order(user_id=user.pk, graph=load_plan(version.pk), input_data={}))
+    first, second, third = (each.id for each in started.ready)
+
+    with session_beside() as other, connection.cursor() as cursor:
+        cursor.execute("SET lock_timeout = '1s'")
+        other.execute("SELECT FROM execution_execution FOR NO KEY UPDATE")
+        assert claim(first, lease_seconds=LEASE) is not None
+        unstarted = Execution.objects.get()
+        other.execute("ROLLBACK")
+        assert claim(second, lease_seconds=LEASE) is not None
+        begun = Execution.objects.get()
+        assert claim(third, lease_seconds=LEASE) is not None
+        cursor.execute("RESET lock_timeout")
+
+    assert (unstarted.status, unstarted.started_at) == (Status.QUEUED, None)
+    assert begun.status == Status.RUNNING
+    assert begun.started_at == Execution.objects.get().started_at is not None
 
 
 @pytest.mark.django_db(transaction=True)
