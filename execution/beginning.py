@@ -9,8 +9,8 @@ from execution.attempts import Attempt, ClaimLostError, Publish, keeper
 from execution.database_patience import DATABASE_AWAY, DatabaseAwayError, patiently
 from execution.engine.outputs import ERROR_PIN
 from execution.engine.statuses import Status
-from execution.store.charging import InputsAwayError, claim_and_hold, claim_held_back_and_hold
 from execution.store.claims import Claimed
+from execution.store.holding import InputsAwayError, claim_and_hold, claim_held_back_and_hold
 from execution.store.ready import Ready
 from execution.store.recording import End
 from execution.store.taking import Taker

@@ -9,8 +9,8 @@ from execution.engine.statuses import Status
 from execution.exceptions import SubRunFailedError
 from execution.places import Running
 from execution.planning import load_plan
-from execution.store.charging import claim_and_hold
 from execution.store.claims import Claimed
+from execution.store.holding import claim_and_hold
 from execution.store.recording import End
 from execution.store.runs import LockedRun
 from execution.store.suspending import Suspension, suspend

@@ -19,7 +19,7 @@ from execution.preparation import Prepared
 from execution.prices import take_up
 from execution.run_files import FilesOfRun
 from execution.simulation import complete_inputs
-from execution.store.charging import note_need
+from execution.store.holding import note_need
 from execution.store.recording import End
 from execution.store.resuming import resume_sub_run
 from execution.store.runs import LockedRun

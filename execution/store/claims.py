@@ -177,7 +177,7 @@ def claim(
 
     After an error that leaves open whether it was taken, call it again with the same `token`.
     `only_renews`: take what this token holds, and begin nothing. For one that `is_paid` credits have to be set aside
-    before it runs (see `execution.store.charging`).
+    before it runs (see `execution.store.holding`).
     """
     statement = CLAIM_AGAIN if only_renews else CLAIM
     return _claim(statement, node_execution_id, lease_seconds=lease_seconds, token=token or uuid4())

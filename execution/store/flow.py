@@ -9,7 +9,7 @@ from execution.engine.dataflow import Deliveries, Emission, Firing, deliver
 from execution.engine.outputs import run_outputs
 from execution.prices import may_cost
 from execution.queues import CPU_QUEUE
-from execution.store.charging import price_at_hand
+from execution.store.holding import price_at_hand
 from execution.store.reach import Reach, Waiting, WaitingByOrdinal, ask_for_reach, read_sinks
 from execution.store.round_trips import Prepared
 from execution.store.runs import LockedRun, wake

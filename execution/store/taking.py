@@ -15,8 +15,8 @@ from execution.engine.dataflow import Firing
 from execution.planning import load_plan
 from execution.queues import CPU_QUEUE
 from execution.store.batches import Answer, Batch
-from execution.store.charging import ask_to_hold, price_at_hand
 from execution.store.claims import Claimed, ask_to_claim_next, read_claim, worker_name
+from execution.store.holding import ask_to_hold, price_at_hand
 from execution.store.ready import Ready
 from execution.store.round_trips import Prepared
 

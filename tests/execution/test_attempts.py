@@ -22,7 +22,7 @@ from execution.models import Execution, NodeExecution, Output, RunOutput
 from execution.places import Running
 from execution.run_files import FilesOfRun
 from execution.services import start_execution
-from execution.store import charging
+from execution.store import holding
 from execution.store.claims import claim, renew_leases
 from execution.store.losses import hand_back
 from execution.store.ready import Ready
@@ -175,8 +175,8 @@ def test_a_claim_of_which_nobody_heard_is_ours_and_counts_once(
     user: User, drain: Drain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lose_answer(*arguments: Any, **options: Any) -> Any:
-        monkeypatch.setattr("execution.beginning.claim_and_hold", charging.claim_and_hold)
-        charging.claim_and_hold(*arguments, **options)
+        monkeypatch.setattr("execution.beginning.claim_and_hold", holding.claim_and_hold)
+        holding.claim_and_hold(*arguments, **options)
         connection.close()
         raise OperationalError("server closed the connection unexpectedly")
 

@@ -16,8 +16,8 @@ from execution.models import NodeExecution
 from execution.places import Running
 from execution.services import stop_execution
 from execution.stopper import Stopper
-from execution.store.charging import InputsAwayError
 from execution.store.claims import claim, find_held
+from execution.store.holding import InputsAwayError
 from tests.config.processes import wait_until
 from tests.execution.drain import Drain
 from tests.execution.small_graphs import INPUT, draw

@@ -16,7 +16,7 @@ from execution.models import Execution, NodeExecution
 from execution.recovery import sweep
 from execution.reporting import get_run, measure
 from execution.services import resume_execution, stop_execution
-from execution.store.charging import claim_and_hold
+from execution.store.holding import claim_and_hold
 from tests.credits.booking import give, set_balance, standing
 from tests.execution.charging.paid_runs import charges, save, start, statuses
 from tests.execution.drain import Drain

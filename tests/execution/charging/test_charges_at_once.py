@@ -10,7 +10,7 @@ from credits.auditing import find_faults
 from credits.models import Hold
 from execution.engine.statuses import Status
 from execution.models import NodeExecution
-from execution.store.charging import claim_and_hold
+from execution.store.holding import claim_and_hold
 from execution.store.recording import End, record
 from tests.credits.booking import set_balance, standing
 from tests.execution.charging.paid_runs import charges, start, statuses

@@ -22,8 +22,8 @@ from execution.places import Running
 from execution.prices import price
 from execution.reporting import get_run
 from execution.services import stop_execution
-from execution.store.charging import InputsAwayError, claim_and_hold, claim_held_back_and_hold
 from execution.store.claims import Claimed
+from execution.store.holding import InputsAwayError, claim_and_hold, claim_held_back_and_hold
 from execution.store.losses import hand_back
 from tests.credits.booking import standing
 from tests.execution.charging.paid_runs import charges, start, statuses
@@ -201,12 +201,12 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, do: Callable[[], Any]) -> None:
     """Let somebody else do this between the next claim and what is set aside for it."""
 
     def price_later(*arguments: Any, **options: Any) -> Any:
-        monkeypatch.setattr("execution.store.charging.price", price)
+        monkeypatch.setattr("execution.store.holding.price", price)
         with do_beside(do):
             pass
         return price(*arguments, **options)
 
-    monkeypatch.setattr("execution.store.charging.price", price_later)
+    monkeypatch.setattr("execution.store.holding.price", price_later)
 
 
 @pytest.mark.parametrize(("claim", "held_back"), CLAIMS)

@@ -1,0 +1,200 @@
+"""Setting credits aside for what is claimed, before it runs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID
+
+from django.core.exceptions import SuspiciousOperation
+from django.db import connection
+
+from credits import metering
+from credits.metering import Held, Price
+from execution.large_values import find_reference, read_all
+from execution.models import OnInsufficientCredits
+from execution.planning import NodeSpec, load_plan
+from execution.prices import price
+from execution.store.batches import Answer, Batch
+from execution.store.charging import subject_of
+from execution.store.claims import Claimed, claim, claim_held_back
+from execution.store.round_trips import Prepared
+
+LOST_INPUTS = (FileNotFoundError, SuspiciousOperation, ValueError)
+"""What no waiting helps against: a file that is gone or holds something else."""
+
+# Nothing is set aside for who has lost the claim meanwhile. That commit need not wait for the disk: see `CLAIM`.
+_HOLD = Prepared(
+    "hold",
+    "user int, key uuid, run uuid, root uuid, amount bigint, max_cost bigint, token uuid",
+    f"""
+WITH mine AS MATERIALIZED (
+    SELECT FROM execution_nodeexecution WHERE id = %(key)s AND token = %(token)s AND (status = 'RUNNING') IS TRUE
+       FOR NO KEY UPDATE
+)
+SELECT held.granted, held.spendable, held.committed, set_config('synchronous_commit', 'off', true)
+  FROM mine, LATERAL {metering.HOLD} AS held
+""",  # noqa: S608 - made of constants
+)
+
+# An attempt before may have set something aside. Who has lost the claim meanwhile leaves it to its successor.
+_LET_GO = f"""
+WITH mine AS MATERIALIZED (
+    SELECT FROM execution_nodeexecution WHERE id = %s AND token = %s AND (status = 'RUNNING') IS TRUE FOR NO KEY UPDATE
+)
+SELECT ({metering.RELEASE}) FROM mine
+"""  # noqa: S608 - made of constants
+
+# What a claim leaves when it is taken back.
+_AS_BEFORE = """status = 'QUEUED', attempt = attempt - 1, token = NULL, lease_until = NULL, worker = '',
+           claimed_at = NULL, started_at = CASE WHEN attempt > 1 THEN started_at END"""
+
+# What was claimed in this transaction waits for an ordinary claim if it can't be paid: that says why.
+_HOLD_OR_QUEUE = Prepared(
+    "hold_or_queue",
+    "user int, key uuid, run uuid, root uuid, amount bigint, max_cost bigint",
+    f"""
+WITH held AS MATERIALIZED (SELECT granted FROM {metering.HOLD}), queued AS (
+    UPDATE execution_nodeexecution
+       SET {_AS_BEFORE}
+      FROM held WHERE id = %(key)s AND NOT held.granted
+)
+SELECT granted FROM held
+""",  # noqa: S608 - made of constants
+)
+
+# What can't be paid is not run: it waits for credits, or it is run to the end in which it fails.
+_PARK = """
+UPDATE execution_nodeexecution
+   SET status = 'SUSPENDED', attempt = attempt - 1, token = NULL, lease_until = NULL, needs_credits = %s
+ WHERE id = %s AND token = %s AND status = 'RUNNING'
+"""
+_NOTE_NEED = "UPDATE execution_nodeexecution SET needs_credits = %s WHERE id = %s"
+
+_UNCLAIM = f"""
+UPDATE execution_nodeexecution SET {_AS_BEFORE}, held_back = %s, queued_at = clock_timestamp()
+ WHERE id = %s AND token = %s AND status = 'RUNNING'
+"""  # noqa: S608 - made of constants
+
+
+class InputsAwayError(Exception):
+    """The storage doesn't give out the inputs that a price goes by. Nothing was claimed; it can be tried again."""
+
+
+def claim_and_hold(
+    node_execution_id: UUID, *, lease_seconds: float, token: UUID, only_renews: bool = False
+) -> Claimed | None:
+    """Claim a node execution and set aside what it costs. What is free takes one statement, what is not two.
+
+    `only_renews`: take what this token holds, and begin nothing. Raises `InputsAwayError`.
+    """
+    claimed = claim(node_execution_id, lease_seconds=lease_seconds, token=token, only_renews=only_renews)
+    if claimed is None or not claimed.is_paid:
+        return claimed
+    try:
+        return _hold(claimed)
+    except InputsAwayError:
+        if not only_renews:
+            _unclaim(claimed, held_back=False)
+        raise
+
+
+def claim_held_back_and_hold(tree_id: UUID, *, lease_seconds: float) -> Claimed | None:
+    """Claim something that a run's tree holds back, and set aside what it costs. Raises `InputsAwayError`."""
+    claimed = claim_held_back(tree_id, lease_seconds=lease_seconds)
+    if claimed is None or not claimed.is_paid:
+        return claimed
+    try:
+        return _hold(claimed)
+    except InputsAwayError:
+        _unclaim(claimed, held_back=True)
+        raise
+
+
+def _unclaim(claimed: Claimed, *, held_back: bool) -> None:
+    Batch().fetch(_UNCLAIM, [held_back, claimed.id, claimed.token])
+
+
+def _hold(claimed: Claimed) -> Claimed | None:
+    """Return the claim with its price, or with a reason not to run it; None if it waits for credits, or is lost."""
+    spec = load_plan(claimed.graph_version_id).specs[claimed.node_id]
+    try:
+        delivered, mask = read_all(claimed.inputs), read_all(claimed.mask)
+    except LOST_INPUTS as error:
+        lost = f"Its inputs can't be read any more ({type(error).__name__})."
+        return replace(claimed, refusal=lost) if _let_go(claimed) else None
+    except Exception as error:
+        raise InputsAwayError(f"{type(error).__name__}: {error}") from error
+    found = price(spec, delivered=delivered, mask=mask)
+    if found is None:
+        return claimed if _let_go(claimed) else None
+    asked = _describe_hold(claimed, found)
+    if asked is None:
+        return replace(claimed, price=found)
+    rows = Batch().fetch(_HOLD, {**asked, "token": claimed.token})
+    if not rows:
+        return None
+    granted, spendable, committed, _ = rows[0]
+    held = Held(granted=granted, spendable=spendable, committed=committed)
+    return replace(claimed, price=found) if granted else _turn_down(claimed, needed=found.hold, held=held)
+
+
+def _let_go(claimed: Claimed) -> bool:
+    """Let go of what is set aside for a node execution; False if the claim is lost."""
+    return bool(Batch().fetch(_LET_GO, [claimed.id, claimed.token, [claimed.id]]))
+
+
+def _turn_down(claimed: Claimed, *, needed: int, held: Held) -> Claimed | None:
+    lacks_balance = held.spendable < needed
+    with connection.cursor() as cursor:
+        if lacks_balance and claimed.on_insufficient_credits == OnInsufficientCredits.PARK:
+            cursor.execute(_PARK, [needed, claimed.id, claimed.token])
+            return None
+        cursor.execute(_NOTE_NEED, [needed, claimed.id])
+    reason = _explain(claimed, needed=needed, held=held, lacks_balance=lacks_balance)
+    return replace(claimed, refusal=reason, is_unpaid=True)
+
+
+@dataclass(frozen=True)
+class AtHand:
+    """What something costs, told without asking the storage; None if nothing."""
+
+    price: Price | None
+
+
+def price_at_hand(spec: NodeSpec, *, inputs: Mapping[str, Any], mask: Mapping[str, Any]) -> AtHand | None:
+    """Return what a node execution costs with these forms of values; None if one of them lies in the storage.
+
+    To be read from there takes its time: not while a run is locked.
+    """
+    if any(find_reference(form) for form in (*inputs.values(), *mask.values())):
+        return None
+    return AtHand(price(spec, delivered=read_all(inputs), mask=read_all(mask)))
+
+
+def ask_to_hold(batch: Batch, claimed: Claimed) -> Answer | None:
+    """Set aside what something costs that was claimed in this transaction; if it can't be paid it is QUEUED.
+
+    Ask last, as for a charge. The answer's row says whether it was granted; None if nothing is to be set aside.
+    """
+    asked = _describe_hold(claimed, claimed.price) if claimed.price else None
+    return batch.ask(_HOLD_OR_QUEUE, asked) if asked else None
+
+
+def _describe_hold(claimed: Claimed, found: Price) -> dict[str, Any] | None:
+    return metering.describe_hold(
+        user_id=claimed.user_id, subject=subject_of(claimed), price=found, max_cost=claimed.max_cost
+    )
+
+
+def note_need(node_execution_id: UUID, *, credit: int) -> None:
+    """Note that a node execution fails for want of so many credits: it goes on if its run is resumed."""
+    Batch().fetch(_NOTE_NEED, [credit, node_execution_id])
+
+
+def _explain(claimed: Claimed, *, needed: int, held: Held, lacks_balance: bool) -> str:
+    if lacks_balance:
+        return f"Not enough credits: this needs {needed}, and {held.spendable} can be spent."
+    return (
+        f"The run may cost {claimed.max_cost} credits (max_cost): it has cost or holds {held.committed},"
+        f" and this needs {needed} more."
+    )
