@@ -88,7 +88,7 @@ LAWS: Final = {
         "credits_ledgerentry_key_key",
     ),
     "credits_hold": (
-        "hold_is_immutable",
+        "hold_keeps_its_amount",
         "holds_are_never_emptied",
         "hold_is_counted",
         "holds_are_discounted",

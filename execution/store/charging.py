@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from functools import lru_cache
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -52,8 +53,8 @@ UPDATE execution_execution e SET cost = e.cost + captured.charged + captured.owe
 )
 
 
-def ask_to_charge(batch: Batch, claimed: Claimed, *, usage: Usage, status: Status) -> Answer | None:
-    """Charge a node execution that has ended for what it used, and let go of the rest. The run is locked."""
+def describe_charge(claimed: Claimed, *, usage: Usage, status: Status) -> dict[str, Any] | None:
+    """Return the parameters of the charge for a node execution that has ended; None if there is nothing to charge."""
     if claimed.price is None:
         return None
     captured = metering.describe_capture(
@@ -64,10 +65,16 @@ def ask_to_charge(batch: Batch, claimed: Claimed, *, usage: Usage, status: Statu
         has_failed=status is not Status.COMPLETED,
         max_cost=claimed.max_cost,
     )
-    if captured is None:
-        batch.ask(metering.RELEASE, [[claimed.id]])
+    return {**captured, "run": claimed.execution_id} if captured else None
+
+
+def ask_to_charge(batch: Batch, claimed: Claimed, *, usage: Usage, status: Status) -> Answer | None:
+    """Charge a node execution that has ended for what it used, and let go of the rest. The run is locked."""
+    charge = describe_charge(claimed, usage=usage, status=status)
+    if charge is None:
+        ask_to_release(batch, claimed)
         return None
-    return batch.ask(_CAPTURE, {**captured, "run": claimed.execution_id})
+    return batch.ask(_CAPTURE, charge)
 
 
 def ask_to_release(batch: Batch, claimed: Claimed) -> None:
@@ -122,7 +129,7 @@ def ask_to_settle(batch: Batch, execution_ids: Collection[UUID], *, have_complet
 
 def tell_news(answer: Answer | None) -> None:
     """See to it that users hear, after the commit, what a charge has led to."""
-    for user_id, has_news in answer.rows if answer else []:
+    for user_id, has_news, *_ in answer.rows if answer else []:
         if has_news:
             tell_after_commit(user_id)
 

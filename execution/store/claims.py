@@ -127,6 +127,10 @@ SELECT claimed.*,
   FROM claimed
 """
 
+# What a claim leaves when it is taken back.
+AS_BEFORE = """status = 'QUEUED', attempt = attempt - 1, token = NULL, lease_until = NULL, worker = '',
+           claimed_at = NULL, started_at = CASE WHEN attempt > 1 THEN started_at END"""
+
 _PARAMETERS = "id uuid, token uuid, lease float8, worker text, half_cpu int, half_io int"
 
 _COMMIT_AT_ONCE = "set_config('synchronous_commit', 'off', true)"

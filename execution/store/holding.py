@@ -10,13 +10,15 @@ from django.db import connection
 
 from credits import metering
 from credits.metering import Held, Price
+from credits.pricing import Usage
+from execution.engine.statuses import Status
 from execution.large_values import find_reference, read_all
 from execution.models import OnInsufficientCredits
 from execution.planning import NodeSpec, load_plan
 from execution.prices import price
 from execution.store.batches import Answer, Batch
-from execution.store.charging import subject_of
-from execution.store.claims import Claimed, claim, claim_held_back
+from execution.store.charging import ask_to_charge, describe_charge, subject_of
+from execution.store.claims import AS_BEFORE, Claimed, claim, claim_held_back
 from execution.store.round_trips import Prepared
 
 LOST_INPUTS = (FileNotFoundError, SuspiciousOperation, ValueError)
@@ -44,10 +46,6 @@ WITH mine AS MATERIALIZED (
 SELECT ({metering.RELEASE}) FROM mine
 """  # noqa: S608 - made of constants
 
-# What a claim leaves when it is taken back.
-_AS_BEFORE = """status = 'QUEUED', attempt = attempt - 1, token = NULL, lease_until = NULL, worker = '',
-           claimed_at = NULL, started_at = CASE WHEN attempt > 1 THEN started_at END"""
-
 # What was claimed in this transaction waits for an ordinary claim if it can't be paid: that says why.
 _HOLD_OR_QUEUE = Prepared(
     "hold_or_queue",
@@ -55,10 +53,26 @@ _HOLD_OR_QUEUE = Prepared(
     f"""
 WITH held AS MATERIALIZED (SELECT granted FROM {metering.HOLD}), queued AS (
     UPDATE execution_nodeexecution
-       SET {_AS_BEFORE}
+       SET {AS_BEFORE}
       FROM held WHERE id = %(key)s AND NOT held.granted
 )
 SELECT granted FROM held
+""",  # noqa: S608 - made of constants
+)
+
+# The same after a charge. A node execution that was charged before (see `charging`) is not charged again.
+_CAPTURE_AND_HOLD = Prepared(
+    "capture_and_hold",
+    "user int, key uuid, amount bigint, facts jsonb, max_cost bigint, run uuid,"
+    " next uuid, next_run uuid, next_root uuid, next_amount bigint, next_max_cost bigint",
+    f"""
+WITH done AS MATERIALIZED (SELECT * FROM {metering.CAPTURE_AND_HOLD}), queued AS (
+    UPDATE execution_nodeexecution SET {AS_BEFORE} FROM done WHERE id = %(next)s AND NOT done.granted
+), counted AS (
+    UPDATE execution_execution e SET cost = e.cost + done.charged + done.owed
+      FROM done WHERE e.id = %(run)s AND done.is_new
+)
+SELECT %(user)s, has_news, granted FROM done
 """,  # noqa: S608 - made of constants
 )
 
@@ -71,7 +85,7 @@ UPDATE execution_nodeexecution
 _NOTE_NEED = "UPDATE execution_nodeexecution SET needs_credits = %s WHERE id = %s"
 
 _UNCLAIM = f"""
-UPDATE execution_nodeexecution SET {_AS_BEFORE}, held_back = %s, queued_at = clock_timestamp()
+UPDATE execution_nodeexecution SET {AS_BEFORE}, held_back = %s, queued_at = clock_timestamp()
  WHERE id = %s AND token = %s AND status = 'RUNNING'
 """  # noqa: S608 - made of constants
 
@@ -171,13 +185,25 @@ def price_at_hand(spec: NodeSpec, *, inputs: Mapping[str, Any], mask: Mapping[st
     return AtHand(price(spec, delivered=read_all(inputs), mask=read_all(mask)))
 
 
-def ask_to_hold(batch: Batch, claimed: Claimed) -> Answer | None:
-    """Set aside what something costs that was claimed in this transaction; if it can't be paid it is QUEUED.
+def ask_to_charge_and_hold(
+    batch: Batch, claimed: Claimed, *, usage: Usage, status: Status, following: Claimed | None
+) -> tuple[Answer | None, Answer | None]:
+    """Charge what has ended, and set aside what was claimed `following` it, in this transaction, costs. Ask last.
 
-    Ask last, as for a charge. The answer's row says whether it was granted; None if nothing is to be set aside.
+    If that can't be paid it is QUEUED. The answers are for `tell_news`, and for `was_granted`.
     """
-    asked = _describe_hold(claimed, claimed.price) if claimed.price else None
-    return batch.ask(_HOLD_OR_QUEUE, asked) if asked else None
+    hold = _describe_hold(following, following.price) if following and following.price else None
+    charge = describe_charge(claimed, usage=usage, status=status)
+    if hold and charge and hold["user"] == charge["user"]:
+        both = batch.ask(_CAPTURE_AND_HOLD, {**charge, **metering.describe_next(hold)})
+        return both, both
+    charged = ask_to_charge(batch, claimed, usage=usage, status=status)
+    return charged, batch.ask(_HOLD_OR_QUEUE, hold) if hold else None
+
+
+def was_granted(held: Answer | None) -> bool:
+    """Whether what was claimed with a charge may run. What needs nothing to be set aside may."""
+    return held is None or held.rows[0][-1] is True
 
 
 def _describe_hold(claimed: Claimed, found: Price) -> dict[str, Any] | None:

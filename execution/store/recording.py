@@ -17,9 +17,10 @@ from execution.prices import count_usage
 from execution.queues import CPU_QUEUE
 from execution.run_files import FilesOfRun
 from execution.store.batches import Answer, Batch, one_transaction
-from execution.store.charging import ask_to_charge, tell_news
+from execution.store.charging import tell_news
 from execution.store.claims import Claimed, Hold
 from execution.store.flow import travel
+from execution.store.holding import ask_to_charge_and_hold
 from execution.store.reach import Reach, ask_for_reach
 from execution.store.ready import Ready
 from execution.store.round_trips import Prepared
@@ -131,14 +132,12 @@ def record(
             batch.flush()
             run.ended_below += terminate_trees([key for (key,) in sub_runs.rows], error="What started it has failed.")
         # Who is about to claim what others have held back sees to the window with that claim.
-        will_claim = taker is not None and not taker.has_opened and not run.has_held_back
+        will_claim = taker is not None and taker.opened is None and not run.has_held_back
         save(run, failure=failure, will_claim=will_claim)
         if taker and will_claim and _may_claim_next(run):
             taker.claim_next(batch)
         # Last: an account is locked after all runs and node executions.
-        charged = _ask_to_charge(batch, claimed, end)
-        if taker:
-            taker.hold(batch)
+        charged = _ask_to_charge(batch, claimed, end, taker)
     tell_news(charged)
     tell_news(run.billed)
     ready = run.all_ready()
@@ -148,11 +147,15 @@ def record(
     return Recorded(accepted=True, ready=ready)
 
 
-def _ask_to_charge(batch: Batch, claimed: Hold, end: End | None) -> Answer | None:
+def _ask_to_charge(batch: Batch, claimed: Hold, end: End | None, taker: Taker | None) -> Answer | None:
     if end is None or not isinstance(claimed, Claimed):
         return None
     usage = count_usage(end.usage, seconds=end.walltime, spent=claimed.spent)
-    return ask_to_charge(batch, claimed, usage=usage, status=end.status)
+    following = taker.opened if taker else None
+    charged, held = ask_to_charge_and_hold(batch, claimed, usage=usage, status=end.status, following=following)
+    if taker:
+        taker.held = held
+    return charged
 
 
 def _ask_to_mark(batch: Batch, claimed: Hold, *, position: int, count: int, end: End | None) -> Answer:

@@ -16,7 +16,7 @@ from execution.planning import load_plan
 from execution.queues import CPU_QUEUE
 from execution.store.batches import Answer, Batch
 from execution.store.claims import Claimed, ask_to_claim_next, read_claim, worker_name
-from execution.store.holding import ask_to_hold, price_at_hand
+from execution.store.holding import price_at_hand, was_granted
 from execution.store.ready import Ready
 from execution.store.round_trips import Prepared
 
@@ -55,7 +55,8 @@ class Taker:
 
     `claimed` was claimed with the record. If there is none, `ready` is still to be claimed, with `token`. If there is
     neither, `run_holds_back` says whether the run's tree has more that no message was sent for, and `has_looked`
-    whether that was looked for. For those that are `unsent`, messages are to be sent.
+    whether that was looked for. For those that are `unsent`, messages are to be sent. `held` answers whether the credits
+    for what was opened were set aside.
     """
 
     def __init__(self, previous: Claimed, *, lease_seconds: float) -> None:
@@ -70,9 +71,9 @@ class Taker:
         return self._previous.tree_id
 
     @property
-    def has_opened(self) -> bool:
-        """Whether something was opened as claimed."""
-        return self._opened is not None
+    def opened(self) -> Claimed | None:
+        """Return what was claimed in the transaction of the record, as far as that is known before its commit."""
+        return self._opened
 
     def start_over(self) -> None:
         """Forget what was taken: the record was not committed, or its run has ended."""
@@ -84,7 +85,7 @@ class Taker:
         self.unsent: tuple[Ready, ...] = ()
         self._opened: Claimed | None = None
         self._asked: Answer | None = None
-        self._held: Answer | None = None
+        self.held: Answer | None = None
 
     def open(self, batch: Batch, firing: Firing, opening: Opening) -> None:
         """Open a firing as claimed."""
@@ -147,11 +148,6 @@ class Taker:
         elif not is_committed and (found := price_at_hand(spec, inputs=claimed.inputs, mask=claimed.mask)):
             self._opened = replace(claimed, price=found.price)
 
-    def hold(self, batch: Batch) -> None:
-        """Set aside what the one that was claimed costs. Last, as it locks an account."""
-        if self._opened is not None:
-            self._held = ask_to_hold(batch, self._opened)
-
     def settle(self, ready: Sequence[Ready], *, run_holds_back: bool) -> None:
         """Take one that suits this process, if nothing was claimed; the others are left to be sent.
 
@@ -159,7 +155,7 @@ class Taker:
         """
         self.run_holds_back = run_holds_back
         self._look(is_committed=True)
-        if self._opened is not None and (self._held is None or self._held.rows == [(True,)]):
+        if self._opened is not None and was_granted(self.held):
             holds_back = self._opened.run_holds_back if self.has_looked else run_holds_back
             self.claimed, self.ready = replace(self._opened, run_holds_back=holds_back), None
         elif self.ready is None:
