@@ -4,6 +4,7 @@ import os
 import signal
 from pathlib import Path
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from celery import Celery
 from celery.fixups.django import DjangoWorkerFixup  # type: ignore[attr-defined]
@@ -37,10 +38,11 @@ _make_client = RedisChannel._create_client  # type: ignore[attr-defined] # newer
 
 
 def _keep_client(channel: Any, asynchronous: bool = False) -> Any:
-    name = "kept_async_client" if asynchronous else "kept_client"
-    if name not in vars(channel):
-        setattr(channel, name, _make_client(channel, asynchronous=asynchronous))
-    return getattr(channel, name)
+    pool = channel.async_pool if asynchronous else channel.pool
+    kept = vars(channel).setdefault("kept_clients", WeakKeyDictionary())
+    if pool not in kept:
+        kept[pool] = _make_client(channel, asynchronous=asynchronous)
+    return kept[pool]
 
 
 # As it comes a channel makes itself a client for each command, a fifth of what sending a message takes. All of them
@@ -83,7 +85,10 @@ app.autodiscover_tasks(related_name="upkeep")
 
 @app.on_after_configure.connect
 def remember_settings(sender: Celery, **_options: Any) -> None:
-    """Keep what is asked for with each message in front: the way through Django's settings is a sixth of the time."""
+    """Keep what is asked for with each message in front: the way through Django's settings is a sixth of the time.
+
+    They don't change any more then, not even if Django's settings do.
+    """
     sender.conf.update({name: sender.conf[name] for name in ASKED_PER_MESSAGE})
 
 

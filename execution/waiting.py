@@ -120,7 +120,7 @@ class Waits:
         if sub_run.lacks_credits is None:
             raise SubRunFailedError(reason, sub_run_id=sub_run.id)
         lacks = sub_run.lacks_credits
-        ask_patiently(lambda: note_need(self._claimed.id, credit=lacks))
+        ask_patiently(lambda: note_need(self._claimed, credit=lacks))
         raise SubRunUnpaidError(reason)
 
     def _resume(self, sub_run: SubRun, seen: int) -> NoReturn:

@@ -86,7 +86,7 @@ class Claimed(Hold):
 # held back in a run whose turn has come may be taken by such a message: it only comes before others of its tree, and
 # who drops it would leave a worker idle.
 #
-# A run's row is locked before its node executions' everywhere but here, so whoever holds it is not waited for.
+# A run's row is locked before its node executions' everywhere but in `begun`, so whoever holds it is not waited for.
 #
 # The commit doesn't wait for the disk. If PostgreSQL crashes within the next moment the claim is forgotten, and what
 # was done with it can't be recorded: it is queued again, as after any other loss. A record's commit does wait, and
@@ -127,9 +127,10 @@ SELECT claimed.*,
   FROM claimed
 """
 
-# What a claim leaves when it is taken back.
-AS_BEFORE = """status = 'QUEUED', attempt = attempt - 1, token = NULL, lease_until = NULL, worker = '',
-           claimed_at = NULL, started_at = CASE WHEN attempt > 1 THEN started_at END"""
+# What a claim leaves when it is taken back. `claimed_at` stays: where there was an attempt before, the list of past ones
+# is written from it.
+AS_BEFORE = """status = 'QUEUED', attempt = attempt - 1, token = NULL, lease_until = NULL,
+           started_at = CASE WHEN attempt > 1 OR waits > 0 THEN started_at END"""
 
 _PARAMETERS = "id uuid, token uuid, lease float8, worker text, half_cpu int, half_io int"
 
@@ -268,6 +269,16 @@ def renew_leases(tokens: Collection[UUID], *, lease_seconds: float) -> set[UUID]
     with connection.cursor() as cursor:
         cursor.execute(_RENEW, {"lease": lease_seconds, "tokens": list(tokens)})
         return {token for (token,) in cursor.fetchall()}
+
+
+def find_claimed(token: UUID) -> UUID | None:
+    """Return what was claimed with a token, for who has not heard of it."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id FROM execution_nodeexecution WHERE status = %s AND token = %s", [Status.RUNNING, token]
+        )
+        row = cursor.fetchone()
+    return row[0] if row else None
 
 
 def find_held(claims: Mapping[UUID, UUID]) -> set[UUID]:

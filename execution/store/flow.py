@@ -139,15 +139,15 @@ def _take(run: LockedRun, ready: Sequence[Firing], known: WaitingByOrdinal) -> F
         return None
     for firing in ready:
         if firing.is_new and run.graph.specs[firing.node_id].queue == CPU_QUEUE:
-            opening = _prepare(run, firing, key=known[firing.node_id, firing.ordinal].id)
+            opening = _prepare_opening(run, firing, key=known[firing.node_id, firing.ordinal].id)
             if opening is not None:
                 run.taker.open(run.batch, firing, opening)
                 return firing
     return None
 
 
-def _prepare(run: LockedRun, firing: Firing, *, key: UUID) -> Opening | None:
-    """Return how a firing is opened as claimed; None if its price goes by values that aren't at hand."""
+def _prepare_opening(run: LockedRun, firing: Firing, *, key: UUID) -> Opening | None:
+    """Return how a firing is opened as claimed; None if its price is not at hand."""
     spec = run.graph.specs[firing.node_id]
     text = run.writer.write_all(firing.added)
     inputs, mask = json.loads(text), dict(run.nodes_input_masks.get(str(firing.node_id), {}))
@@ -157,7 +157,7 @@ def _prepare(run: LockedRun, firing: Firing, *, key: UUID) -> Opening | None:
     found = price_at_hand(spec, inputs=inputs, mask=mask)
     if found is None:
         return None
-    return Opening(ready=ready, text=text, inputs=inputs, mask=mask, is_paid=True, price=found.price)
+    return Opening(ready=ready, text=text, inputs=inputs, mask=mask, is_paid=True, price=found)
 
 
 def _open(run: LockedRun, firings: Sequence[Firing], known: WaitingByOrdinal, *, held_back: bool) -> None:

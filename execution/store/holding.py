@@ -1,30 +1,34 @@
 """Setting credits aside for what is claimed, before it runs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
+import structlog
 from django.core.exceptions import SuspiciousOperation
-from django.db import connection
+from django.db import Error as DatabaseError
 
 from credits import metering
 from credits.metering import Held, Price
-from credits.pricing import Usage
+from credits.pricing import KNOWN_BEFORE, CostType, Usage
 from execution.engine.statuses import Status
 from execution.large_values import find_reference, read_all
 from execution.models import OnInsufficientCredits
 from execution.planning import NodeSpec, load_plan
-from execution.prices import price
+from execution.prices import find_prices, price
 from execution.store.batches import Answer, Batch
 from execution.store.charging import ask_to_charge, describe_charge, subject_of
 from execution.store.claims import AS_BEFORE, Claimed, claim, claim_held_back
 from execution.store.round_trips import Prepared
 
+logger = structlog.get_logger(__name__)
+
 LOST_INPUTS = (FileNotFoundError, SuspiciousOperation, ValueError)
 """What no waiting helps against: a file that is gone or holds something else."""
 
-# Nothing is set aside for who has lost the claim meanwhile. That commit need not wait for the disk: see `CLAIM`.
+# Nothing is set aside for who has lost the claim meanwhile. The commit waits for the disk, and takes the claim with it: a
+# claim that survives PostgreSQL's crash without its hold would be run unpaid.
 _HOLD = Prepared(
     "hold",
     "user int, key uuid, run uuid, root uuid, amount bigint, max_cost bigint, token uuid",
@@ -33,8 +37,7 @@ WITH mine AS MATERIALIZED (
     SELECT FROM execution_nodeexecution WHERE id = %(key)s AND token = %(token)s AND (status = 'RUNNING') IS TRUE
        FOR NO KEY UPDATE
 )
-SELECT held.granted, held.spendable, held.committed, set_config('synchronous_commit', 'off', true)
-  FROM mine, LATERAL {metering.HOLD} AS held
+SELECT held.granted, held.spendable, held.committed FROM mine, LATERAL {metering.HOLD} AS held
 """,  # noqa: S608 - made of constants
 )
 
@@ -82,7 +85,9 @@ UPDATE execution_nodeexecution
    SET status = 'SUSPENDED', attempt = attempt - 1, token = NULL, lease_until = NULL, needs_credits = %s
  WHERE id = %s AND token = %s AND status = 'RUNNING'
 """
-_NOTE_NEED = "UPDATE execution_nodeexecution SET needs_credits = %s WHERE id = %s"
+_NOTE_NEED = """
+UPDATE execution_nodeexecution SET needs_credits = %s WHERE id = %s AND token = %s AND status = 'RUNNING' RETURNING id
+"""
 
 _UNCLAIM = f"""
 UPDATE execution_nodeexecution SET {AS_BEFORE}, held_back = %s, queued_at = clock_timestamp()
@@ -147,7 +152,7 @@ def _hold(claimed: Claimed) -> Claimed | None:
     rows = Batch().fetch(_HOLD, {**asked, "token": claimed.token})
     if not rows:
         return None
-    granted, spendable, committed, _ = rows[0]
+    granted, spendable, committed = rows[0]
     held = Held(granted=granted, spendable=spendable, committed=committed)
     return replace(claimed, price=found) if granted else _turn_down(claimed, needed=found.hold, held=held)
 
@@ -159,30 +164,37 @@ def _let_go(claimed: Claimed) -> bool:
 
 def _turn_down(claimed: Claimed, *, needed: int, held: Held) -> Claimed | None:
     lacks_balance = held.spendable < needed
-    with connection.cursor() as cursor:
-        if lacks_balance and claimed.on_insufficient_credits == OnInsufficientCredits.PARK:
-            cursor.execute(_PARK, [needed, claimed.id, claimed.token])
-            return None
-        cursor.execute(_NOTE_NEED, [needed, claimed.id])
+    if lacks_balance and claimed.on_insufficient_credits == OnInsufficientCredits.PARK:
+        Batch().fetch(_PARK, [needed, claimed.id, claimed.token])
+        return None
+    if not note_need(claimed, credit=needed):
+        return None
     reason = _explain(claimed, needed=needed, held=held, lacks_balance=lacks_balance)
     return replace(claimed, refusal=reason, is_unpaid=True)
 
 
-@dataclass(frozen=True)
-class AtHand:
-    """What something costs, told without asking the storage; None if nothing."""
-
-    price: Price | None
+# What these cost is known without looking at what the block has cost lately.
+_TOLD_BY_LIST = frozenset({*KNOWN_BEFORE, CostType.TOKENS})
 
 
-def price_at_hand(spec: NodeSpec, *, inputs: Mapping[str, Any], mask: Mapping[str, Any]) -> AtHand | None:
-    """Return what a node execution costs with these forms of values; None if one of them lies in the storage.
+def price_at_hand(spec: NodeSpec, *, inputs: Mapping[str, Any], mask: Mapping[str, Any]) -> Price | None:
+    """Return what a node execution costs with these forms of values, while a run is locked.
 
-    To be read from there takes its time: not while a run is locked.
+    None if it is free or that takes longer to find out (a value lies in the storage, the price goes by what the block
+    used lately) or goes wrong: an ordinary claim finds out.
     """
-    if any(find_reference(form) for form in (*inputs.values(), *mask.values())):
+    is_slow = any(cost.type not in _TOLD_BY_LIST for cost in find_prices(spec).costs)
+    if is_slow or any(find_reference(form) for form in (*inputs.values(), *mask.values())):
         return None
-    return AtHand(price(spec, delivered=read_all(inputs), mask=read_all(mask)))
+    try:
+        return price(spec, delivered=read_all(inputs), mask=read_all(mask))
+    except DatabaseError:
+        raise
+    except Exception as error:  # noqa: BLE001 - what is wrong with one node execution must not hit the one before
+        logger.warning(
+            "a price can't be told in place", node=str(spec.plan.id), error=f"{type(error).__name__}: {error}"
+        )
+        return None
 
 
 def ask_to_charge_and_hold(
@@ -190,7 +202,8 @@ def ask_to_charge_and_hold(
 ) -> tuple[Answer | None, Answer | None]:
     """Charge what has ended, and set aside what was claimed `following` it, in this transaction, costs. Ask last.
 
-    If that can't be paid it is QUEUED. The answers are for `tell_news`, and for `was_granted`.
+    If that can't be paid it is QUEUED. The first answer is for `tell_news`, the second one's row ends with whether it was
+    granted; None if nothing is to be set aside.
     """
     hold = _describe_hold(following, following.price) if following and following.price else None
     charge = describe_charge(claimed, usage=usage, status=status)
@@ -201,20 +214,18 @@ def ask_to_charge_and_hold(
     return charged, batch.ask(_HOLD_OR_QUEUE, hold) if hold else None
 
 
-def was_granted(held: Answer | None) -> bool:
-    """Whether what was claimed with a charge may run. What needs nothing to be set aside may."""
-    return held is None or held.rows[0][-1] is True
-
-
 def _describe_hold(claimed: Claimed, found: Price) -> dict[str, Any] | None:
     return metering.describe_hold(
         user_id=claimed.user_id, subject=subject_of(claimed), price=found, max_cost=claimed.max_cost
     )
 
 
-def note_need(node_execution_id: UUID, *, credit: int) -> None:
-    """Note that a node execution fails for want of so many credits: it goes on if its run is resumed."""
-    Batch().fetch(_NOTE_NEED, [credit, node_execution_id])
+def note_need(claimed: Claimed, *, credit: int) -> bool:
+    """Note that a node execution fails for want of so many credits: it goes on if its run is resumed.
+
+    False if the claim is lost.
+    """
+    return bool(Batch().fetch(_NOTE_NEED, [credit, claimed.id, claimed.token]))
 
 
 def _explain(claimed: Claimed, *, needed: int, held: Held, lacks_balance: bool) -> str:

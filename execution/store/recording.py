@@ -154,7 +154,7 @@ def _ask_to_charge(batch: Batch, claimed: Hold, end: End | None, taker: Taker | 
     following = taker.opened if taker else None
     charged, held = ask_to_charge_and_hold(batch, claimed, usage=usage, status=end.status, following=following)
     if taker:
-        taker.held = held
+        taker.await_hold(held)
     return charged
 
 

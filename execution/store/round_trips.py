@@ -7,6 +7,7 @@ into it asks more of the processor per statement than the statement does of the 
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, cast
+from uuid import UUID
 from weakref import WeakKeyDictionary
 
 from django.db import DEFAULT_DB_ALIAS, connections
@@ -65,7 +66,11 @@ def _quote(text: str) -> str:
 
 
 def _name(value: Any) -> str:
-    return "NULL" if value is None else str(value)
+    if value is None:
+        return "NULL"
+    if not isinstance(value, int | float | UUID):
+        raise TypeError(f"An array can't hold a {type(value).__name__}.")
+    return str(value)
 
 
 # The sessions that live, with the names of what they know.
@@ -90,7 +95,11 @@ def exchange(statements: Sequence[tuple[str | Prepared, Params]]) -> list[list[R
             # The driver begins a transaction with its first statement, and these pass it by.
             messages.insert(0, _say("BEGIN"))
         began = time.monotonic()
-        results = _converse(session, messages)
+        try:
+            results = _converse(session, messages)
+        finally:
+            # Then Django looks whether the session still lives before it is used again.
+            wrapper.errors_occurred = wrapper.errors_occurred or session.closed
         if wrapper.queries_logged:
             text = ";\n".join(str(getattr(statement, "name", statement)) for statement, _ in statements)
             wrapper.queries_log.append({"sql": text, "time": f"{time.monotonic() - began:.3f}"})

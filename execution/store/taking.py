@@ -16,7 +16,7 @@ from execution.planning import load_plan
 from execution.queues import CPU_QUEUE
 from execution.store.batches import Answer, Batch
 from execution.store.claims import Claimed, ask_to_claim_next, read_claim, worker_name
-from execution.store.holding import price_at_hand, was_granted
+from execution.store.holding import price_at_hand
 from execution.store.ready import Ready
 from execution.store.round_trips import Prepared
 
@@ -55,8 +55,8 @@ class Taker:
 
     `claimed` was claimed with the record. If there is none, `ready` is still to be claimed, with `token`. If there is
     neither, `run_holds_back` says whether the run's tree has more that no message was sent for, and `has_looked`
-    whether that was looked for. For those that are `unsent`, messages are to be sent. `held` answers whether the credits
-    for what was opened were set aside.
+    whether that was looked for. For those that are `unsent`, messages are to be sent. It `is_settled` if the record
+    is known to have been committed.
     """
 
     def __init__(self, previous: Claimed, *, lease_seconds: float) -> None:
@@ -85,7 +85,8 @@ class Taker:
         self.unsent: tuple[Ready, ...] = ()
         self._opened: Claimed | None = None
         self._asked: Answer | None = None
-        self.held: Answer | None = None
+        self._held: Answer | None = None
+        self.is_settled = False
 
     def open(self, batch: Batch, firing: Firing, opening: Opening) -> None:
         """Open a firing as claimed."""
@@ -146,7 +147,15 @@ class Taker:
         if not claimed.is_paid:
             self._opened = claimed
         elif not is_committed and (found := price_at_hand(spec, inputs=claimed.inputs, mask=claimed.mask)):
-            self._opened = replace(claimed, price=found.price)
+            self._opened = replace(claimed, price=found)
+
+    def await_hold(self, held: Answer | None) -> None:
+        """Take the answer to whether the credits for what was opened were set aside."""
+        self._held = held
+
+    def _may_run(self, opened: Claimed) -> bool:
+        is_free = opened.price is None or opened.price.hold == 0
+        return is_free or (self._held is not None and self._held.rows[0][-1] is True)
 
     def settle(self, ready: Sequence[Ready], *, run_holds_back: bool) -> None:
         """Take one that suits this process, if nothing was claimed; the others are left to be sent.
@@ -155,7 +164,8 @@ class Taker:
         """
         self.run_holds_back = run_holds_back
         self._look(is_committed=True)
-        if self._opened is not None and was_granted(self.held):
+        self.is_settled = True
+        if self._opened is not None and self._may_run(self._opened):
             holds_back = self._opened.run_holds_back if self.has_looked else run_holds_back
             self.claimed, self.ready = replace(self._opened, run_holds_back=holds_back), None
         elif self.ready is None:

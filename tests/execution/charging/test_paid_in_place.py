@@ -44,8 +44,8 @@ def find_paid() -> NodeExecution:
 
 def waits_untouched(node: NodeExecution) -> bool:
     """Whether it is as if nobody had claimed it yet."""
-    traces = (node.token, node.lease_until, node.started_at, node.claimed_at, node.worker, node.attempt)
-    return node.status == Status.QUEUED and traces == (None, None, None, None, "", 0)
+    traces = (node.token, node.lease_until, node.started_at, node.attempt)
+    return node.status == Status.QUEUED and traces == (None, None, None, 0)
 
 
 def test_it_is_opened_as_claimed_with_its_credits_set_aside(payer: User, drain: Drain) -> None:
