@@ -4,7 +4,6 @@ import os
 import signal
 from pathlib import Path
 from typing import Any, Final
-from weakref import WeakKeyDictionary
 
 from celery import Celery
 from celery.fixups.django import DjangoWorkerFixup  # type: ignore[attr-defined]
@@ -39,10 +38,10 @@ _make_client = RedisChannel._create_client  # type: ignore[attr-defined] # newer
 
 def _keep_client(channel: Any, asynchronous: bool = False) -> Any:
     pool = channel.async_pool if asynchronous else channel.pool
-    kept = vars(channel).setdefault("kept_clients", WeakKeyDictionary())
-    if pool not in kept:
-        kept[pool] = _make_client(channel, asynchronous=asynchronous)
-    return kept[pool]
+    kept = vars(channel).setdefault("kept_clients", {})
+    if asynchronous not in kept or kept[asynchronous].connection_pool is not pool:
+        kept[asynchronous] = _make_client(channel, asynchronous=asynchronous)
+    return kept[asynchronous]
 
 
 # As it comes a channel makes itself a client for each command, a fifth of what sending a message takes. All of them

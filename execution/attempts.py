@@ -21,7 +21,8 @@ from execution.engine.statuses import Status
 from execution.large_values import ValueWriter
 from execution.store.claims import Claimed, renew_leases
 from execution.store.ready import Ready
-from execution.store.recording import End, Output, Recorded, find_standing, open_writer, record
+from execution.store.recording import End, Recorded, find_standing, open_writer, record
+from execution.store.scenes import Output
 from execution.store.taking import Taker
 from execution.time_limits import alarm_held_back, alarm_stopped
 from graphs.blocks.contract import Usage

@@ -127,8 +127,8 @@ SELECT claimed.*,
   FROM claimed
 """
 
-# What a claim leaves when it is taken back. `claimed_at` stays: where there was an attempt before, the list of past ones
-# is written from it.
+# What a claim leaves when it is taken back. `claimed_at` stays: where there was an attempt before, the list of past
+# ones is written from it.
 AS_BEFORE = """status = 'QUEUED', attempt = attempt - 1, token = NULL, lease_until = NULL,
            started_at = CASE WHEN attempt > 1 OR waits > 0 THEN started_at END"""
 

@@ -27,8 +27,8 @@ logger = structlog.get_logger(__name__)
 LOST_INPUTS = (FileNotFoundError, SuspiciousOperation, ValueError)
 """What no waiting helps against: a file that is gone or holds something else."""
 
-# Nothing is set aside for who has lost the claim meanwhile. The commit waits for the disk, and takes the claim with it: a
-# claim that survives PostgreSQL's crash without its hold would be run unpaid.
+# Nothing is set aside for who has lost the claim meanwhile. The commit waits for the disk, and takes the claim with it:
+# one that survives PostgreSQL's crash without its hold would be run unpaid.
 _HOLD = Prepared(
     "hold",
     "user int, key uuid, run uuid, root uuid, amount bigint, max_cost bigint, token uuid",
@@ -191,9 +191,7 @@ def price_at_hand(spec: NodeSpec, *, inputs: Mapping[str, Any], mask: Mapping[st
     except DatabaseError:
         raise
     except Exception as error:  # noqa: BLE001 - what is wrong with one node execution must not hit the one before
-        logger.warning(
-            "a price can't be told in place", node=str(spec.plan.id), error=f"{type(error).__name__}: {error}"
-        )
+        logger.warning("a price can't be told in place", node=str(spec.plan.id), error=type(error).__name__)
         return None
 
 
@@ -202,8 +200,8 @@ def ask_to_charge_and_hold(
 ) -> tuple[Answer | None, Answer | None]:
     """Charge what has ended, and set aside what was claimed `following` it, in this transaction, costs. Ask last.
 
-    If that can't be paid it is QUEUED. The first answer is for `tell_news`, the second one's row ends with whether it was
-    granted; None if nothing is to be set aside.
+    If that can't be paid it is QUEUED. The first answer is for `tell_news`, the row of the second one ends with whether
+    it was granted; None if nothing is to be set aside.
     """
     hold = _describe_hold(following, following.price) if following and following.price else None
     charge = describe_charge(claimed, usage=usage, status=status)

@@ -51,7 +51,7 @@ SCENES = st.builds(
     was_charged=st.booleans(),
     threshold=st.integers(min_value=0, max_value=20),
 )
-ALIKE = {"held": 5, "price": 5, "next_price": 5}
+ALIKE: dict[str, Any] = {"held": 5, "price": 5, "next_price": 5}
 
 
 def set_up(user_id: int, scene: Scene) -> None:

@@ -15,9 +15,10 @@ from execution.queues import CPU_QUEUE
 from execution.services import start_execution
 from execution.store.claims import CLAIM, CLAIM_AGAIN, CLAIM_HELD_BACK
 from execution.store.reach import SINKS
-from execution.store.recording import MARK, RELEASED
+from execution.store.recording import MARK
 from execution.store.round_trips import Prepared
 from execution.store.runs import LOCK_RUN, lock_run
+from execution.store.scenes import RELEASED
 from graphs.models import GraphVersion
 from graphs.services import import_graph
 from tests.execution.drain import Drain
