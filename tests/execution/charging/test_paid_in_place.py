@@ -148,6 +148,7 @@ def test_what_its_predecessor_cost_counts(payer: User, drain: Drain, max_cost: i
 
 def test_what_its_predecessor_lets_go_can_be_set_aside_again(user: User, drain: Drain) -> None:
     set_balance(user.pk, 7)
+    set_price(block_id=BOASTING, costs=[{"amount": 3}], reason="By run.")
     start(user, {"a": (PAID, {}), "b": (BOASTING, {})}, ["a.error -> b.quantity"])
     attempt = begin_first(drain)
     before = standing(user.pk)
