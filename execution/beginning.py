@@ -9,7 +9,7 @@ from execution.attempts import Attempt, ClaimLostError, Publish, keeper
 from execution.database_patience import DATABASE_AWAY, DatabaseAwayError, patiently
 from execution.engine.outputs import ERROR_PIN
 from execution.engine.statuses import Status
-from execution.store.claims import Claimed, find_claimed
+from execution.store.claims import Claimed
 from execution.store.holding import InputsAwayError, claim_and_hold, claim_held_back_and_hold
 from execution.store.ready import Ready
 from execution.store.recording import End
@@ -51,8 +51,8 @@ def begin_next(taker: Taker, *, publish: Publish) -> Attempt | None:
         attempt.unsent += taker.unsent
         return attempt
     publish(taker.unsent)
-    if taker.run_holds_back and (taker.ready is None or taker.has_looked):
-        # Nobody who goes on has seen to the window.
+    if taker.ready is None and taker.run_holds_back:
+        # Nobody has claimed anything, so nobody has seen to the window.
         publish(_release(taker.tree_id))
     return None
 
@@ -62,9 +62,7 @@ def _begin_taken(taker: Taker, publish: Publish) -> Attempt | None:
         return _begin(taker.claimed, publish)
     if taker.ready is not None:
         return begin(taker.ready.id, publish=publish, token=taker.token)
-    if taker.has_looked and not taker.is_settled:
-        return _begin_unheard(taker, publish)
-    if taker.has_looked or not taker.run_holds_back:
+    if not taker.run_holds_back:
         return None
     try:
         claimed = claim_held_back_and_hold(taker.tree_id, lease_seconds=settings.LEASE_SECONDS)
@@ -72,16 +70,6 @@ def _begin_taken(taker: Taker, publish: Publish) -> Attempt | None:
         logger.warning("can't go on with a run; the sweeper will", error=str(error).strip())
         return None
     return _begin(claimed, publish) if claimed else None
-
-
-def _begin_unheard(taker: Taker, publish: Publish) -> Attempt | None:
-    """Go on with what a record claimed whose commit was not heard of."""
-    try:
-        key = find_claimed(taker.token)
-    except DATABASE_AWAY as error:
-        logger.warning("can't go on with a run; the sweeper will", error=str(error).strip())
-        return None
-    return begin(key, publish=publish, token=taker.token) if key else None
 
 
 def _begin(claimed: Claimed, publish: Publish) -> Attempt | None:

@@ -14,7 +14,7 @@ from credits.metering import Price
 from execution.engine.statuses import Status
 from execution.models import OnInsufficientCredits
 from execution.queues import CPU_QUEUE, IO_QUEUE
-from execution.store.batches import Answer, Batch
+from execution.store.batches import Batch
 from execution.store.round_trips import Prepared
 
 
@@ -123,7 +123,7 @@ SELECT claimed.*,
             WHERE s.tree_id = claimed.tree_id AND (s.queue = claimed.queue) IS TRUE
               AND s.status = 'QUEUED' AND NOT s.held_back LIMIT %(half_io)s + %(half_cpu)s + 2) AS sent),
        (SELECT json_object_agg(pin, value) FROM execution_nodeinput i WHERE i.node_execution_id = claimed.id) AS later,
-       {commit}
+       set_config('synchronous_commit', 'off', true)
   FROM claimed
 """
 
@@ -134,18 +134,13 @@ AS_BEFORE = """status = 'QUEUED', attempt = attempt - 1, token = NULL, lease_unt
 
 _PARAMETERS = "id uuid, token uuid, lease float8, worker text, half_cpu int, half_io int"
 
-_COMMIT_AT_ONCE = "set_config('synchronous_commit', 'off', true)"
 _HELD = "n.status = 'RUNNING' AND n.token = %(token)s"
 _QUEUED_OR_HELD = f"n.status = 'QUEUED' OR {_HELD}"
 
-CLAIM = Prepared(
-    "claim", _PARAMETERS, _CLAIM_TEXT.format(key="%(id)s", state=_QUEUED_OR_HELD, sent=1, commit=_COMMIT_AT_ONCE)
-)
+CLAIM = Prepared("claim", _PARAMETERS, _CLAIM_TEXT.format(key="%(id)s", state=_QUEUED_OR_HELD, sent=1))
 
 # Whoever holds it gets all that the attempt was given; nobody begins another.
-CLAIM_AGAIN = Prepared(
-    "claim_again", _PARAMETERS, _CLAIM_TEXT.format(key="%(id)s", state=_HELD, sent=0, commit=_COMMIT_AT_ONCE)
-)
+CLAIM_AGAIN = Prepared("claim_again", _PARAMETERS, _CLAIM_TEXT.format(key="%(id)s", state=_HELD, sent=0))
 
 # `id` is that of a tree of runs.
 _FIRST_HELD_BACK = """(
@@ -156,13 +151,7 @@ _FIRST_HELD_BACK = """(
 CLAIM_HELD_BACK = Prepared(
     "claim_held_back",
     _PARAMETERS,
-    _CLAIM_TEXT.format(key=_FIRST_HELD_BACK, state=_QUEUED_OR_HELD, sent=0, commit=_COMMIT_AT_ONCE),
-)
-# In the transaction of a record, whose commit does wait for the disk.
-_CLAIM_NEXT = Prepared(
-    "claim_next",
-    _PARAMETERS,
-    _CLAIM_TEXT.format(key=_FIRST_HELD_BACK, state=_QUEUED_OR_HELD, sent=0, commit="NULL"),
+    _CLAIM_TEXT.format(key=_FIRST_HELD_BACK, state=_QUEUED_OR_HELD, sent=0),
 )
 
 
@@ -196,30 +185,18 @@ def claim_held_back(tree_id: UUID, *, lease_seconds: float) -> Claimed | None:
     return _claim(CLAIM_HELD_BACK, tree_id, lease_seconds=lease_seconds, token=uuid4())
 
 
-def ask_to_claim_next(batch: Batch, tree_id: UUID, *, lease_seconds: float, token: UUID) -> Answer:
-    """Ask for what `claim_held_back` takes, as a part of a transaction: an answer for `read_claim`."""
-    return batch.ask(_CLAIM_NEXT, _describe(tree_id, lease_seconds=lease_seconds, token=token))
-
-
 def _claim(statement: Prepared, key: UUID, *, lease_seconds: float, token: UUID) -> Claimed | None:
-    answer = Batch().ask(statement, _describe(key, lease_seconds=lease_seconds, token=token))
-    return read_claim(answer, token=token)
-
-
-def _describe(key: UUID, *, lease_seconds: float, token: UUID) -> dict[str, Any]:
-    return {
-        "id": key,
-        "token": token,
-        "lease": lease_seconds,
-        "worker": worker_name(),
-        "half_cpu": settings.RUN_WINDOW[CPU_QUEUE] // 2,
-        "half_io": settings.RUN_WINDOW[IO_QUEUE] // 2,
-    }
-
-
-def read_claim(answer: Answer, *, token: UUID) -> Claimed | None:
-    """Return what was taken with a token; None if nothing was."""
-    rows = answer.rows
+    rows = Batch().fetch(
+        statement,
+        {
+            "id": key,
+            "token": token,
+            "lease": lease_seconds,
+            "worker": worker_name(),
+            "half_cpu": settings.RUN_WINDOW[CPU_QUEUE] // 2,
+            "half_io": settings.RUN_WINDOW[IO_QUEUE] // 2,
+        },
+    )
     if not rows:
         return None
     (found, execution_id, node_id, ordinal, attempt, losses, output_count, waits, inputs, version_id, *rest) = rows[0]
@@ -269,16 +246,6 @@ def renew_leases(tokens: Collection[UUID], *, lease_seconds: float) -> set[UUID]
     with connection.cursor() as cursor:
         cursor.execute(_RENEW, {"lease": lease_seconds, "tokens": list(tokens)})
         return {token for (token,) in cursor.fetchall()}
-
-
-def find_claimed(token: UUID) -> UUID | None:
-    """Return what was claimed with a token, for who has not heard of it."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT id FROM execution_nodeexecution WHERE status = %s AND token = %s", [Status.RUNNING, token]
-        )
-        row = cursor.fetchone()
-    return row[0] if row else None
 
 
 def find_held(claims: Mapping[UUID, UUID]) -> set[UUID]:

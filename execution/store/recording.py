@@ -11,7 +11,6 @@ from execution.engine.statuses import Status
 from execution.large_values import ValueWriter
 from execution.models import OnError
 from execution.prices import count_usage
-from execution.queues import CPU_QUEUE
 from execution.run_files import FilesOfRun
 from execution.store.batches import Answer, Batch, one_transaction
 from execution.store.charging import tell_news
@@ -128,8 +127,6 @@ def record(
         # Who is about to claim what others have held back sees to the window with that claim.
         will_claim = taker is not None and taker.opened is None and not run.has_held_back
         save(run, failure=failure, will_claim=will_claim)
-        if taker and will_claim and _may_claim_next(run):
-            taker.claim_next(batch)
         # Last: an account is locked after all runs and node executions.
         charged = _ask_to_charge(batch, claimed, end, taker)
     tell_news(charged)
@@ -178,12 +175,6 @@ def save(run: LockedRun, *, failure: str = "", will_claim: bool = False) -> None
     save_run(run, failure=failure)
     if run.holds_back and not will_claim and _tree_goes_on(run):
         run.release_next()
-
-
-def _may_claim_next(run: LockedRun) -> bool:
-    """Whether to claim something that is held back: nothing else is ready, and no account is locked yet."""
-    is_free = not any(each.queue == CPU_QUEUE for each in run.ready)
-    return run.holds_back and run.status in RUN_GOES_ON and not run.ended_below and is_free
 
 
 def _tree_goes_on(run: LockedRun) -> bool:

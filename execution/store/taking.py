@@ -12,11 +12,9 @@ from uuid import UUID, uuid4
 
 from credits.metering import Price
 from execution.engine.dataflow import Firing
-from execution.planning import load_plan
 from execution.queues import CPU_QUEUE
 from execution.store.batches import Answer, Batch
-from execution.store.claims import Claimed, ask_to_claim_next, read_claim, worker_name
-from execution.store.holding import price_at_hand
+from execution.store.claims import Claimed, worker_name
 from execution.store.ready import Ready
 from execution.store.round_trips import Prepared
 
@@ -54,9 +52,8 @@ class Taker:
     """Takes at most one of the things that a record makes ready; who records again after an error uses the same one.
 
     `claimed` was claimed with the record. If there is none, `ready` is still to be claimed, with `token`. If there is
-    neither, `run_holds_back` says whether the run's tree has more that no message was sent for, and `has_looked`
-    whether that was looked for. For those that are `unsent`, messages are to be sent. It `is_settled` if the record
-    is known to have been committed.
+    neither, `run_holds_back` says whether the run's tree has more that no message was sent for. For those that are
+    `unsent`, messages are to be sent. `opened` is what the record has claimed, before that is known to be committed.
     """
 
     def __init__(self, previous: Claimed, *, lease_seconds: float) -> None:
@@ -70,23 +67,15 @@ class Taker:
         """The tree of runs in which the process goes on."""
         return self._previous.tree_id
 
-    @property
-    def opened(self) -> Claimed | None:
-        """Return what was claimed in the transaction of the record, as far as that is known before its commit."""
-        return self._opened
-
     def start_over(self) -> None:
         """Forget what was taken: the record was not committed, or its run has ended."""
         self.claimed: Claimed | None = None
         self.ready: Ready | None = None
         self.token = uuid4()
         self.run_holds_back = False
-        self.has_looked = False
         self.unsent: tuple[Ready, ...] = ()
-        self._opened: Claimed | None = None
-        self._asked: Answer | None = None
+        self.opened: Claimed | None = None
         self._held: Answer | None = None
-        self.is_settled = False
 
     def open(self, batch: Batch, firing: Firing, opening: Opening) -> None:
         """Open a firing as claimed."""
@@ -106,7 +95,7 @@ class Taker:
                 "paid": opening.is_paid,
             },
         )
-        self._opened = replace(
+        self.opened = replace(
             self._previous,
             id=key,
             node_id=firing.node_id,
@@ -127,28 +116,6 @@ class Taker:
         # Until it is known that the record was committed, and paid for: whoever claims it with this token finds out.
         self.ready = opening.ready
 
-    def claim_next(self, batch: Batch) -> None:
-        """Claim something that the tree of runs holds back, if nothing was opened.
-
-        If what was recorded costs something, so may that: then it is looked at before the commit.
-        """
-        self.has_looked = True
-        self._asked = ask_to_claim_next(batch, self.tree_id, lease_seconds=self._lease_seconds, token=self.token)
-        if self._previous.is_paid:
-            self._look(is_committed=False)
-
-    def _look(self, *, is_committed: bool) -> None:
-        asked, self._asked = self._asked, None
-        claimed = read_claim(asked, token=self.token) if asked else None
-        if claimed is None:
-            return
-        spec = load_plan(claimed.graph_version_id).specs[claimed.node_id]
-        self.ready = Ready(id=claimed.id, queue=spec.queue, name=spec.name)
-        if not claimed.is_paid:
-            self._opened = claimed
-        elif not is_committed and (found := price_at_hand(spec, inputs=claimed.inputs, mask=claimed.mask)):
-            self._opened = replace(claimed, price=found)
-
     def await_hold(self, held: Answer | None) -> None:
         """Take the answer to whether the credits for what was opened were set aside."""
         self._held = held
@@ -163,11 +130,8 @@ class Taker:
         Call it when the record was committed.
         """
         self.run_holds_back = run_holds_back
-        self._look(is_committed=True)
-        self.is_settled = True
-        if self._opened is not None and self._may_run(self._opened):
-            holds_back = self._opened.run_holds_back if self.has_looked else run_holds_back
-            self.claimed, self.ready = replace(self._opened, run_holds_back=holds_back), None
-        elif self.ready is None:
+        if self.opened is None:
             self.ready = next((each for each in ready if each.queue == CPU_QUEUE), None)
+        elif self._may_run(self.opened):
+            self.claimed, self.ready = replace(self.opened, run_holds_back=run_holds_back), None
         self.unsent = tuple(each for each in ready if each is not self.ready)
