@@ -54,7 +54,7 @@ UPDATE execution_execution e SET cost = e.cost + captured.charged + captured.owe
 
 
 def describe_charge(claimed: Claimed, *, usage: Usage, status: Status) -> dict[str, Any] | None:
-    """Return the parameters of the charge for a node execution that has ended; None if there is nothing to charge."""
+    """Return what a node execution that has ended is charged for what it used; None if that is nothing."""
     if claimed.price is None:
         return None
     captured = metering.describe_capture(
@@ -68,9 +68,11 @@ def describe_charge(claimed: Claimed, *, usage: Usage, status: Status) -> dict[s
     return {**captured, "run": claimed.execution_id} if captured else None
 
 
-def ask_to_charge(batch: Batch, claimed: Claimed, *, usage: Usage, status: Status) -> Answer | None:
-    """Charge a node execution that has ended for what it used, and let go of the rest. The run is locked."""
-    charge = describe_charge(claimed, usage=usage, status=status)
+def ask_to_charge(batch: Batch, claimed: Claimed, charge: dict[str, Any] | None) -> Answer | None:
+    """Charge a node execution that has ended for what it used, and let go of the rest. The run is locked.
+
+    `charge` comes from `describe_charge`.
+    """
     if charge is None:
         ask_to_release(batch, claimed)
         return None

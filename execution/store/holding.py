@@ -11,14 +11,13 @@ from django.db import Error as DatabaseError
 
 from credits import metering
 from credits.metering import Held, Price
-from credits.pricing import KNOWN_BEFORE, CostType, Usage
-from execution.engine.statuses import Status
+from credits.pricing import KNOWN_BEFORE, CostType
 from execution.large_values import find_reference, read_all
 from execution.models import OnInsufficientCredits
 from execution.planning import NodeSpec, load_plan
 from execution.prices import find_prices, price
 from execution.store.batches import Answer, Batch
-from execution.store.charging import ask_to_charge, describe_charge, subject_of
+from execution.store.charging import ask_to_charge, subject_of
 from execution.store.claims import AS_BEFORE, Claimed, claim, claim_held_back
 from execution.store.round_trips import Prepared
 
@@ -196,19 +195,19 @@ def price_at_hand(spec: NodeSpec, *, inputs: Mapping[str, Any], mask: Mapping[st
 
 
 def ask_to_charge_and_hold(
-    batch: Batch, claimed: Claimed, *, usage: Usage, status: Status, following: Claimed | None
+    batch: Batch, claimed: Claimed, *, charge: dict[str, Any] | None, following: Claimed | None
 ) -> tuple[Answer | None, Answer | None]:
     """Charge what has ended, and set aside what was claimed `following` it, in this transaction, costs. Ask last.
 
+    `charge` comes from `describe_charge`.
     If that can't be paid it is QUEUED. The first answer is for `tell_news`, the row of the second one ends with whether
     it was granted; None if nothing is to be set aside.
     """
     hold = _describe_hold(following, following.price) if following and following.price else None
-    charge = describe_charge(claimed, usage=usage, status=status)
     if hold and charge and hold["user"] == charge["user"]:
         both = batch.ask(_CAPTURE_AND_HOLD, {**charge, **metering.describe_next(hold)})
         return both, both
-    charged = ask_to_charge(batch, claimed, usage=usage, status=status)
+    charged = ask_to_charge(batch, claimed, charge)
     return charged, batch.ask(_HOLD_OR_QUEUE, hold) if hold else None
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -13,7 +14,7 @@ from execution.models import OnError
 from execution.prices import count_usage
 from execution.run_files import FilesOfRun
 from execution.store.batches import Answer, Batch, one_transaction
-from execution.store.charging import tell_news
+from execution.store.charging import describe_charge, tell_news
 from execution.store.claims import Claimed, Hold
 from execution.store.holding import ask_to_charge_and_hold
 from execution.store.ready import Ready
@@ -102,6 +103,8 @@ def record(
         taker.start_over()
     writer = writer or open_writer(claimed)
     write_ahead(writer, outputs)
+    # Worked out before the run is locked: others wait for that.
+    charge = _describe_charge(claimed, end)
     with one_transaction() as batch:
         locked = batch.ask(LOCK_RUN, {"run": claimed.execution_id})
         marked = _ask_to_mark(batch, claimed, position=position, count=len(outputs), end=end)
@@ -128,7 +131,7 @@ def record(
         will_claim = taker is not None and taker.opened is None and not run.has_held_back
         save(run, failure=failure, will_claim=will_claim)
         # Last: an account is locked after all runs and node executions.
-        charged = _ask_to_charge(batch, claimed, end, taker)
+        charged = _ask_to_charge(batch, claimed, charge, taker) if end is not None else None
     tell_news(charged)
     tell_news(run.billed)
     ready = run.all_ready()
@@ -138,12 +141,18 @@ def record(
     return Recorded(accepted=True, ready=ready)
 
 
-def _ask_to_charge(batch: Batch, claimed: Hold, end: End | None, taker: Taker | None) -> Answer | None:
+def _describe_charge(claimed: Hold, end: End | None) -> dict[str, Any] | None:
     if end is None or not isinstance(claimed, Claimed):
         return None
     usage = count_usage(end.usage, seconds=end.walltime, spent=claimed.spent)
+    return describe_charge(claimed, usage=usage, status=end.status)
+
+
+def _ask_to_charge(batch: Batch, claimed: Hold, charge: dict[str, Any] | None, taker: Taker | None) -> Answer | None:
+    if not isinstance(claimed, Claimed):
+        return None
     following = taker.opened if taker else None
-    charged, held = ask_to_charge_and_hold(batch, claimed, usage=usage, status=end.status, following=following)
+    charged, held = ask_to_charge_and_hold(batch, claimed, charge=charge, following=following)
     if taker:
         taker.await_hold(held)
     return charged
