@@ -41,10 +41,11 @@ UPDATE execution_nodeexecution n
   FROM failed f WHERE n.id = f.id RETURNING n.id
 """
 
+# Whose last claim was taken back has no token, and no attempt that was stopped.
 _KEEP_STOPPED_ATTEMPTS = """
 INSERT INTO execution_pastattempt (node_execution_id, number, outcome, worker, error, began_at, ended_at)
 SELECT n.id, n.attempt, %(outcome)s, n.worker, '', n.claimed_at, n.ended_at FROM execution_nodeexecution n
- WHERE n.execution_id = ANY(%(runs)s) AND n.status = 'TERMINATED' AND n.attempt > 0 AND n.claimed_at IS NOT NULL
+ WHERE n.execution_id = ANY(%(runs)s) AND n.status = 'TERMINATED' AND n.attempt > 0 AND n.token IS NOT NULL
    AND NOT EXISTS (SELECT FROM execution_pastattempt p WHERE p.node_execution_id = n.id AND p.began_at = n.claimed_at)
 """
 
