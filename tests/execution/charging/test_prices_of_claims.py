@@ -7,7 +7,6 @@ from uuid import uuid4
 import pytest
 from django.contrib.auth.models import User
 from django.core.files.storage import default_storage
-from pytest_django import Settings
 
 from credits.auditing import find_faults
 from credits.history import recent_quantity
@@ -92,13 +91,6 @@ def test_what_makes_no_sense_counts_as_not_told(payer: User, drain: Drain, quant
     assert sorted(charges(payer)) == [3, 5]
     assert recent_quantity(block_id=BOASTING, type=CostType.ITEMS) is None
     assert find_faults() == ()
-
-
-@pytest.fixture
-def far_away(settings: Settings) -> None:
-    """Every value lies in the storage."""
-    settings.LARGE_VALUE_BYTES = 1
-    settings.RECORD_PATIENCE_SECONDS = 0.2
 
 
 def be_away(*_arguments: Any, **_options: Any) -> Any:
