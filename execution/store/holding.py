@@ -106,30 +106,25 @@ def claim_and_hold(
     `only_renews`: take what this token holds, and begin nothing. Raises `InputsAwayError`.
     """
     claimed = claim(node_execution_id, lease_seconds=lease_seconds, token=token, only_renews=only_renews)
-    if claimed is None or not claimed.is_paid:
-        return claimed
-    try:
-        return _hold(claimed)
-    except InputsAwayError:
-        if not only_renews:
-            _unclaim(claimed, held_back=False)
-        raise
+    return _hold_or_unclaim(claimed, was_held_back=None if only_renews else False)
 
 
 def claim_held_back_and_hold(tree_id: UUID, *, lease_seconds: float) -> Claimed | None:
     """Claim something that a run's tree holds back, and set aside what it costs. Raises `InputsAwayError`."""
     claimed = claim_held_back(tree_id, lease_seconds=lease_seconds)
+    return _hold_or_unclaim(claimed, was_held_back=True)
+
+
+def _hold_or_unclaim(claimed: Claimed | None, *, was_held_back: bool | None) -> Claimed | None:
+    """Set aside what a claim costs; if that can't be told now it is QUEUED again, unless `was_held_back` is None."""
     if claimed is None or not claimed.is_paid:
         return claimed
     try:
         return _hold(claimed)
     except InputsAwayError:
-        _unclaim(claimed, held_back=True)
+        if was_held_back is not None:
+            Batch().fetch(_UNCLAIM, [was_held_back, claimed.id, claimed.token])
         raise
-
-
-def _unclaim(claimed: Claimed, *, held_back: bool) -> None:
-    Batch().fetch(_UNCLAIM, [held_back, claimed.id, claimed.token])
 
 
 def _hold(claimed: Claimed) -> Claimed | None:

