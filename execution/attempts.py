@@ -1,29 +1,35 @@
-"""One attempt at a node execution: what it emits on its way to the rows, and the threads that keep it alive.
+"""One attempt at a node execution: what it emits on its way to the rows.
 
 Outputs are gathered and recorded together: when enough have come, when the oldest has waited long enough to be worth
 it, or at the end. Background threads of the process record what has waited while the block is busy, and renew the
-leases.
+leases (see `execution.keeping`).
+
+An attempt may be one of several that were claimed at once. It waits for its turn then, and its end waits to be recorded
+along with the others'. If either takes too long, because one before it isn't as quick as it should be, a background
+thread gives the claim back, or records the end.
 """
 
-import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 import structlog
 from django.conf import settings
-from django.db import Error as DatabaseError
-from django.db import close_old_connections
 
 from execution.database_patience import DATABASE_AWAY, DatabaseAwayError, patiently
 from execution.engine.statuses import Status
+from execution.keeping import ClaimLostError, keeper
 from execution.large_values import ValueWriter
-from execution.store.claims import Claimed, renew_leases
+from execution.store.claims import Claimed
+from execution.store.holding import unclaim
+from execution.store.parts import End, Part
 from execution.store.ready import Ready
-from execution.store.recording import End, Recorded, find_standing, open_writer, record
+from execution.store.recording import Recorded, find_standing, open_writer, record
 from execution.store.scenes import Output
 from execution.store.taking import Taker
+from execution.store.window import release
 from execution.time_limits import alarm_held_back, alarm_stopped
 from graphs.blocks.contract import Usage
 
@@ -37,9 +43,8 @@ T = TypeVar("T")
 FIRST_FLUSH_AFTER: Final = 0.004
 FLUSH_AFTER: Final = 0.02
 FLUSH_COUNT: Final = 200
-FLUSH_RETRY: Final = 1.0
-RENEW_RETRY: Final = 1.0
-RENEWALS_PER_LEASE: Final = 3
+# How long one that is claimed along with others may wait for its turn, and its end for theirs.
+PATIENCE_WITH_OTHERS: Final = 0.05
 
 # How a node execution that nobody has claimed since may stand after its attempt's own record.
 COMMITTED_STATUSES: Final = frozenset(
@@ -47,10 +52,6 @@ COMMITTED_STATUSES: Final = frozenset(
 )
 
 logger = structlog.get_logger(__name__)
-
-
-class ClaimLostError(Exception):
-    """Another attempt has taken over, or the run has ended: what this attempt does no longer counts."""
 
 
 def longest_question() -> float:
@@ -95,6 +96,11 @@ class Attempt:
         self._flush_after = FIRST_FLUSH_AFTER
         # Whether the last record may have been committed although it failed: its connection broke.
         self._is_in_doubt = False
+        # It waits for others: for its turn, or with its end.
+        self._waits_for_others_since: float | None = None
+        self._has_begun = True
+        self._end: End | None = None
+        self._has_ended = False
         self._buffer_lock = threading.Lock()
         self._record_lock = threading.Lock()
 
@@ -138,20 +144,85 @@ class Attempt:
     def drop_gathered(self) -> None:
         """Forget what was emitted and not recorded: the database refuses it."""
         with self._buffer_lock:
-            self._buffer = []
+            self._buffer, self._end = [], None
 
     @property
-    def flush_due_at(self) -> float | None:
-        """The moment (monotonic seconds) from which the gathered outputs should be recorded; None if there are none."""
+    def is_done(self) -> bool:
+        """Whether there is nothing left to record: its end was, or nothing counts any more."""
+        return self._has_ended or self.is_lost
+
+    @property
+    def due_at(self) -> float | None:
+        """The moment (monotonic seconds) from which what waits should be seen to; None if nothing does."""
+        if self._waits_for_others_since is not None:
+            return self._waits_for_others_since + PATIENCE_WITH_OTHERS
         return self._waiting_since + self._flush_after if self._buffer else None
+
+    def see_to_what_waits(self) -> None:
+        """Record what has been gathered, or give the claim back, if that is possible at once.
+
+        Raises `ClaimLostError` and database errors.
+        """
+        if self._has_begun:
+            self._record(self._write_what_waits)
+        else:
+            self.give_back()
+
+    def wait_for_turn(self) -> None:
+        """Let others be run first."""
+        self._has_begun = False
+        self._wait_for_others()
+
+    def take_turn(self) -> None:
+        """Begin after others. Raises `ClaimLostError` if the claim was given back, or is lost."""
+        with self._record_lock:
+            if self.is_lost:
+                raise ClaimLostError
+            self._has_begun, self._waits_for_others_since = True, None
+
+    def give_back(self) -> None:
+        """Let somebody else have the claim, unless it has begun. Raises database errors."""
+        with self._record_lock:
+            if self._has_begun or self.is_lost:
+                return
+            unclaim([self.claimed])
+            self.is_lost, self._waits_for_others_since = True, None
+        self._publish(release([self.claimed.tree_id]))
+
+    def keep_end(self, end: End) -> None:
+        """Let the end wait to be recorded along with others (see `execution.joint_records`)."""
+        self._end = end
+        self._wait_for_others()
+
+    def _wait_for_others(self) -> None:
+        self._waits_for_others_since = time.monotonic()
+        keeper.expect(self._waits_for_others_since + PATIENCE_WITH_OTHERS)
+
+    @contextmanager
+    def recording(self) -> Iterator[Part | None]:
+        """Keep others from recording while the block of code lasts, in which that is done; None if nothing is to be."""
+        with self._record_lock:
+            if self.is_lost or self._has_ended or self._is_in_doubt:
+                yield None
+                return
+            outputs = self._take_buffer()
+            try:
+                yield Part(
+                    claimed=self.claimed,
+                    outputs=outputs,
+                    position=self._position,
+                    writer=self._writer,
+                    end=self._end,
+                )
+            except BaseException as error:
+                self._put_back(outputs, error)
+                raise
+            self._note_recorded(outputs)
+            self._has_ended = self._end is not None
 
     def flush(self) -> None:
         """Record what has been gathered. Raises `ClaimLostError`."""
-        self._record_patiently(self._write_outputs)
-
-    def flush_now(self) -> None:
-        """Record what has been gathered if that is possible at once. Raises `ClaimLostError` and database errors."""
-        self._record(self._write_outputs)
+        self._record_patiently(self._write_what_waits)
 
     def end(self, end: End, *, taker: Taker | None = None) -> None:
         """Record the rest and the end; `taker` takes what to go on with. Raises `ClaimLostError`."""
@@ -165,11 +236,13 @@ class Attempt:
         """Record the rest and a suspension, with `write`. Raises `ClaimLostError`."""
         self._record_patiently(write)
 
-    def _write_outputs(self, outputs: Sequence[Output], position: int, writer: ValueWriter) -> Recorded:
-        if not outputs:
+    def _write_what_waits(self, outputs: Sequence[Output], position: int, writer: ValueWriter) -> Recorded:
+        if not outputs and self._end is None:
             # Others recorded them while this waited for its turn, perhaps with the end: asked, the fence would refuse.
             return Recorded(accepted=True)
-        return record(self.claimed, outputs=outputs, position=position, writer=writer)
+        recorded = record(self.claimed, outputs=outputs, position=position, end=self._end, writer=writer)
+        self._has_ended = self._end is not None
+        return recorded
 
     def _record_patiently(self, write: Write) -> None:
         try:
@@ -184,26 +257,41 @@ class Attempt:
         with self._record_lock:
             if self.is_lost:
                 raise ClaimLostError
-            if self._is_in_doubt and self._was_committed():
+            if self._has_ended or (self._is_in_doubt and self._was_committed()):
                 return
-            with self._buffer_lock:
-                outputs, self._buffer = self._buffer, []
+            outputs = self._take_buffer()
             try:
                 with alarm_held_back():
                     recorded = write(outputs, self._position, self._writer)
             except BaseException as error:
-                self._is_in_doubt = isinstance(error, DATABASE_AWAY)
-                with self._buffer_lock:
-                    self._buffer = outputs + self._buffer
+                self._put_back(outputs, error)
                 raise
-            self._position += len(outputs)
-            self._writer = open_writer(self.claimed)
-            self._flush_after = FLUSH_AFTER
+            self._note_recorded(outputs)
+        self.settle(recorded)
+
+    def settle(self, recorded: Recorded) -> None:
+        """Send what a record has made ready. Raises `ClaimLostError` if it was refused."""
         if not recorded.accepted:
             self.is_lost = True
             raise ClaimLostError
         if recorded.ready:
             self._publish(recorded.ready)
+
+    def _take_buffer(self) -> list[Output]:
+        with self._buffer_lock:
+            outputs, self._buffer = self._buffer, []
+        return outputs
+
+    def _put_back(self, outputs: list[Output], error: BaseException) -> None:
+        self._is_in_doubt = isinstance(error, DATABASE_AWAY)
+        with self._buffer_lock:
+            self._buffer = outputs + self._buffer
+
+    def _note_recorded(self, outputs: Sequence[Output]) -> None:
+        self._position += len(outputs)
+        self._writer = open_writer(self.claimed)
+        self._flush_after = FLUSH_AFTER
+        self._waits_for_others_since = None
 
     def log_lost(self) -> None:
         """Say in the log that others have this node execution now, or nobody any more."""
@@ -223,118 +311,3 @@ class Attempt:
             del self._buffer[: standing.output_count - self._position]
         self._position = standing.output_count
         return standing.status is not Status.RUNNING
-
-
-class Keeper:
-    """The background threads of a process, started when first needed.
-
-    One renews leases, the other flushes what has waited. What is flushed is also sent, which takes seconds while the
-    broker can't be reached: no lease may run out for that.
-    """
-
-    def __init__(self) -> None:
-        self._wake = threading.Condition()
-        self._holds = threading.Event()
-        self._attempts: set[Attempt] = set()
-        self._process = 0
-        self._next_look = float("inf")
-
-    def hold(self, attempt: Attempt) -> None:
-        """Look after `attempt` until it is let go."""
-        with self._wake:
-            if self._process != os.getpid():
-                self._start()
-            self._attempts.add(attempt)
-            self._holds.set()
-
-    def let_go(self, attempt: Attempt) -> None:
-        """Stop looking after `attempt`."""
-        with self._wake:
-            self._attempts.discard(attempt)
-
-    def expect(self, moment: float) -> None:
-        """Look for something to flush at `moment` (monotonic seconds) at the latest."""
-        if moment >= self._next_look:
-            return
-        with self._wake:
-            self._next_look = min(self._next_look, moment)
-            self._wake.notify()
-
-    def _start(self) -> None:
-        # A forked child inherits this object but not its threads.
-        self._process = os.getpid()
-        self._attempts = set()
-        self._holds = threading.Event()
-        self._next_look = float("inf")
-        threading.Thread(target=self._renew_in_time, name="keeper", daemon=True).start()
-        threading.Thread(target=self._flush_in_time, name="flusher", daemon=True).start()
-
-    def _renew_in_time(self) -> None:
-        pause = _renewal_interval()
-        while True:
-            self._holds.wait()
-            time.sleep(pause)
-            with self._wake:
-                attempts = list(self._attempts)
-                if not attempts:
-                    self._holds.clear()
-            pause = _renewal_interval()
-            try:
-                if attempts:
-                    _renew(attempts)
-            except DatabaseError as error:
-                logger.warning("keeper can't reach the database", error=str(error))
-                pause = min(pause, RENEW_RETRY)
-            except Exception:  # without this thread all that runs here would be lost
-                logger.exception("keeper can't renew")
-                pause = min(pause, RENEW_RETRY)
-            close_old_connections()
-
-    def _flush_in_time(self) -> None:
-        while True:
-            with self._wake:
-                while (wait := self._next_look - time.monotonic()) > 0:
-                    self._wake.wait(None if wait == float("inf") else wait)
-                self._next_look = float("inf")
-                attempts = list(self._attempts)
-            for attempt in attempts:
-                self._flush_if_due(attempt)
-            close_old_connections()
-
-    def _flush_if_due(self, attempt: Attempt) -> None:
-        due_at, now = attempt.flush_due_at, time.monotonic()
-        if due_at is not None and due_at > now:
-            self.expect(due_at)
-        elif due_at is not None and not _flush_quietly(attempt):
-            self.expect(now + FLUSH_RETRY)
-
-
-def _renewal_interval() -> float:
-    return float(settings.LEASE_SECONDS) / RENEWALS_PER_LEASE
-
-
-def _flush_quietly(attempt: Attempt) -> bool:
-    """Record what has waited; False if that has to be tried again."""
-    try:
-        # Without patience: other attempts wait for this thread, too.
-        attempt.flush_now()
-    except ClaimLostError:
-        attempt.log_lost()
-    except DATABASE_AWAY as error:
-        logger.warning("keeper can't record", error=str(error).strip())
-        close_old_connections()
-        return False
-    except Exception:  # the attempt itself will meet it, and fail; the others must not go down with it
-        logger.exception("keeper can't record", node_execution=str(attempt.claimed.id))
-        return False
-    return True
-
-
-def _renew(attempts: Sequence[Attempt]) -> None:
-    held = renew_leases([attempt.claimed.token for attempt in attempts], lease_seconds=settings.LEASE_SECONDS)
-    for attempt in attempts:
-        # One that has just recorded its end is marked too; it has nothing more to record.
-        attempt.is_lost = attempt.is_lost or attempt.claimed.token not in held
-
-
-keeper = Keeper()

@@ -1,18 +1,20 @@
 """How a worker comes by an attempt: by a message that names a node execution, or by what its last record made ready."""
 
+from collections.abc import Sequence
 from uuid import UUID, uuid4
 
 import structlog
 from django.conf import settings
 
-from execution.attempts import Attempt, ClaimLostError, Publish, keeper
+from execution.attempts import Attempt, Publish
 from execution.database_patience import DATABASE_AWAY, DatabaseAwayError, patiently
 from execution.engine.outputs import ERROR_PIN
 from execution.engine.statuses import Status
+from execution.keeping import ClaimLostError, keeper
 from execution.store.claims import Claimed
 from execution.store.holding import InputsAwayError, claim_and_hold, claim_held_back_and_hold
+from execution.store.parts import End
 from execution.store.ready import Ready
-from execution.store.recording import End
 from execution.store.taking import Taker
 from execution.store.window import release
 
@@ -37,52 +39,58 @@ def begin(node_execution_id: UUID, *, publish: Publish, token: UUID | None = Non
     if claimed is None:
         logger.debug("nothing to claim", node_execution=str(node_execution_id))
         return None
-    return _begin(claimed, publish)
+    return next(iter(_begin_all([claimed], publish)), None)
 
 
-def begin_next(taker: Taker, *, publish: Publish) -> Attempt | None:
-    """Go on with what was taken when a node execution was recorded; None if that is nothing.
+def begin_next(taker: Taker, *, publish: Publish) -> list[Attempt]:
+    """Go on with what was taken when a node execution was recorded: attempts of one run, none if that is nothing.
 
-    Messages for the rest are sent by the attempt once it has its place, or at once if there is none: while the broker
+    Messages for the rest are sent by the first one once it has its place, or at once if there is none: while the broker
     can't be reached that takes seconds, in which a claim is to be looked after and can be stopped.
     """
-    attempt = _begin_taken(taker, publish)
-    if attempt is not None:
-        attempt.unsent += taker.unsent
-        return attempt
+    attempts = _begin_taken(taker, publish)
+    if attempts:
+        attempts[0].unsent += taker.unsent
+        return attempts
     publish(taker.unsent)
-    if taker.ready is None and taker.run_holds_back:
+    if not taker.to_claim and taker.run_holds_back:
         # Nobody has claimed anything, so nobody has seen to the window.
         publish(_release(taker.tree_id))
-    return None
+    return []
 
 
-def _begin_taken(taker: Taker, publish: Publish) -> Attempt | None:
-    if taker.claimed is not None:
-        return _begin(taker.claimed, publish)
-    if taker.ready is not None:
-        return begin(taker.ready.id, publish=publish, token=taker.token)
+def _begin_taken(taker: Taker, publish: Publish) -> list[Attempt]:
+    if taker.claimed or taker.to_claim:
+        attempts = _begin_all(taker.claimed, publish)
+        others = [begin(ready.id, publish=publish, token=token) for ready, token in taker.to_claim]
+        return attempts + [attempt for attempt in others if attempt is not None]
     if not taker.run_holds_back:
-        return None
+        return []
     try:
-        claimed = claim_held_back_and_hold(taker.tree_id, lease_seconds=settings.LEASE_SECONDS)
+        claims = claim_held_back_and_hold(taker.tree_id, most=taker.most, lease_seconds=settings.LEASE_SECONDS)
     except (*DATABASE_AWAY, InputsAwayError) as error:
         logger.warning("can't go on with a run; the sweeper will", error=str(error).strip())
-        return None
-    return _begin(claimed, publish) if claimed else None
+        return []
+    return _begin_all(claims, publish)
 
 
-def _begin(claimed: Claimed, publish: Publish) -> Attempt | None:
-    attempt = Attempt(claimed, publish)
-    if claimed.may_send_next:
-        attempt.unsent += _release(claimed.tree_id)
-    # Last: between here and its end nothing may fail that would leave it with the keeper for ever.
-    keeper.hold(attempt)
-    if claimed.refusal:
-        _refuse(attempt, claimed.refusal)
-        publish(attempt.unsent)
-        return None
-    return attempt
+def _begin_all(claims: Sequence[Claimed], publish: Publish) -> list[Attempt]:
+    attempts = [Attempt(claimed, publish) for claimed in claims]
+    if any(claimed.may_send_next for claimed in claims):
+        attempts[0].unsent += _release(claims[0].tree_id)
+    # Last: between here and their end nothing may fail that would leave them with the keeper for ever.
+    for attempt in attempts:
+        keeper.hold(attempt)
+    return [attempt for attempt in attempts if not _is_refused(attempt, publish)]
+
+
+def _is_refused(attempt: Attempt, publish: Publish) -> bool:
+    """Whether it is not to run: then it has ended with this."""
+    if not attempt.claimed.refusal:
+        return False
+    _refuse(attempt, attempt.claimed.refusal)
+    publish(attempt.unsent)
+    return True
 
 
 def _refuse(attempt: Attempt, reason: str) -> None:

@@ -2,16 +2,17 @@
 
 from django.conf import settings
 
-from execution.attempts import Attempt, ClaimLostError, Publish
+from execution.attempts import Attempt, Publish
 from execution.database_patience import DatabaseAwayError, patiently
 from execution.engine.outputs import ERROR_PIN
 from execution.engine.statuses import Status
 from execution.exceptions import SubRunFailedError
+from execution.keeping import ClaimLostError
 from execution.places import Running
 from execution.planning import load_plan
 from execution.store.claims import Claimed
 from execution.store.holding import claim_and_hold
-from execution.store.recording import End
+from execution.store.parts import End
 from execution.store.runs import LockedRun
 from execution.store.suspending import Suspension, suspend
 from execution.store.waits import let_await_retry

@@ -7,7 +7,7 @@ JSON. A value that looks like that itself is wrapped as `{"$plain": value}`, so 
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -59,6 +59,10 @@ class ValueWriter:
             self._written[id(value)] = value, self._write(value)
         return self._written[id(value)][1]
 
+    def adopt(self, other: "ValueWriter") -> None:
+        """Know what another writer of the same run has written."""
+        self._written |= other._written
+
     def write_all(self, values: Mapping[str, Any]) -> str:
         """Return the JSON text of an object of values by pin, each in the form of a row."""
         return "{" + ",".join(f"{dump(pin)}:{self.write(value)}" for pin, value in values.items()) + "}"
@@ -75,6 +79,14 @@ class ValueWriter:
             _bring_to_disk(name)
             return dump({STORED: {"path": name, "bytes": len(content), "sha256": _digest(content)}})
         return _in_row(value, text)
+
+
+def join_writers(writers: Sequence[ValueWriter]) -> ValueWriter:
+    """Return a writer that knows what these, of one run, have written."""
+    first, *others = writers
+    for other in others:
+        first.adopt(other)
+    return first
 
 
 def share(paths: Iterable[str], files: FilesOfRun) -> None:

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import close_old_connections, connection
 
-from execution.attempts import RENEWALS_PER_LEASE
+from execution.keeping import RENEWALS_PER_LEASE
 from execution.places import Places
 from execution.store.claims import renew_leases
 

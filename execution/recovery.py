@@ -23,8 +23,9 @@ from execution.store.clock import ClockWatch
 from execution.store.losses import correct_leases, queue_lost_again, take_over_hopeless
 from execution.store.messages import correct_queue_times, take_lost
 from execution.store.parking import queue_what_can_be_paid
+from execution.store.parts import End
 from execution.store.ready import Ready
-from execution.store.recording import End, record
+from execution.store.recording import record
 from execution.store.run_limits import end_overdue, find_overdue
 from execution.store.waits import seconds_to_next_wake, wake_due
 from execution.store.window import release, release_forgotten

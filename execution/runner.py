@@ -6,9 +6,9 @@ loop with the database work in threads; what an item means is the same for both.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
 from concurrent.futures import Executor
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any, Final, TypeVar, cast
 
@@ -19,16 +19,22 @@ from django.core.exceptions import SuspiciousOperation
 from django.db import Error as DatabaseError
 from django.db import connection
 
-from execution.attempts import Attempt, ClaimLostError, ask_patiently, keeper, longest_question
+from execution.attempts import Attempt, ask_patiently, longest_question
 from execution.context import build_context
 from execution.coroutines import Leash, coroutines
+from execution.database_patience import DATABASE_AWAY
 from execution.endings import end_or_retry
 from execution.engine.outputs import ERROR_PIN
 from execution.engine.statuses import Status
 from execution.interruptions import AttemptStoppedError, run_open
+from execution.joint_records import record_ends
+from execution.keeping import ClaimLostError, keeper
+from execution.paces import paces
 from execution.places import Running, stoppable
+from execution.planning import NodeSpec, load_plan
 from execution.preparation import Prepared, check_output, prepare
-from execution.store.recording import End
+from execution.store.claims import Claimed
+from execution.store.parts import End
 from execution.store.taking import Taker
 from execution.time_limits import OVERDUE_SECONDS, TimeLimitError, alarm_after
 from execution.values import to_text
@@ -41,6 +47,9 @@ logger = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
+Told = Callable[[Claimed], AbstractContextManager[None]]
+"""Told that a node execution runs as long as a block of code lasts."""
+
 MAX_ERROR_TEXT: Final = 4_000
 """Characters of an error. It is read in lists, so it has to fit its row."""
 
@@ -48,27 +57,77 @@ MAX_ERROR_TEXT: Final = 4_000
 INTERNAL_ERRORS = (OSError, DatabaseError, psycopg.Error, SuspiciousOperation)
 
 
-def run_plain(attempt: Attempt, *, takes_until: float = 0.0) -> Taker:
-    """Run a claimed node execution to its end, or to where it waits. Blocks the thread.
+def _tell_nobody(_claimed: Claimed) -> AbstractContextManager[None]:
+    return nullcontext()
 
-    If it ends before `takes_until` (monotonic seconds), something that it made ready may be taken to go on with; for
-    the rest messages are sent.
+
+def run_plain(attempts: Sequence[Attempt], *, takes_until: float = 0.0, told: Told = _tell_nobody) -> Taker:
+    """Run claimed node executions of one run to their ends, or to where they wait. Blocks the thread.
+
+    Several are run one after the other, and those that complete are recorded together. If that is before `takes_until`
+    (monotonic seconds), some of what it makes ready may be taken to go on with; for the rest messages are sent. Others
+    are `told` of each block that runs.
     """
-    taker = Taker(attempt.claimed, lease_seconds=settings.LEASE_SECONDS)
+    taker = Taker(attempts[0].claimed, lease_seconds=settings.LEASE_SECONDS)
+    for attempt in attempts[1:]:
+        attempt.wait_for_turn()
     try:
-        with stoppable(_running(attempt)):
+        ends = [(attempt, end) for attempt in attempts if (end := _run_in_turn(attempt, attempts, told)) is not None]
+        _record_ends(ends, taker if time.monotonic() < takes_until else None)
+    finally:
+        for attempt in attempts:
+            keeper.let_go(attempt)
+    return taker
+
+
+def _run_in_turn(attempt: Attempt, attempts: Sequence[Attempt], told: Told) -> End | None:
+    """Run one of several attempts; return its end if that is to be recorded."""
+    try:
+        attempt.take_turn()
+        began = time.monotonic()
+        with told(attempt.claimed), stoppable(_running(attempt)):
             attempt.send_unsent()
             end = _outcome(attempt, _Times())
-        if end is not None:
-            _record_end(attempt, end, taker if time.monotonic() < takes_until else None)
     except ClaimLostError:
-        taker.start_over()
         attempt.log_lost()
+        return None
     except AttemptStoppedError:
         _clear_up(attempt)
-    finally:
-        keeper.let_go(attempt)
-    return taker
+        # Most often their run has ended, too.
+        for other in attempts:
+            _give_back(other)
+        return None
+    paces.note(_spec(attempt.claimed), time.monotonic() - began)
+    if end is not None and len(attempts) > 1:
+        attempt.keep_end(end)
+    return end
+
+
+def _record_ends(ends: Sequence[tuple[Attempt, End]], taker: Taker | None) -> None:
+    if len(ends) > 1:
+        record_ends([attempt for attempt, end in ends if end.status is Status.COMPLETED], taker=taker)
+        taker = None
+    for attempt, end in ends:
+        if not attempt.is_done:
+            _record_end_or_lose(attempt, end, taker)
+
+
+def _record_end_or_lose(attempt: Attempt, end: End, taker: Taker | None) -> None:
+    try:
+        _record_end(attempt, end, taker)
+    except ClaimLostError:
+        if taker:
+            taker.start_over()
+        attempt.log_lost()
+
+
+def _give_back(attempt: Attempt) -> None:
+    try:
+        attempt.give_back()
+    except DATABASE_AWAY as error:
+        # Its lease runs out.
+        logger.warning("can't give a claim back", error=str(error).strip())
+        attempt.is_lost = True
 
 
 async def run_async(attempt: Attempt, *, executor: Executor) -> None:
@@ -219,6 +278,10 @@ def _emit_made_up(attempt: Attempt, prepared: Prepared) -> None:
         if pin == ERROR_PIN:
             raise BlockError(str(value))
         attempt.emit(pin, value)
+
+
+def _spec(claimed: Claimed) -> NodeSpec:
+    return load_plan(claimed.graph_version_id).specs[claimed.node_id]
 
 
 def _running(attempt: Attempt) -> Running:

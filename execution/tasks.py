@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -40,16 +41,16 @@ logger = structlog.get_logger(__name__)
 def execute_node(self: Task[Any, Any], node_execution_id: str) -> None:
     """Run a node execution whose block is plain; send its successors as they become ready.
 
-    For `RUN_IN_PLACE_SECONDS` the process goes on with what comes of it, one thing after the other, without messages.
+    For `RUN_IN_PLACE_SECONDS` the process goes on with what comes of it, without messages.
     """
     takes_until = time.monotonic() + settings.RUN_IN_PLACE_SECONDS
     attempt = begin(UUID(node_execution_id), publish=send)
     if attempt is None:
         return
-    taker = run_plain(attempt, takes_until=takes_until)
-    while (attempt := begin_next(taker, publish=send)) is not None:
-        with task_events.of(attempt.claimed, within=self):
-            taker = run_plain(attempt, takes_until=takes_until)
+    taker = run_plain([attempt], takes_until=takes_until)
+    told = partial(task_events.of, within=self)
+    while attempts := begin_next(taker, publish=send):
+        taker = run_plain(attempts, takes_until=takes_until, told=told)
 
 
 @shared_task(name="execution.execute_node_async")

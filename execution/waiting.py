@@ -20,7 +20,7 @@ from execution.prices import take_up
 from execution.run_files import FilesOfRun
 from execution.simulation import complete_inputs
 from execution.store.holding import note_need
-from execution.store.recording import End
+from execution.store.parts import End
 from execution.store.resuming import resume_sub_run
 from execution.store.runs import LockedRun
 from execution.store.starting import Order, check_inputs, start_run, write_values

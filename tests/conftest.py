@@ -15,6 +15,7 @@ from pytest_django import DjangoDbBlocker, Settings
 from rest_framework.test import APIClient
 
 from config.startup import require_broker, require_database
+from execution.paces import Paces
 from execution.workers import WorkerProcesses
 from tests.credits.stripe_double import WEBHOOK_SECRET, StripeDouble
 from tests.execution.drain import Drain, KeeperWithoutThread
@@ -70,7 +71,15 @@ def drain(monkeypatch: pytest.MonkeyPatch) -> Drain:
     monkeypatch.setattr("execution.services.send", queue.send)
     for module in ("attempts", "beginning", "runner"):
         monkeypatch.setattr(f"execution.{module}.keeper", keeper)
+    # How quick a block is depends on what else the machine does.
+    monkeypatch.setattr(Paces, "is_quick", lambda _paces, _spec: False)
     return queue
+
+
+@pytest.fixture
+def quick_blocks(drain: Drain, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All blocks are quick: several of one run are claimed at once, and recorded together."""
+    monkeypatch.setattr(Paces, "is_quick", lambda _paces, _spec: True)
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """A graph version made ready to run: immutable, and everything that a hop asks for is already worked out."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -83,10 +83,11 @@ class Plan:
         """The nodes that fire when a run starts."""
         return tuple(node for node in self.nodes.values() if node.starts)
 
-    def links_reached_from(self, node_id: UUID) -> dict[UUID, list[PlanLink]]:
-        """Return the nodes that something emitted by `node_id` can reach in one hop, with the links that lead there."""
+    def links_reached_from(self, node_ids: Iterable[UUID]) -> dict[UUID, list[PlanLink]]:
+        """Return the nodes that something emitted by others can reach in one hop, with the links that lead there."""
         reached: dict[UUID, list[PlanLink]] = {}
-        for link in self.nodes[node_id].outgoing:
-            if link.sink_id in self.nodes:
-                reached.setdefault(link.sink_id, []).append(link)
+        for node_id in node_ids:
+            for link in self.nodes[node_id].outgoing:
+                if link.sink_id in self.nodes:
+                    reached.setdefault(link.sink_id, []).append(link)
         return reached

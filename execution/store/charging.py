@@ -1,6 +1,6 @@
 """Credits in the transactions of what they are for: taken with a record, let go with an end."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -17,6 +17,9 @@ from execution.planning import load_plan
 from execution.store.batches import Answer, Batch
 from execution.store.claims import Claimed
 from execution.store.round_trips import Prepared
+
+Charges = Mapping[UUID, dict[str, Any] | None]
+"""What node executions are charged, by their ids; None where that is nothing."""
 
 
 def subject_of(claimed: Claimed) -> Subject:
@@ -68,15 +71,15 @@ def describe_charge(claimed: Claimed, *, usage: Usage, status: Status) -> dict[s
     return {**captured, "run": claimed.execution_id} if captured else None
 
 
-def ask_to_charge(batch: Batch, claimed: Claimed, charge: dict[str, Any] | None) -> Answer | None:
+def ask_to_charge(batch: Batch, claimed: Claimed, charge: dict[str, Any] | None) -> list[Answer]:
     """Charge a node execution that has ended for what it used, and let go of the rest. The run is locked.
 
-    `charge` comes from `describe_charge`.
+    `charge` comes from `describe_charge`. What is answered, if anything, is for `tell_news`.
     """
     if charge is None:
         ask_to_release(batch, claimed)
-        return None
-    return batch.ask(_CAPTURE, charge)
+        return []
+    return [batch.ask(_CAPTURE, charge)]
 
 
 def ask_to_release(batch: Batch, claimed: Claimed) -> None:
@@ -113,25 +116,25 @@ SELECT FROM credits_account WHERE user_id IN (SELECT user_id FROM execution_exec
 """
 
 
-def ask_to_settle(batch: Batch, execution_ids: Collection[UUID], *, have_completed: bool = False) -> Answer | None:
+def ask_to_settle(batch: Batch, execution_ids: Collection[UUID], *, have_completed: bool = False) -> list[Answer]:
     """Charge the fee for the node executions of runs that have ended, and let go of what is set aside for them.
 
     Call it last, for all runs that the transaction ends: it locks accounts, which come after all runs and node
-    executions. Nothing is set aside any more for runs that `have_completed`.
+    executions. Nothing is set aside any more for runs that `have_completed`. What is answered is for `tell_news`.
     """
     keys, per = sorted(execution_ids), settings.NODE_EXECUTIONS_PER_CREDIT
     if not keys:
-        return None
+        return []
     if len(keys) > 1:  # may be of several users
         batch.ask(_LOCK_ACCOUNTS, [keys])
     if not have_completed:
         batch.ask(metering.RELEASE_RUNS, [keys])
-    return batch.ask(_BILL, {"runs": keys, "per": per}) if per > 0 else None
+    return [batch.ask(_BILL, {"runs": keys, "per": per})] if per > 0 else []
 
 
-def tell_news(answer: Answer | None) -> None:
-    """See to it that users hear, after the commit, what a charge has led to."""
-    for user_id, has_news, *_ in answer.rows if answer else []:
+def tell_news(answers: Iterable[Answer]) -> None:
+    """See to it that users hear, after the commit, what charges have led to."""
+    for user_id, has_news, *_ in (row for answer in answers for row in answer.rows):
         if has_news:
             tell_after_commit(user_id)
 

@@ -15,7 +15,7 @@ from execution.engine.statuses import Status
 from execution.models import OnInsufficientCredits
 from execution.queues import CPU_QUEUE, IO_QUEUE
 from execution.store.batches import Batch
-from execution.store.round_trips import Prepared
+from execution.store.round_trips import Prepared, Row
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +69,11 @@ class Claimed(Hold):
     is_unpaid: bool = False
 
     @property
+    def is_fresh(self) -> bool:
+        """Whether nobody has tried it before."""
+        return self.attempt == 1 and not (self.losses or self.suspicions or self.waits)
+
+    @property
     def tree_id(self) -> UUID:
         """The run at the top of its tree."""
         return self.root_id or self.execution_id
@@ -92,9 +97,9 @@ class Claimed(Hold):
 # was done with it can't be recorded: it is queued again, as after any other loss. A record's commit does wait, and
 # takes its claim with it.
 _CLAIM_TEXT = """
-WITH claimed AS (
+WITH {picked}claimed AS (
     UPDATE execution_nodeexecution n
-       SET status = 'RUNNING', attempt = n.attempt + (n.status = 'QUEUED')::int, token = %(token)s, wake_at = NULL,
+       SET status = 'RUNNING', attempt = n.attempt + (n.status = 'QUEUED')::int, token = {token}, wake_at = NULL,
            lease_until = clock_timestamp() + make_interval(secs => %(lease)s), held_back = false, is_backlog = false,
            needs_credits = NULL,
            started_at = COALESCE(n.started_at, clock_timestamp()),
@@ -107,9 +112,8 @@ WITH claimed AS (
                 ELSE (SELECT top.admitted FROM execution_execution top WHERE top.id = e.root_id) END
  RETURNING n.id, n.execution_id, n.node_id, n.ordinal, n.attempt, n.losses, n.output_count, n.waits, n.inputs,
            e.graph_version_id, e.user_id, e.nodes_input_masks, e.simulate, e.mocks, e.depth, e.root_id, e.status,
-           n.queue, n.tree_id, n.suspicions, e.max_cost, e.on_insufficient_credits, n.spent, n.is_paid,
-           EXISTS(SELECT FROM execution_nodeexecution h WHERE h.tree_id = n.tree_id
-                              AND h.status = 'QUEUED' AND h.held_back AND h.id <> n.id) AS holds_back
+           n.queue, n.tree_id, n.suspicions, e.max_cost, e.on_insufficient_credits, n.spent, n.is_paid, n.token,
+           {more} AS holds_back
 ), begun AS (
     UPDATE execution_execution e SET status = 'RUNNING', started_at = clock_timestamp()
       FROM (SELECT r.id FROM claimed JOIN execution_execution r ON r.id = claimed.execution_id
@@ -117,14 +121,10 @@ WITH claimed AS (
      WHERE e.id = first.id
 )
 SELECT claimed.*,
-       -- Here a claimed one that was sent is still among those that were.
-       holds_back AND CASE queue WHEN 'io' THEN %(half_io)s ELSE %(half_cpu)s END >= (SELECT count(*) - {sent} FROM (
-           SELECT FROM execution_nodeexecution s
-            WHERE s.tree_id = claimed.tree_id AND (s.queue = claimed.queue) IS TRUE
-              AND s.status = 'QUEUED' AND NOT s.held_back LIMIT %(half_io)s + %(half_cpu)s + 2) AS sent),
+       holds_back AND CASE queue WHEN 'io' THEN %(half_io)s ELSE %(half_cpu)s END >= {sent},
        (SELECT json_object_agg(pin, value) FROM execution_nodeinput i WHERE i.node_execution_id = claimed.id) AS later,
        set_config('synchronous_commit', 'off', true)
-  FROM claimed
+  FROM claimed ORDER BY claimed.id
 """
 
 # What a claim leaves when it is taken back. `claimed_at` stays: where there was an attempt before, the list of past
@@ -132,26 +132,59 @@ SELECT claimed.*,
 AS_BEFORE = """status = 'QUEUED', attempt = attempt - 1, token = NULL, lease_until = NULL,
            started_at = CASE WHEN attempt > 1 OR waits > 0 THEN started_at END"""
 
-_PARAMETERS = "id uuid, token uuid, lease float8, worker text, half_cpu int, half_io int"
+_PARAMETERS = "id uuid, lease float8, worker text, half_cpu int, half_io int"
 
 _HELD = "n.status = 'RUNNING' AND n.token = %(token)s"
 _QUEUED_OR_HELD = f"n.status = 'QUEUED' OR {_HELD}"
 
-CLAIM = Prepared("claim", _PARAMETERS, _CLAIM_TEXT.format(key="%(id)s", state=_QUEUED_OR_HELD, sent=1))
+_COUNT_SENT = """(SELECT count(*) FROM (
+           SELECT FROM execution_nodeexecution s
+            WHERE s.tree_id = {tree} AND (s.queue = {queue}) IS TRUE
+              AND s.status = 'QUEUED' AND NOT s.held_back LIMIT %(half_io)s + %(half_cpu)s + 2) AS sent)"""
+_SENT = _COUNT_SENT.format(tree="claimed.tree_id", queue="claimed.queue")
+
+_HOLDS_BACK = """EXISTS(SELECT FROM execution_nodeexecution h
+                   WHERE h.tree_id = {tree} AND h.status = 'QUEUED' AND h.held_back AND h.id <> {others})"""
+
+_ONE = {
+    "picked": "",
+    "key": "%(id)s",
+    "token": "%(token)s",
+    "more": _HOLDS_BACK.format(tree="n.tree_id", others="n.id"),
+}
+
+# What is claimed and was sent is still among those that were.
+CLAIM = Prepared(
+    "claim", f"{_PARAMETERS}, token uuid", _CLAIM_TEXT.format(**_ONE, state=_QUEUED_OR_HELD, sent=f"{_SENT} - 1")
+)
 
 # Whoever holds it gets all that the attempt was given; nobody begins another.
-CLAIM_AGAIN = Prepared("claim_again", _PARAMETERS, _CLAIM_TEXT.format(key="%(id)s", state=_HELD, sent=0))
+CLAIM_AGAIN = Prepared("claim_again", f"{_PARAMETERS}, token uuid", _CLAIM_TEXT.format(**_ONE, state=_HELD, sent=_SENT))
 
-# `id` is that of a tree of runs.
-_FIRST_HELD_BACK = """(
-           SELECT id FROM execution_nodeexecution
-            WHERE tree_id = %(id)s AND queue = 'cpu' AND status = 'QUEUED' AND held_back
-              AND EXISTS(SELECT FROM execution_execution top WHERE top.id = %(id)s AND top.admitted)
-            ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)"""
+# `id` is that of a tree of runs. What is claimed at once is recorded at once, so it is all of one run.
+_FIRST_HELD_BACK = f"""first AS MATERIALIZED (SELECT ARRAY(
+    SELECT id FROM execution_nodeexecution
+     WHERE tree_id = %(id)s AND queue = 'cpu' AND status = 'QUEUED' AND held_back
+       AND EXISTS(SELECT FROM execution_execution top WHERE top.id = %(id)s AND top.admitted)
+       AND (%(most)s = 1 OR execution_id = (
+           SELECT execution_id FROM execution_nodeexecution
+            WHERE tree_id = %(id)s AND queue = 'cpu' AND status = 'QUEUED' AND held_back ORDER BY id LIMIT 1))
+     ORDER BY id LIMIT %(most)s FOR UPDATE SKIP LOCKED) AS ids
+), picked AS MATERIALIZED (
+    SELECT ids, {_COUNT_SENT.format(tree="%(id)s", queue="'cpu'")} AS sent,
+           {_HOLDS_BACK.format(tree="%(id)s", others="ALL(ids)")} AS more FROM first
+), """  # noqa: S608 - made of constants
 CLAIM_HELD_BACK = Prepared(
     "claim_held_back",
-    _PARAMETERS,
-    _CLAIM_TEXT.format(key=_FIRST_HELD_BACK, state=_QUEUED_OR_HELD, sent=0),
+    f"{_PARAMETERS}, most int",
+    _CLAIM_TEXT.format(
+        picked=_FIRST_HELD_BACK,
+        key="ANY((SELECT ids FROM picked)::uuid[])",
+        more="(SELECT more FROM picked)",
+        token="gen_random_uuid()",  # noqa: S106 - each has one of its own
+        state="n.status = 'QUEUED'",
+        sent="(SELECT sent FROM picked)",
+    ),
 )
 
 
@@ -174,34 +207,33 @@ def claim(
     before it runs (see `execution.store.holding`).
     """
     statement = CLAIM_AGAIN if only_renews else CLAIM
-    return _claim(statement, node_execution_id, lease_seconds=lease_seconds, token=token or uuid4())
+    asked = _describe_claim(node_execution_id, lease_seconds=lease_seconds) | {"token": token or uuid4()}
+    return next((_read_claim(row) for row in Batch().fetch(statement, asked)), None)
 
 
-def claim_held_back(tree_id: UUID, *, lease_seconds: float) -> Claimed | None:
-    """Take the oldest node execution of a tree that is held back and for the `cpu` queue's workers.
+def claim_held_back(tree_id: UUID, *, lease_seconds: float, most: int = 1) -> list[Claimed]:
+    """Take the oldest node executions of a tree that are held back and for the `cpu` queue's workers, all of one run.
 
     Don't repeat it after an error: what was taken then is found by its lease.
     """
-    return _claim(CLAIM_HELD_BACK, tree_id, lease_seconds=lease_seconds, token=uuid4())
+    asked = _describe_claim(tree_id, lease_seconds=lease_seconds) | {"most": most}
+    return [_read_claim(row) for row in Batch().fetch(CLAIM_HELD_BACK, asked)]
 
 
-def _claim(statement: Prepared, key: UUID, *, lease_seconds: float, token: UUID) -> Claimed | None:
-    rows = Batch().fetch(
-        statement,
-        {
-            "id": key,
-            "token": token,
-            "lease": lease_seconds,
-            "worker": worker_name(),
-            "half_cpu": settings.RUN_WINDOW[CPU_QUEUE] // 2,
-            "half_io": settings.RUN_WINDOW[IO_QUEUE] // 2,
-        },
-    )
-    if not rows:
-        return None
-    (found, execution_id, node_id, ordinal, attempt, losses, output_count, waits, inputs, version_id, *rest) = rows[0]
+def _describe_claim(key: UUID, *, lease_seconds: float) -> dict[str, Any]:
+    return {
+        "id": key,
+        "lease": lease_seconds,
+        "worker": worker_name(),
+        "half_cpu": settings.RUN_WINDOW[CPU_QUEUE] // 2,
+        "half_io": settings.RUN_WINDOW[IO_QUEUE] // 2,
+    }
+
+
+def _read_claim(row: Row) -> Claimed:
+    (found, execution_id, node_id, ordinal, attempt, losses, output_count, waits, inputs, version_id, *rest) = row
     user_id, masks, simulate, mocks, depth, root_id, _, _, _, suspicions, *rest = rest
-    max_cost, on_insufficient, spent, is_paid, run_holds_back, may_send_next, later, _ = rest
+    max_cost, on_insufficient, spent, is_paid, token, run_holds_back, may_send_next, later, _ = rest
     return Claimed(
         id=found,
         execution_id=execution_id,

@@ -1,6 +1,7 @@
 """Deliveries: ask the engine what they change, and write that down."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -8,7 +9,6 @@ from uuid import UUID
 from execution.engine.dataflow import Deliveries, Emission, Firing, deliver
 from execution.engine.outputs import run_outputs
 from execution.prices import may_cost
-from execution.queues import CPU_QUEUE
 from execution.store.holding import price_at_hand
 from execution.store.reach import Reach, Waiting, WaitingByOrdinal, ask_for_reach, read_sinks
 from execution.store.round_trips import Prepared
@@ -72,22 +72,20 @@ SELECT %(run)s, s.node_id, s.pin, s.value::json FROM unnest(%(nodes)s, %(pins)s,
 )
 
 
-def travel(run: LockedRun, node_id: UUID, outputs: Sequence[tuple[str, Any]], reach: Reach) -> None:
-    """Carry what a node emitted over its links, and out of the run if it is an OUTPUT node."""
-    if not outputs:
-        return
+def travel(run: LockedRun, travelling: Sequence[tuple[UUID, Sequence[tuple[str, Any]]]], reach: Reach) -> None:
+    """Carry what nodes emitted over their links, in order, and out of the run what OUTPUT nodes did."""
     plan = run.graph.plan
-    leave(run, run_outputs(plan.nodes[node_id], outputs))
+    emissions = [Emission(node_id, pin, value) for node_id, outputs in travelling for pin, value in outputs]
+    if not emissions:
+        return
+    leave(run, [out for node_id, outputs in travelling for out in run_outputs(plan.nodes[node_id], outputs)])
     if not reach.node_ids:
         return
-    is_blurred = reach.is_blurred(run.masks)
-    if is_blurred or len(outputs) > reach.emitted:
+    emitted, is_blurred = Counter(emission.node_id for emission in emissions), reach.is_blurred(run.masks)
+    if is_blurred or not reach.suffices(emitted):
         # What was held back comes along, or a mask: once more, with that known.
-        reach = ask_for_reach(
-            run.batch, execution_id=run.id, plan=plan, node_id=node_id, emitted=len(outputs), sharply=is_blurred
-        )
+        reach = ask_for_reach(run.batch, execution_id=run.id, plan=plan, emitted=emitted, sharply=is_blurred)
     sinks, waiting = read_sinks(reach)
-    emissions = [Emission(node_id, pin, value) for pin, value in outputs]
     write_deliveries(run, deliver(plan, sinks=sinks, emissions=emissions, masks=run.masks), waiting)
 
 
@@ -118,7 +116,7 @@ def write_deliveries(run: LockedRun, deliveries: Deliveries, waiting: WaitingByO
     run.opened += deliveries.opened
     run.unfinished += len(deliveries.ready)
     taken = _take(run, deliveries.ready, known)
-    left = [firing for firing in deliveries.firings if firing is not taken]
+    left = [firing for firing in deliveries.firings if firing not in taken]
     ready = [firing for firing in left if firing.is_ready]
     queues = {run.graph.specs[firing.node_id].queue for firing in ready}
     is_small = run.parent_id is None and not may_exceed_window(run.unfinished, queues=queues)
@@ -133,17 +131,18 @@ def write_deliveries(run: LockedRun, deliveries: Deliveries, waiting: WaitingByO
         run.announce(known[firing.node_id, firing.ordinal].id, firing.node_id)
 
 
-def _take(run: LockedRun, ready: Sequence[Firing], known: WaitingByOrdinal) -> Firing | None:
-    """Open one that is new and for processes like this one as claimed by it, if it goes on."""
+def _take(run: LockedRun, ready: Sequence[Firing], known: WaitingByOrdinal) -> list[Firing]:
+    """Open some that are new and for processes like this one as claimed by it, if it goes on."""
+    taken: list[Firing] = []
     if run.taker is None or not run.admitted:
-        return None
+        return taken
     for firing in ready:
-        if firing.is_new and run.graph.specs[firing.node_id].queue == CPU_QUEUE:
+        if firing.is_new and run.taker.has_room_for(run.graph.specs[firing.node_id]):
             opening = _prepare_opening(run, firing, key=known[firing.node_id, firing.ordinal].id)
             if opening is not None:
                 run.taker.open(run.batch, firing, opening)
-                return firing
-    return None
+                taken.append(firing)
+    return taken
 
 
 def _prepare_opening(run: LockedRun, firing: Firing, *, key: UUID) -> Opening | None:
@@ -153,11 +152,11 @@ def _prepare_opening(run: LockedRun, firing: Firing, *, key: UUID) -> Opening | 
     inputs, mask = json.loads(text), dict(run.nodes_input_masks.get(str(firing.node_id), {}))
     ready = run.describe(key, firing.node_id)
     if run.simulate or not may_cost(spec):
-        return Opening(ready=ready, text=text, inputs=inputs, mask=mask)
+        return Opening(spec=spec, ready=ready, text=text, inputs=inputs, mask=mask)
     found = price_at_hand(spec, inputs=inputs, mask=mask)
     if found is None:
         return None
-    return Opening(ready=ready, text=text, inputs=inputs, mask=mask, is_paid=True, price=found)
+    return Opening(spec=spec, ready=ready, text=text, inputs=inputs, mask=mask, is_paid=True, price=found)
 
 
 def _open(run: LockedRun, firings: Sequence[Firing], known: WaitingByOrdinal, *, held_back: bool) -> None:

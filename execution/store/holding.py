@@ -1,6 +1,7 @@
 """Setting credits aside for what is claimed, before it runs."""
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -14,10 +15,11 @@ from credits.metering import Held, Price
 from credits.pricing import KNOWN_BEFORE, CostType
 from execution.large_values import find_reference, read_all
 from execution.models import OnInsufficientCredits
+from execution.paces import paces
 from execution.planning import NodeSpec, load_plan
 from execution.prices import find_prices, price
 from execution.store.batches import Answer, Batch
-from execution.store.charging import ask_to_charge, subject_of
+from execution.store.charging import Charges, ask_to_charge, subject_of
 from execution.store.claims import AS_BEFORE, Claimed, claim, claim_held_back
 from execution.store.round_trips import Prepared
 
@@ -88,9 +90,14 @@ _NOTE_NEED = """
 UPDATE execution_nodeexecution SET needs_credits = %s WHERE id = %s AND token = %s AND status = 'RUNNING' RETURNING id
 """
 
+# The hold goes with the claim: nobody knows when it will be claimed again, nor what it costs then.
 _UNCLAIM = f"""
-UPDATE execution_nodeexecution SET {AS_BEFORE}, held_back = %s, queued_at = clock_timestamp()
- WHERE id = %s AND token = %s AND status = 'RUNNING'
+WITH mine AS (
+    UPDATE execution_nodeexecution SET {AS_BEFORE}, held_back = %(held_back)s, queued_at = clock_timestamp()
+     WHERE id = ANY(%(ids)s) AND token = ANY(%(tokens)s) AND (status = 'RUNNING') IS TRUE
+ RETURNING id
+)
+SELECT credits_release(array_agg(id), '{{}}') FROM mine HAVING count(*) > 0
 """  # noqa: S608 - made of constants
 
 
@@ -106,54 +113,90 @@ def claim_and_hold(
     `only_renews`: take what this token holds, and begin nothing. Raises `InputsAwayError`.
     """
     claimed = claim(node_execution_id, lease_seconds=lease_seconds, token=token, only_renews=only_renews)
-    return _hold_or_unclaim(claimed, was_held_back=None if only_renews else False)
+    if claimed is None:
+        return None
+    return next(iter(_hold_or_unclaim([claimed], was_held_back=None if only_renews else False)), None)
 
 
-def claim_held_back_and_hold(tree_id: UUID, *, lease_seconds: float) -> Claimed | None:
-    """Claim something that a run's tree holds back, and set aside what it costs. Raises `InputsAwayError`."""
-    claimed = claim_held_back(tree_id, lease_seconds=lease_seconds)
-    return _hold_or_unclaim(claimed, was_held_back=True)
+def claim_held_back_and_hold(tree_id: UUID, *, most: int, lease_seconds: float) -> list[Claimed]:
+    """Claim what a run's tree holds back, and set aside what it costs: one, or up to `most` of a run if all are quick.
+
+    Raises `InputsAwayError`.
+    """
+    claims = claim_held_back(tree_id, most=most, lease_seconds=lease_seconds)
+    count = paces.count_quick([_find_spec(claimed) for claimed in claims])
+    if not all(claimed.is_fresh for claimed in claims[:count]):
+        # What may have cost a process its life already isn't to take others with it.
+        count = 1
+    unclaim(claims[count:])
+    return _hold_or_unclaim(claims[:count], was_held_back=True)
 
 
-def _hold_or_unclaim(claimed: Claimed | None, *, was_held_back: bool | None) -> Claimed | None:
-    """Set aside what a claim costs; if that can't be told now it is QUEUED again, unless `was_held_back` is None."""
-    if claimed is None or not claimed.is_paid:
-        return claimed
+def unclaim(claims: Sequence[Claimed], *, was_held_back: bool = True) -> None:
+    """Give claims back that were not begun: they are QUEUED as before, and nothing is set aside for them."""
+    if claims:
+        keys, tokens = [claimed.id for claimed in claims], [claimed.token for claimed in claims]
+        Batch().fetch(_UNCLAIM, {"held_back": was_held_back, "ids": keys, "tokens": tokens})
+
+
+def _hold_or_unclaim(claims: Sequence[Claimed], *, was_held_back: bool | None) -> list[Claimed]:
+    """Set aside what claims cost; if that can't be told now they are QUEUED again, unless `was_held_back` is None."""
+    if not any(claimed.is_paid for claimed in claims):
+        return list(claims)
     try:
-        return _hold(claimed)
+        return _hold_all(claims)
     except InputsAwayError:
         if was_held_back is not None:
-            Batch().fetch(_UNCLAIM, [was_held_back, claimed.id, claimed.token])
+            unclaim(claims, was_held_back=was_held_back)
         raise
 
 
-def _hold(claimed: Claimed) -> Claimed | None:
-    """Return the claim with its price, or with a reason not to run it; None if it waits for credits, or is lost."""
-    spec = load_plan(claimed.graph_version_id).specs[claimed.node_id]
+def _hold_all(claims: Sequence[Claimed]) -> list[Claimed]:
+    """Return the claims with their prices, or with reasons not to run; none that waits for credits or is lost."""
+    priced = [_find_price(claimed) if claimed.is_paid else claimed for claimed in claims]
+    batch = Batch()
+    held = [_ask_to_hold(batch, claimed) for claimed in priced]
+    batch.flush()
+    settled = [_settle_hold(claimed, answer) for claimed, answer in zip(priced, held, strict=True)]
+    return [claimed for claimed in settled if claimed is not None]
+
+
+def _find_price(claimed: Claimed) -> Claimed:
+    """Return the claim with its price, or with the reason why it can't be run. Raises `InputsAwayError`."""
     try:
         delivered, mask = read_all(claimed.inputs), read_all(claimed.mask)
     except LOST_INPUTS as error:
-        lost = f"Its inputs can't be read any more ({type(error).__name__})."
-        return replace(claimed, refusal=lost) if _let_go(claimed) else None
+        return replace(claimed, refusal=f"Its inputs can't be read any more ({type(error).__name__}).")
     except Exception as error:
         raise InputsAwayError(f"{type(error).__name__}: {error}") from error
-    found = price(spec, delivered=delivered, mask=mask)
-    if found is None:
-        return claimed if _let_go(claimed) else None
-    asked = _describe_hold(claimed, found)
-    if asked is None:
-        return replace(claimed, price=found)
-    rows = Batch().fetch(_HOLD, {**asked, "token": claimed.token})
-    if not rows:
+    return replace(claimed, price=price(_find_spec(claimed), delivered=delivered, mask=mask))
+
+
+def _ask_to_hold(batch: Batch, claimed: Claimed) -> Answer | None:
+    """Ask for what a claim costs to be set aside, or to let go of what was; None if there is nothing to ask for."""
+    if not claimed.is_paid:
         return None
-    granted, spendable, committed = rows[0]
+    if claimed.price is None:
+        return batch.ask(_LET_GO, [claimed.id, claimed.token, [claimed.id]])
+    asked = _describe_hold(claimed, claimed.price)
+    return batch.ask(_HOLD, {**asked, "token": claimed.token}) if asked else None
+
+
+def _settle_hold(claimed: Claimed, answer: Answer | None) -> Claimed | None:
+    """Return the claim as it may go on; None if it waits for credits, or is lost."""
+    if answer is None:
+        return claimed
+    if not answer.rows:
+        return None
+    if claimed.price is None:
+        return claimed
+    granted, spendable, committed = answer.rows[0]
     held = Held(granted=granted, spendable=spendable, committed=committed)
-    return replace(claimed, price=found) if granted else _turn_down(claimed, needed=found.hold, held=held)
+    return claimed if granted else _turn_down(replace(claimed, price=None), needed=claimed.price.hold, held=held)
 
 
-def _let_go(claimed: Claimed) -> bool:
-    """Let go of what is set aside for a node execution; False if the claim is lost."""
-    return bool(Batch().fetch(_LET_GO, [claimed.id, claimed.token, [claimed.id]]))
+def _find_spec(claimed: Claimed) -> NodeSpec:
+    return load_plan(claimed.graph_version_id).specs[claimed.node_id]
 
 
 def _turn_down(claimed: Claimed, *, needed: int, held: Held) -> Claimed | None:
@@ -190,20 +233,27 @@ def price_at_hand(spec: NodeSpec, *, inputs: Mapping[str, Any], mask: Mapping[st
 
 
 def ask_to_charge_and_hold(
-    batch: Batch, claimed: Claimed, *, charge: dict[str, Any] | None, following: Claimed | None
-) -> tuple[Answer | None, Answer | None]:
+    batch: Batch, ended: Sequence[Claimed], *, charges: Charges, following: Sequence[Claimed]
+) -> tuple[list[Answer], dict[UUID, Answer]]:
     """Charge what has ended, and set aside what was claimed `following` it, in this transaction, costs. Ask last.
 
-    `charge` comes from `describe_charge`.
-    If that can't be paid it is QUEUED. The first answer is for `tell_news`, the row of the second one ends with whether
-    it was granted; None if nothing is to be set aside.
+    All are of one run. `charges` are what `describe_charge` says, by node execution.
+    What can't be paid is QUEUED. The first answers are for `tell_news`; the rows of the others, by node execution, end
+    with whether it was granted. There are none where nothing is to be set aside.
     """
-    hold = _describe_hold(following, following.price) if following and following.price else None
-    if hold and charge and hold["user"] == charge["user"]:
-        both = batch.ask(_CAPTURE_AND_HOLD, {**charge, **metering.describe_next(hold)})
-        return both, both
-    charged = ask_to_charge(batch, claimed, charge)
-    return charged, batch.ask(_HOLD_OR_QUEUE, hold) if hold else None
+    asked = [(each.id, _describe_hold(each, each.price)) for each in following if each.price]
+    waiting = deque((key, hold) for key, hold in asked if hold)
+    charged, held = [], {}
+    for claimed in ended:
+        charge = charges[claimed.id]
+        if charge and waiting:
+            key, hold = waiting.popleft()
+            held[key] = batch.ask(_CAPTURE_AND_HOLD, {**charge, **metering.describe_next(hold)})
+            charged.append(held[key])
+        else:
+            charged += ask_to_charge(batch, claimed, charge)
+    held |= {key: batch.ask(_HOLD_OR_QUEUE, hold) for key, hold in waiting}
+    return charged, held
 
 
 def _describe_hold(claimed: Claimed, found: Price) -> dict[str, Any] | None:

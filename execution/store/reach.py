@@ -85,13 +85,13 @@ SELECT node_id, pin, value FROM execution_staticvalue WHERE execution_id = %(run
 
 @dataclass(frozen=True, kw_only=True)
 class Reach:
-    """What a node's outputs can touch, asked for in one go with the run's lock.
+    """What the outputs of some nodes can touch, asked for in one go with the run's lock.
 
-    It is enough for so many `emitted` values. Of `wide` nodes not all delivered pins may have been read.
+    It is enough for so many `emitted` values of each. Of `wide` nodes not all delivered pins may have been read.
     """
 
     node_ids: frozenset[UUID]
-    emitted: int = 0
+    emitted: Mapping[UUID, int]
     wide: frozenset[UUID] = frozenset()
     sinks: Answer | None = None
     statics: Answer | None = None
@@ -100,23 +100,27 @@ class Reach:
         """Whether too few pins were read: which ones a masked node lacks is not known by their number."""
         return any(masks.get(node_id) for node_id in self.wide)
 
+    def suffices(self, emitted: Mapping[UUID, int]) -> bool:
+        """Whether it is enough for so many values of each node."""
+        return all(count <= self.emitted.get(node_id, 0) for node_id, count in emitted.items())
+
 
 def ask_for_reach(
-    batch: Batch, *, execution_id: UUID, plan: Plan, node_id: UUID, emitted: int = 0, sharply: bool = False
+    batch: Batch, *, execution_id: UUID, plan: Plan, emitted: Mapping[UUID, int], sharply: bool = False
 ) -> Reach:
-    """Ask for the state of all nodes that `node_id` has links to, as far as so many `emitted` values may touch it.
+    """Ask for the state of all nodes that others have links to, as far as so many `emitted` values may touch it.
 
     `sharply`: ask for everything that waits there, with all pins. The run's lock must stand before it in the batch.
     """
-    links = plan.links_reached_from(node_id)
+    links = plan.links_reached_from(emitted)
     if not links:
-        return Reach(node_ids=frozenset())
+        return Reach(node_ids=frozenset(), emitted=emitted)
     enough = {sink: 0 if sharply else _enough(plan.nodes[sink], own) for sink, own in links.items()}
     wide = frozenset(sink for sink, count in enough.items() if count)
     asked = {"run": execution_id, "nodes": list(links)}
     how = {
         "pin_of": [None if sharply else _only_pin(own) for own in links.values()],
-        "most": [emitted * len(own) for own in links.values()],
+        "most": [sum(emitted[link.source_id] for link in own) for own in links.values()],
         "enough": list(enough.values()),
         "pins": sorted({link.sink_name for sink in wide for link in links[sink]}),
     }

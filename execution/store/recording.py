@@ -1,7 +1,7 @@
 """Recording what an attempt did: outputs, their way through the graph, its end. One transaction each."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -9,43 +9,23 @@ from django.db import connection, transaction
 
 from execution.engine.outputs import ERROR_PIN
 from execution.engine.statuses import Status
-from execution.large_values import ValueWriter
+from execution.large_values import ValueWriter, join_writers
 from execution.models import OnError
 from execution.prices import count_usage
 from execution.run_files import FilesOfRun
 from execution.store.batches import Answer, Batch, one_transaction
-from execution.store.charging import describe_charge, tell_news
+from execution.store.charging import Charges, describe_charge, tell_news
 from execution.store.claims import Claimed, Hold
 from execution.store.holding import ask_to_charge_and_hold
+from execution.store.parts import End, Part, ask_to_mark
 from execution.store.ready import Ready
 from execution.store.round_trips import Prepared
 from execution.store.runs import LOCK_RUN, LockedRun, read_run, save_run
-from execution.store.scenes import Output, ask_for_scene, let_travel
+from execution.store.scenes import Emitted, Output, ask_for_scene, let_travel
 from execution.store.taking import Taker
 from execution.store.trees import UNFINISHED_SUB_RUNS, terminate_trees
-from graphs.blocks.contract import Usage
 
 RUN_GOES_ON = frozenset({Status.QUEUED, Status.RUNNING})
-
-
-@dataclass(frozen=True, kw_only=True)
-class End:
-    """How an attempt ended, or went into a wait. `error` is the text of a FAILED one; times are in seconds.
-
-    `usage` is what it used, if that was paid for. `is_unpaid`: it did not run, because that could not be paid, which
-    fails its run.
-    """
-
-    status: Status
-    error: str = ""
-    walltime: float = 0.0
-    cputime: float = 0.0
-    log: str = ""
-    usage: Usage = field(default_factory=Usage)
-    is_unpaid: bool = False
-
-
-NOTHING_SPENT = End(status=Status.SUSPENDED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +33,14 @@ class Recorded:
     """What a record led to. `accepted` is False where the claim is no longer the recorder's: nothing was written."""
 
     accepted: bool
+    ready: tuple[Ready, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class JointlyRecorded:
+    """What a joint record led to. `accepted` are the tokens of the claims that held; of others nothing was written."""
+
+    accepted: frozenset[UUID] = frozenset()
     ready: tuple[Ready, ...] = ()
 
 
@@ -66,21 +54,7 @@ class Standing:
 
 
 REFUSED = Recorded(accepted=False)
-
-
-# The fence that keeps late attempts out: it moves the node execution on only if the claim still holds.
-MARK = Prepared(
-    "mark",
-    "id uuid, token uuid, position int, status text, count int, ended bool, walltime float8, cputime float8, log text",
-    """
-UPDATE execution_nodeexecution
-   SET status = %(status)s, output_count = output_count + %(count)s,
-       ended_at = CASE WHEN %(ended)s THEN clock_timestamp() END,
-       walltime = walltime + %(walltime)s, cputime = cputime + %(cputime)s, log = log || %(log)s
- WHERE id = %(id)s AND token = %(token)s AND (status = 'RUNNING') IS TRUE AND output_count = %(position)s
-RETURNING id
-""",
-)
+NOTHING_RECORDED = JointlyRecorded()
 
 
 def record(
@@ -94,86 +68,78 @@ def record(
 ) -> Recorded:
     """Record `outputs`, the first of which has `position`, and the end of the attempt if it has ended.
 
-    Nothing is written if another attempt has taken over or the run has ended. Two round trips: what has to be known is
-    asked for together with the run's lock, and what follows from it is sent together with the commit.
-    `taker` takes what becomes ready: one for the process to go on with, the rest to be sent after that has its place.
-    Who records again after an error passes the same `writer`: what it has written is not written again.
+    Nothing is written if another attempt has taken over or the run has ended. Who records again after an error passes
+    the same `writer`: what it has written is not written again. For the rest see `record_jointly`.
+    """
+    writer = writer or open_writer(claimed)
+    part = Part(claimed=claimed, outputs=outputs, position=position, end=end, writer=writer)
+    recorded = record_jointly([part], taker=taker)
+    return Recorded(accepted=claimed.token in recorded.accepted, ready=recorded.ready)
+
+
+def record_jointly(parts: Sequence[Part], *, taker: Taker | None = None) -> JointlyRecorded:
+    """Record what several attempts of one run have to, in the order of `parts`, in one transaction.
+
+    Of those whose claims are no longer theirs nothing is written. Two round trips: what has to be known is asked for
+    together with the run's lock, and what follows from it is sent together with the commit.
+    `taker` takes what becomes ready: what the process goes on with, the rest to be sent after that has its place.
     """
     if taker:
         taker.start_over()
-    writer = writer or open_writer(claimed)
-    write_ahead(writer, outputs)
+    for part in parts:
+        write_ahead(part.writer, part.outputs)
     # Worked out before the run is locked: others wait for that.
-    charge = _describe_charge(claimed, end)
+    charges = {part.claimed.id: _describe_charge(part) for part in parts}
+    first = parts[0].claimed
     with one_transaction() as batch:
-        locked = batch.ask(LOCK_RUN, {"run": claimed.execution_id})
-        marked = _ask_to_mark(batch, claimed, position=position, count=len(outputs), end=end)
-        scene = ask_for_scene(batch, claimed, emitted=len(outputs))
-        has_failed = end is not None and end.status is Status.FAILED
-        sub_runs = batch.ask(UNFINISHED_SUB_RUNS, [claimed.id]) if has_failed else None
+        locked = batch.ask(LOCK_RUN, {"run": first.execution_id})
+        marks = [ask_to_mark(batch, part) for part in parts]
+        scene = ask_for_scene(batch, [(part.claimed, len(part.outputs)) for part in parts])
+        failed = [part.claimed.id for part in parts if part.has_failed]
+        sub_runs = batch.ask(UNFINISHED_SUB_RUNS, [failed]) if failed else None
         run = read_run(locked.rows[0], batch) if locked.rows else None
-        if run is None or run.status not in RUN_GOES_ON or not marked.rows:
+        parts = [part for part, marked in zip(parts, marks, strict=True) if marked.rows]
+        if run is None or run.status not in RUN_GOES_ON or not parts:
             batch.abandon()
-            return REFUSED
-        run.writer = writer
-        run.holds_back = claimed.run_holds_back
+            return NOTHING_RECORDED
+        run.writer = join_writers([part.writer for part in parts])
+        run.holds_back = any(part.claimed.run_holds_back for part in parts)
         run.taker = taker
-        write_outputs(run, claimed.id, outputs, position)
-        failure = _explain_failure(run, claimed, end)
-        has_ended = end is not None and not failure
-        let_travel(run, claimed, scene, _without_fatal(run, outputs, failure), has_ended=has_ended)
-        if end is not None:
-            _count_end(run, end)
+        for part in parts:
+            write_outputs(run, part.claimed.id, part.outputs, part.position)
+        failure = next(filter(None, (_explain_failure(run, part) for part in parts)), "")
+        let_travel(run, scene, [_emitted(run, part, failure) for part in parts])
+        _count_ends(run, parts)
         if sub_runs is not None and sub_runs.rows:
             batch.flush()
             run.ended_below += terminate_trees([key for (key,) in sub_runs.rows], error="What started it has failed.")
         # Who is about to claim what others have held back sees to the window with that claim.
-        will_claim = taker is not None and taker.opened is None and not run.has_held_back
+        will_claim = taker is not None and not taker.opened and not run.has_held_back
         save(run, failure=failure, will_claim=will_claim)
         # Last: an account is locked after all runs and node executions.
-        charged = _ask_to_charge(batch, claimed, charge, taker) if end is not None else None
-    tell_news(charged)
-    tell_news(run.billed)
-    ready = run.all_ready()
+        charged = _ask_to_charge(batch, parts, taker, charges)
+    tell_news([*charged, *run.billed])
+    ready, accepted = run.all_ready(), frozenset(part.claimed.token for part in parts)
     if taker:
         taker.settle(ready, run_holds_back=run.holds_back and _tree_goes_on(run))
-        return Recorded(accepted=True)
-    return Recorded(accepted=True, ready=ready)
+        return JointlyRecorded(accepted=accepted)
+    return JointlyRecorded(accepted=accepted, ready=ready)
 
 
-def _describe_charge(claimed: Hold, end: End | None) -> dict[str, Any] | None:
+def _describe_charge(part: Part) -> dict[str, Any] | None:
+    claimed, end = part.claimed, part.end
     if end is None or not isinstance(claimed, Claimed):
         return None
     usage = count_usage(end.usage, seconds=end.walltime, spent=claimed.spent)
     return describe_charge(claimed, usage=usage, status=end.status)
 
 
-def _ask_to_charge(batch: Batch, claimed: Hold, charge: dict[str, Any] | None, taker: Taker | None) -> Answer | None:
-    if not isinstance(claimed, Claimed):
-        return None
-    following = taker.opened if taker else None
-    charged, held = ask_to_charge_and_hold(batch, claimed, charge=charge, following=following)
+def _ask_to_charge(batch: Batch, parts: Sequence[Part], taker: Taker | None, charges: Charges) -> list[Answer]:
+    ended = [part.claimed for part in parts if part.end is not None and isinstance(part.claimed, Claimed)]
+    charged, held = ask_to_charge_and_hold(batch, ended, charges=charges, following=taker.opened if taker else ())
     if taker:
-        taker.await_hold(held)
+        taker.await_holds(held)
     return charged
-
-
-def _ask_to_mark(batch: Batch, claimed: Hold, *, position: int, count: int, end: End | None) -> Answer:
-    spent = end or NOTHING_SPENT
-    return batch.ask(
-        MARK,
-        {
-            "status": end.status if end else Status.RUNNING,
-            "count": count,
-            "ended": end is not None,
-            "walltime": spent.walltime,
-            "cputime": spent.cputime,
-            "log": spent.log,
-            "id": claimed.id,
-            "token": claimed.token,
-            "position": position,
-        },
-    )
 
 
 def save(run: LockedRun, *, failure: str = "", will_claim: bool = False) -> None:
@@ -237,25 +203,27 @@ def write_outputs(run: LockedRun, node_execution_id: UUID, outputs: Sequence[Out
         )
 
 
-def _count_end(run: LockedRun, end: End) -> None:
-    run.unfinished -= 1
-    run.ended += 1
-    run.errors += end.status is Status.FAILED
-    run.walltime += end.walltime
-    run.cputime += end.cputime
+def _count_ends(run: LockedRun, parts: Sequence[Part]) -> None:
+    for end in [part.end for part in parts if part.end is not None]:
+        run.unfinished -= 1
+        run.ended += 1
+        run.errors += end.status is Status.FAILED
+        run.walltime += end.walltime
+        run.cputime += end.cputime
 
 
-def _without_fatal(run: LockedRun, outputs: Sequence[Output], failure: str) -> Sequence[Output]:
+def _emitted(run: LockedRun, part: Part, failure: str) -> Emitted:
     """Leave out an error that fails the run: nobody is left to deal with it, and the run may be resumed without it."""
-    if run.on_error != OnError.FAIL_RUN and not failure:
-        return outputs
-    return [(pin, value) for pin, value in outputs if pin != ERROR_PIN]
+    is_fatal = run.on_error == OnError.FAIL_RUN or failure
+    outputs = [output for output in part.outputs if output[0] != ERROR_PIN] if is_fatal else part.outputs
+    return Emitted(claimed=part.claimed, outputs=outputs, has_ended=part.end is not None and not failure)
 
 
-def _explain_failure(run: LockedRun, claimed: Hold, end: End | None) -> str:
+def _explain_failure(run: LockedRun, part: Part) -> str:
     """Return why the whole run fails with this node execution; nothing if it doesn't."""
+    end = part.end
     if end is None or end.status is not Status.FAILED:
         return ""
     if run.on_error != OnError.FAIL_RUN and not end.is_unpaid:
         return ""
-    return f"“{run.graph.plan.nodes[claimed.node_id].name}” failed: {end.error}"
+    return f"“{run.graph.plan.nodes[part.claimed.node_id].name}” failed: {end.error}"

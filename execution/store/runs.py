@@ -60,7 +60,7 @@ class LockedRun:
     ready: list[Ready] = field(default_factory=list)
     released: list[Answer] = field(default_factory=list)
     ended_below: list[UUID] = field(default_factory=list)
-    billed: Answer | None = None
+    billed: list[Answer] = field(default_factory=list)
 
     @cached_property
     def masks(self) -> Masks:

@@ -1,8 +1,10 @@
 """What has to be known to let outputs travel in the order of the rules, and the travelling itself."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from execution.engine.ordering import travels_at_once
 from execution.large_values import read
@@ -18,11 +20,23 @@ Output = tuple[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Emitted:
+    """What a node execution has emitted, and whether it has ended with that."""
+
+    claimed: Hold
+    outputs: Sequence[Output]
+    has_ended: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Scene:
-    """What has to be known to let outputs travel: the nodes that they reach, and the node's other executions."""
+    """What has to be known to let outputs travel: the nodes that they reach, and their nodes' other executions.
+
+    `orders` are answers by node execution, of those nodes for which it matters.
+    """
 
     reach: Reach
-    order: Answer | None
+    orders: Mapping[UUID, Answer]
 
 
 _ORDER = Prepared(
@@ -37,40 +51,68 @@ SELECT EXISTS(SELECT FROM execution_nodeexecution WHERE execution_id = %(run)s A
 )
 
 
-def ask_for_scene(batch: Batch, claimed: Hold, *, emitted: int) -> Scene:
-    """Ask for the scene of so many outputs. The run's lock must stand before it in the batch."""
-    plan = load_plan(claimed.graph_version_id).plan
-    is_ordered = plan.nodes[claimed.node_id].ordered
-    where = {"run": claimed.execution_id, "node": claimed.node_id, "ordinal": claimed.ordinal}
+def ask_for_scene(batch: Batch, emitting: Sequence[tuple[Hold, int]]) -> Scene:
+    """Ask for the scene of node executions of one run that emit so many outputs each.
+
+    In the batch, the run's lock and what they end with must stand before it.
+    """
+    first, _ = emitting[0]
+    plan = load_plan(first.graph_version_id).plan
+    emitted: Counter[UUID] = Counter()
+    for claimed, count in emitting:
+        emitted[claimed.node_id] += count
     return Scene(
-        order=batch.ask(_ORDER, where) if is_ordered else None,
-        reach=ask_for_reach(
-            batch, execution_id=claimed.execution_id, plan=plan, node_id=claimed.node_id, emitted=emitted
-        ),
+        orders={
+            claimed.id: batch.ask(_ORDER, _describe_place(claimed))
+            for claimed, _ in emitting
+            if plan.nodes[claimed.node_id].ordered
+        },
+        reach=ask_for_reach(batch, execution_id=first.execution_id, plan=plan, emitted=emitted),
     )
 
 
-def let_travel(run: LockedRun, claimed: Hold, scene: Scene, outputs: Sequence[Output], *, has_ended: bool) -> None:
-    """Let travel what may now (rule 6): nothing if an older execution is unfinished; at the end, what was held too."""
-    older_unfinished, has_later = scene.order.rows[0] if scene.order else (False, False)
-    if not travels_at_once(run.graph.plan.nodes[claimed.node_id], older_unfinished=older_unfinished):
-        return
-    released = _load_released(run.batch, claimed) if has_ended and has_later else []
-    travel(run, claimed.node_id, [*outputs, *released], scene.reach)
+def let_travel(run: LockedRun, scene: Scene, emitted: Sequence[Emitted]) -> None:
+    """Let travel what may now (rule 6): nothing if an older execution is unfinished; at the end, what was held too.
+
+    Call it when all that was `emitted` is written.
+    """
+    travelling: list[tuple[UUID, Sequence[Output]]] = []
+    for node_id, group in _group_by_node(emitted).items():
+        if not run.graph.plan.nodes[node_id].ordered:
+            travelling += [(node_id, each.outputs) for each in group]
+            continue
+        # The others stand behind it: what they have emitted is released by its end like anything that was held.
+        head = min(group, key=lambda each: each.claimed.ordinal)
+        older_unfinished, has_later = scene.orders[head.claimed.id].rows[0]
+        if travels_at_once(run.graph.plan.nodes[node_id], older_unfinished=older_unfinished):
+            released = _load_released(run.batch, head.claimed) if head.has_ended and has_later else []
+            travelling.append((node_id, [*head.outputs, *released]))
+    travel(run, travelling, scene.reach)
+
+
+def _group_by_node(emitted: Sequence[Emitted]) -> dict[UUID, list[Emitted]]:
+    groups: dict[UUID, list[Emitted]] = {}
+    for each in emitted:
+        groups.setdefault(each.claimed.node_id, []).append(each)
+    return groups
+
+
+def _describe_place(claimed: Hold) -> dict[str, Any]:
+    return {"run": claimed.execution_id, "node": claimed.node_id, "ordinal": claimed.ordinal}
 
 
 # The rows form of `engine.ordering.released`: all later executions up to the first that has not ended, it included.
 # The bound is one value: were it one of each row, all later executions would be read, and of a large run they are many.
 RELEASED = Prepared(
     "released",
-    "execution uuid, node uuid, ordinal int",
+    "run uuid, node uuid, ordinal int",
     """
 SELECT o.pin, o.value
   FROM execution_nodeexecution n JOIN execution_output o ON o.node_execution_id = n.id
- WHERE n.execution_id = %(execution)s AND n.node_id = %(node)s AND n.ordinal > %(ordinal)s
+ WHERE n.execution_id = %(run)s AND n.node_id = %(node)s AND n.ordinal > %(ordinal)s
    AND n.ordinal <= COALESCE((
        SELECT min(u.ordinal) FROM execution_nodeexecution u
-        WHERE u.execution_id = %(execution)s AND u.node_id = %(node)s AND u.ordinal > %(ordinal)s
+        WHERE u.execution_id = %(run)s AND u.node_id = %(node)s AND u.ordinal > %(ordinal)s
           AND u.status IN ('INCOMPLETE', 'QUEUED', 'RUNNING', 'SUSPENDED', 'REVIEW')), 2147483647)
  ORDER BY n.ordinal, o.position
 """,
@@ -78,5 +120,4 @@ SELECT o.pin, o.value
 
 
 def _load_released(batch: Batch, claimed: Hold) -> list[Output]:
-    where = {"execution": claimed.execution_id, "node": claimed.node_id, "ordinal": claimed.ordinal}
-    return [(pin, read(form)) for pin, form in batch.fetch(RELEASED, where)]
+    return [(pin, read(form)) for pin, form in batch.fetch(RELEASED, _describe_place(claimed))]

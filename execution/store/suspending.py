@@ -10,9 +10,10 @@ from execution.large_values import ValueWriter
 from execution.prices import count_usage, dump_usage
 from execution.store.charging import ask_to_release
 from execution.store.claims import Claimed
-from execution.store.recording import REFUSED, RUN_GOES_ON, End, Recorded, save, write_ahead, write_outputs
+from execution.store.parts import End
+from execution.store.recording import REFUSED, RUN_GOES_ON, Recorded, save, write_ahead, write_outputs
 from execution.store.runs import LockedRun, lock_run
-from execution.store.scenes import Output, ask_for_scene, let_travel
+from execution.store.scenes import Emitted, Output, ask_for_scene, let_travel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +54,8 @@ def suspend(
             _queue_again(claimed)
             run.announce(claimed.id, claimed.node_id)
         write_outputs(run, claimed.id, outputs, position)
-        let_travel(run, claimed, ask_for_scene(run.batch, claimed, emitted=len(outputs)), outputs, has_ended=False)
+        emitted = Emitted(claimed=claimed, outputs=outputs, has_ended=False)
+        let_travel(run, ask_for_scene(run.batch, [(claimed, len(outputs))]), [emitted])
         run.walltime += suspension.spent.walltime
         run.cputime += suspension.spent.cputime
         save(run)

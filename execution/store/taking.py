@@ -1,17 +1,19 @@
-"""What a process goes on with when it has recorded the end of a node execution: something that this made ready.
+"""What a process goes on with when it has recorded the ends of node executions: something that this made ready.
 
 No message is sent for it, and if it is new it is claimed by being opened: its row is RUNNING from the start, in the
 transaction of the record, and what it costs is set aside there, too. A process that dies then leaves a lease that runs
 out, as with any other claim.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID, uuid4
 
 from credits.metering import Price
 from execution.engine.dataflow import Firing
+from execution.paces import MOST_AT_ONCE, paces
+from execution.planning import NodeSpec, load_plan
 from execution.queues import CPU_QUEUE
 from execution.store.batches import Answer, Batch
 from execution.store.claims import Claimed, worker_name
@@ -40,6 +42,7 @@ class Opening:
     `ready` says what it is if it must be claimed like others; `price` what it costs, if it `is_paid` at all.
     """
 
+    spec: NodeSpec
     ready: Ready
     text: str
     inputs: dict[str, Any]
@@ -49,15 +52,16 @@ class Opening:
 
 
 class Taker:
-    """Takes at most one of the things that a record makes ready; who records again after an error uses the same one.
+    """Takes some of the things that a record makes ready; who records again after an error uses the same one.
 
-    `claimed` was claimed with the record. If there is none, `ready` is still to be claimed, with `token`. If there is
-    neither, `run_holds_back` says whether the run's tree has more that no message was sent for. For those that are
-    `unsent`, messages are to be sent. `opened` is what the record has claimed, before that is known to be committed.
+    One that suits this process is taken, or several if all are quick. `claimed` were claimed with the record. Those
+    `to_claim` are still to be, each with its token. If there are neither, `run_holds_back` says whether the run's tree
+    has more that no message was sent for. For those that are `unsent`, messages are to be sent. `opened` are those that
+    the record has claimed, before that is known to be committed.
     """
 
     def __init__(self, previous: Claimed, *, lease_seconds: float) -> None:
-        """`previous` is the claim whose end is recorded."""
+        """`previous` is a claim whose end is recorded."""
         self._previous = previous
         self._lease_seconds = lease_seconds
         self.start_over()
@@ -67,19 +71,31 @@ class Taker:
         """The tree of runs in which the process goes on."""
         return self._previous.tree_id
 
+    @property
+    def most(self) -> int:
+        """How many may be claimed of which nothing is known yet: several if the one before was quick."""
+        spec = load_plan(self._previous.graph_version_id).specs[self._previous.node_id]
+        return MOST_AT_ONCE if paces.is_quick(spec) else 1
+
     def start_over(self) -> None:
         """Forget what was taken: the record was not committed, or its run has ended."""
-        self.claimed: Claimed | None = None
-        self.ready: Ready | None = None
-        self.token = uuid4()
+        self.claimed: list[Claimed] = []
+        self.to_claim: list[tuple[Ready, UUID]] = []
         self.run_holds_back = False
         self.unsent: tuple[Ready, ...] = ()
-        self.opened: Claimed | None = None
-        self._held: Answer | None = None
+        self.opened: list[Claimed] = []
+        self._are_quick = True
+        self._held: Mapping[UUID, Answer] = {}
+
+    def has_room_for(self, spec: NodeSpec) -> bool:
+        """Whether an execution of this node would be taken, too."""
+        if not self.opened:
+            return spec.queue == CPU_QUEUE
+        return self._are_quick and len(self.opened) < MOST_AT_ONCE and paces.is_quick(spec)
 
     def open(self, batch: Batch, firing: Firing, opening: Opening) -> None:
         """Open a firing as claimed."""
-        key = opening.ready.id
+        key, token = opening.ready.id, uuid4()
         batch.ask(
             _OPEN_CLAIMED,
             {
@@ -89,18 +105,18 @@ class Taker:
                 "node": firing.node_id,
                 "ordinal": firing.ordinal,
                 "inputs": opening.text,
-                "token": self.token,
+                "token": token,
                 "lease": self._lease_seconds,
                 "worker": worker_name(),
                 "paid": opening.is_paid,
             },
         )
-        self.opened = replace(
+        opened = replace(
             self._previous,
             id=key,
             node_id=firing.node_id,
             ordinal=firing.ordinal,
-            token=self.token,
+            token=token,
             attempt=1,
             losses=0,
             suspicions=0,
@@ -113,16 +129,18 @@ class Taker:
             spent=None,
             may_send_next=False,
         )
+        self.opened.append(opened)
+        self._are_quick = self._are_quick and paces.is_quick(opening.spec)
         # Until it is known that the record was committed, and paid for: whoever claims it with this token finds out.
-        self.ready = opening.ready
+        self.to_claim.append((opening.ready, token))
 
-    def await_hold(self, held: Answer | None) -> None:
-        """Take the answer to whether the credits for what was opened were set aside."""
+    def await_holds(self, held: Mapping[UUID, Answer]) -> None:
+        """Take the answers, by node execution, to whether the credits for what was opened were set aside."""
         self._held = held
 
     def _may_run(self, opened: Claimed) -> bool:
         is_free = opened.price is None or opened.price.hold == 0
-        return is_free or (self._held is not None and self._held.rows[0][-1] is True)
+        return is_free or (opened.id in self._held and self._held[opened.id].rows[0][-1] is True)
 
     def settle(self, ready: Sequence[Ready], *, run_holds_back: bool) -> None:
         """Take one that suits this process, if nothing was claimed; the others are left to be sent.
@@ -130,8 +148,12 @@ class Taker:
         Call it when the record was committed.
         """
         self.run_holds_back = run_holds_back
-        if self.opened is None:
-            self.ready = next((each for each in ready if each.queue == CPU_QUEUE), None)
-        elif self._may_run(self.opened):
-            self.claimed, self.ready = replace(self.opened, run_holds_back=run_holds_back), None
-        self.unsent = tuple(each for each in ready if each is not self.ready)
+        if self.opened:
+            running = [each for each in self.opened if self._may_run(each)]
+            self.claimed = [replace(each, run_holds_back=run_holds_back) for each in running]
+            tokens = {each.token for each in running}
+            self.to_claim = [(each, token) for each, token in self.to_claim if token not in tokens]
+        else:
+            self.to_claim = [(each, uuid4()) for each in ready if each.queue == CPU_QUEUE][:1]
+        taken = [each for each, _ in self.to_claim]
+        self.unsent = tuple(each for each in ready if each not in taken)

@@ -22,7 +22,9 @@ SELECT c.id, c.parent_id, n.execution_id
  WHERE n.execution_id = ANY(%s)
 """
 
-UNFINISHED_SUB_RUNS = "SELECT id FROM execution_execution WHERE parent_id = %s AND status = ANY('{QUEUED,RUNNING}')"
+UNFINISHED_SUB_RUNS = (
+    "SELECT id FROM execution_execution WHERE parent_id = ANY(%s) AND status = ANY('{QUEUED,RUNNING}')"
+)
 
 _LOCK = "SELECT id, status FROM execution_execution WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
 

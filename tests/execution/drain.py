@@ -10,8 +10,8 @@ from contextlib import contextmanager
 
 from django.db import connections
 
-from execution.attempts import Attempt, Keeper
 from execution.beginning import begin, begin_next
+from execution.keeping import Keeper, Kept
 from execution.queues import IO_QUEUE
 from execution.recovery import sweep
 from execution.runner import run_async, run_plain
@@ -62,17 +62,18 @@ class Drain:
                 asyncio.run(run_async(attempt, executor=executor))
             return
         takes_until = math.inf if self.goes_on else 0.0
-        while attempt is not None:
-            attempt = begin_next(run_plain(attempt, takes_until=takes_until), publish=self.send)
+        attempts = [attempt]
+        while attempts:
+            attempts = begin_next(run_plain(attempts, takes_until=takes_until), publish=self.send)
 
 
 class KeeperWithoutThread(Keeper):
     """Looks after nothing: it would need a database session that outlives the test."""
 
-    def hold(self, attempt: Attempt) -> None:
+    def hold(self, attempt: Kept) -> None:
         """Leave the lease as it is: it is longer than a test."""
 
-    def let_go(self, attempt: Attempt) -> None:
+    def let_go(self, attempt: Kept) -> None:
         """Have nothing to let go of."""
 
     def expect(self, moment: float) -> None:

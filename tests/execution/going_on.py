@@ -5,7 +5,7 @@ from typing import Any
 from execution.attempts import Attempt
 from execution.beginning import begin
 from execution.engine.statuses import Status
-from execution.store.recording import End
+from execution.store.parts import End
 from execution.store.taking import Taker
 from tests.execution.drain import Drain
 

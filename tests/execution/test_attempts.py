@@ -14,10 +14,11 @@ from django.core.files.storage import default_storage
 from django.db import InterfaceError, OperationalError, connection, connections
 from pytest_django import Settings
 
-from execution import attempts
-from execution.attempts import Attempt, ClaimLostError, Keeper
+from execution import attempts, keeping
+from execution.attempts import Attempt
 from execution.beginning import begin
 from execution.engine.statuses import Status
+from execution.keeping import ClaimLostError, Keeper
 from execution.models import Execution, NodeExecution, Output, RunOutput
 from execution.places import Running
 from execution.run_files import FilesOfRun
@@ -25,8 +26,9 @@ from execution.services import start_execution
 from execution.store import holding
 from execution.store.claims import claim, renew_leases
 from execution.store.losses import hand_back
+from execution.store.parts import End
 from execution.store.ready import Ready
-from execution.store.recording import End, Recorded, record
+from execution.store.recording import Recorded, record
 from graphs.services import import_graph
 from tests.config.processes import wait_until
 from tests.execution.drain import Drain
@@ -122,7 +124,7 @@ def test_what_was_emitted_while_a_commit_was_in_doubt_is_recorded_after_it(
     monkeypatch.setattr(attempts, "record", after_commit(1))
     attempt.emit("result", "a")
     with pytest.raises(OperationalError):
-        attempt.flush_now()
+        attempt.see_to_what_waits()
 
     attempt.emit("result", "b")
     attempt.end(COMPLETED)
@@ -134,7 +136,7 @@ def test_who_flushes_while_the_end_is_recorded_finds_nothing_left_to_do(attempt:
     attempt.emit("result", "a")
     attempt.end(COMPLETED)
 
-    attempt.flush_now()
+    attempt.see_to_what_waits()
 
     assert not attempt.is_lost
     assert emitted() == ["a"]
@@ -237,7 +239,7 @@ def keeper(attempt: Attempt, monkeypatch: pytest.MonkeyPatch) -> Iterator[Keeper
         all_left.wait(timeout=20)
         threading.Event().wait()
 
-    monkeypatch.setattr(attempts, "close_old_connections", leave)
+    monkeypatch.setattr(keeping, "close_old_connections", leave)
     keeper.hold(attempt)
     keeper.let_go(attempt)
     keeper.expect(0.0)
@@ -284,7 +286,7 @@ def test_leases_are_renewed_after_what_nobody_expects(
         is_renewed.set()
         return held
 
-    monkeypatch.setattr(attempts, "renew_leases", fail_once)
+    monkeypatch.setattr(keeping, "renew_leases", fail_once)
     keeper.hold(attempt)
     try:
         assert is_renewed.wait(20)

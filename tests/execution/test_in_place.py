@@ -97,9 +97,9 @@ def test_what_is_held_back_is_gone_on_with_first_in_first_out(user: User, drain:
 def test_who_has_had_its_message_for_too_long_sends_instead(user: User, drain: Drain) -> None:
     start(user, CHAIN)
 
-    taker = run_plain(begin_first(drain), takes_until=0.0)
+    taker = run_plain([begin_first(drain)], takes_until=0.0)
 
-    assert begin_next(taker, publish=drain.send) is None
+    assert not begin_next(taker, publish=drain.send)
     assert len(drain.waiting) == 1
     assert NodeExecution.objects.filter(status=Status.QUEUED).count() == 1
 
@@ -114,8 +114,8 @@ def test_one_is_taken_and_the_others_are_sent(user: User, drain: Drain) -> None:
     taker = take_next(begin_first(drain))
     drain.send(taker.unsent)
 
-    assert taker.claimed is not None
-    assert NodeExecution.objects.get(status=Status.RUNNING).pk == taker.claimed.id
+    (claimed,) = taker.claimed
+    assert NodeExecution.objects.get(status=Status.RUNNING).pk == claimed.id
     assert {ready.id for ready in drain.waiting} == {
         key for (key,) in NodeExecution.objects.filter(status=Status.QUEUED).values_list("id")
     }
@@ -132,9 +132,9 @@ def test_it_is_claimed_with_its_mask_and_inputs(user: User, drain: Drain) -> Non
 
     taker = take_next(begin_first(drain))
 
-    assert taker.claimed is not None
-    assert taker.claimed.inputs == {"a": 1}
-    assert taker.claimed.mask == {"b": 5}
+    (claimed,) = taker.claimed
+    assert claimed.inputs == {"a": 1}
+    assert claimed.mask == {"b": 5}
 
 
 def test_it_is_taken_although_nobody_heard_of_the_commit(
@@ -164,9 +164,9 @@ def test_nothing_is_taken_by_a_record_that_is_refused(user: User, drain: Drain) 
     attempt = begin_first(drain)
     stop_execution(execution_id=run.pk)
 
-    taker = run_plain(attempt, takes_until=float("inf"))
+    taker = run_plain([attempt], takes_until=float("inf"))
 
-    assert begin_next(taker, publish=drain.send) is None
+    assert not begin_next(taker, publish=drain.send)
     assert not NodeExecution.objects.exclude(status=Status.TERMINATED).exists()
 
 
@@ -174,8 +174,7 @@ def test_what_was_taken_can_be_stopped_like_everything_else(
     user: User, drain: Drain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = start(user, FORK)
-    attempt = begin_next(take_next(begin_first(drain)), publish=drain.send)
-    assert attempt is not None
+    (attempt,) = begin_next(take_next(begin_first(drain)), publish=drain.send)
     ran: list[UUID] = []
     monkeypatch.setattr("execution.runner.prepare", lambda claimed: ran.append(claimed.id))
 
@@ -185,7 +184,7 @@ def test_what_was_taken_can_be_stopped_like_everything_else(
         attempt.is_lost = True
 
     monkeypatch.setattr(attempt, "_publish", stop_meanwhile)
-    assert begin_next(run_plain(attempt, takes_until=float("inf")), publish=drain.send) is None
+    assert not begin_next(run_plain([attempt], takes_until=float("inf")), publish=drain.send)
 
     run.refresh_from_db()
     assert run.status == Status.TERMINATED
@@ -208,9 +207,7 @@ def test_messages_go_out_when_the_next_attempt_is_looked_after_and_has_its_place
     taker = take_next(begin_first(drain))
     seen.clear()
 
-    attempt = begin_next(taker, publish=lambda _ready: seen.append("sent"))
-    assert attempt is not None
-    run_plain(attempt)
+    run_plain(begin_next(taker, publish=lambda _ready: seen.append("sent")))
 
     assert seen[:3] == ["held", "place", "sent"]
 
@@ -222,8 +219,7 @@ def test_nobody_who_is_told_of_a_task_can_keep_it_from_running(
         raise OperationalError("the database is away")
 
     start(user, FORK)
-    claimed = take_next(begin_first(drain)).claimed
-    assert claimed is not None
+    (claimed,) = take_next(begin_first(drain)).claimed
     monkeypatch.setattr("execution.task_events.load_plan", fail)
     execute_node.push_request(hostname="cpu-1@here")  # type: ignore[call-arg] # the stubs know no fields
     try:
@@ -275,6 +271,6 @@ def test_nothing_is_taken_from_a_run_that_ends_with_the_record(user: User, drain
 
     run.refresh_from_db()
     assert run.status == Status.FAILED
-    assert taker.claimed is None
-    assert taker.ready is None
+    assert not taker.claimed
+    assert not taker.to_claim
     assert not NodeExecution.objects.filter(status=Status.RUNNING).exists()

@@ -23,8 +23,9 @@ from execution.recovery import lead, sweep
 from execution.store.claims import Claimed, claim, renew_leases
 from execution.store.losses import hand_back
 from execution.store.messages import due_probes, note_passed
+from execution.store.parts import End
 from execution.store.ready import Ready
-from execution.store.recording import End, record
+from execution.store.recording import record
 from tests.config.processes import wait_until
 from tests.execution.drain import Drain
 from tests.execution.lock_waits import session_beside

@@ -11,7 +11,8 @@ from credits.models import Hold
 from execution.engine.statuses import Status
 from execution.models import NodeExecution
 from execution.store.holding import claim_and_hold
-from execution.store.recording import End, record
+from execution.store.parts import End
+from execution.store.recording import record
 from tests.credits.booking import set_balance, standing
 from tests.execution.charging.paid_runs import charges, start, statuses
 from tests.execution.drain import Drain

@@ -157,7 +157,7 @@ class PaidRuns(RuleBasedStateMachine):
         is_lost = (node.status, node.token) != (Status.RUNNING, attempt.claimed.token)
         before = self.traces_of(node)
         with dying_at(crash):
-            run_plain(attempt)
+            run_plain([attempt])
         if is_lost:
             self.refused[node.status] += 1
             assert self.traces_of(node) == before

@@ -150,8 +150,7 @@ def test_nothing_stays_set_aside_for_what_became_free_while_it_waited(
     set_price(block_id=PAID, costs=[], reason="Free for all.")
 
     taker = take_next(attempt, pin="value")
-    following = begin_next(taker, publish=drain.send)
-    assert following is not None
+    (following,) = begin_next(taker, publish=drain.send)
     assert following.claimed.id == woken.pk
     take_next(following, pin="value")
     drain.run()
@@ -194,13 +193,12 @@ def test_what_costs_by_recent_use_is_claimed_by_itself_and_charged(
 
     taker = take_next(begin_first(drain))
     opened = (taker.claimed, find_paid().status, Hold.objects.count())
-    attempt = begin_next(taker, publish=drain.send)
-    assert attempt is not None
+    attempts = begin_next(taker, publish=drain.send)
     held = standing(payer.pk)
-    run_plain(attempt)
+    run_plain(attempts)
 
     run.refresh_from_db()
-    assert (opened, held) == ((None, Status.QUEUED, 0), (100, 3, 0))
+    assert (opened, held) == (([], Status.QUEUED, 0), (100, 3, 0))
     assert (run.status, LedgerEntry.objects.filter(type="USAGE").count()) == (Status.COMPLETED, 1)
     assert standing(payer.pk) == (100 - charges(payer)[0], 0, 0)
 

@@ -13,7 +13,7 @@ from execution.beginning import begin_next
 from execution.engine.statuses import Status
 from execution.models import Execution, NodeExecution, OnInsufficientCredits, PastAttempt
 from execution.recovery import sweep
-from execution.store.recording import End
+from execution.store.parts import End
 from tests.credits.booking import give, set_balance, standing
 from tests.execution.charging.paid_runs import charges, save, start, statuses
 from tests.execution.drain import Drain
@@ -49,11 +49,10 @@ def test_it_is_opened_as_claimed_with_its_credits_set_aside(payer: User, drain: 
 
     taker = take_next(begin_first(drain))
 
-    node, claimed = find_paid(), taker.claimed
-    assert claimed is not None
+    node, (claimed,) = find_paid(), taker.claimed
     assert claimed.price is not None
     assert (node.pk, node.status, node.token, node.attempt) == (claimed.id, Status.RUNNING, claimed.token, 1)
-    assert (taker.ready, taker.unsent) == (None, ())
+    assert (taker.to_claim, taker.unsent) == ([], ())
     assert Hold.objects.get().key == node.pk
     assert standing(payer.pk) == (100, 7, 0)
 
@@ -63,7 +62,7 @@ def test_what_is_for_other_workers_is_sent(payer: User, drain: Drain) -> None:
 
     taker = take_next(begin_first(drain))
 
-    assert (taker.claimed, taker.ready, len(taker.unsent)) == (None, None, 1)
+    assert (taker.claimed, taker.to_claim, len(taker.unsent)) == ([], [], 1)
     assert waits_untouched(find_paid())
     assert standing(payer.pk) == (100, 0, 0)
 
@@ -100,10 +99,10 @@ def test_what_cannot_be_paid_is_not_opened_as_claimed_and_fails_its_run(
 
     taker = take_next(begin_first(drain))
     opened = (taker.claimed, waits_untouched(find_paid()), Hold.objects.count(), standing(user.pk))
-    assert begin_next(taker, publish=drain.send) is None
+    assert not begin_next(taker, publish=drain.send)
 
     run.refresh_from_db()
-    assert opened == (None, True, 0, (balance, 0, 0))
+    assert opened == ([], True, 0, (balance, 0, 0))
     assert (run.status, run.error) == (Status.FAILED, reason)
     assert (find_paid().attempt, drain.waiting, standing(user.pk)) == (1, [], (balance, 0, 0))
 
@@ -114,7 +113,7 @@ def test_what_cannot_be_paid_yet_is_parked_and_goes_on_when_it_can(user: User, d
 
     taker = take_next(begin_first(drain))
     was_untouched = waits_untouched(find_paid())
-    assert begin_next(taker, publish=drain.send) is None
+    assert not begin_next(taker, publish=drain.send)
     parked = find_paid()
     give(user.pk, 2)
     sweep(drain.send)
@@ -135,7 +134,7 @@ def test_what_its_predecessor_cost_counts(payer: User, drain: Drain, max_cost: i
     begin_next(taker, publish=drain.send)
 
     run.refresh_from_db()
-    assert (taker.claimed is not None) is is_taken
+    assert bool(taker.claimed) is is_taken
     assert charges(payer) == [7]
     assert (run.status, standing(payer.pk)) == (
         (Status.RUNNING, (93, 7, 0)) if is_taken else (Status.FAILED, (93, 0, 0))
@@ -150,7 +149,7 @@ def test_what_its_predecessor_lets_go_can_be_set_aside_again(user: User, drain: 
 
     taker = take_next(attempt, pin="error", value="nan", end=End(status=Status.FAILED, error="nan"))
 
-    assert taker.claimed is not None
+    assert taker.claimed
     assert (before, standing(user.pk)) == ((7, 7, 0), (7, 5, 0))
 
 
@@ -160,10 +159,9 @@ def test_an_input_in_the_storage_is_not_waited_for(payer: User, drain: Drain, se
 
     taker = take_next(begin_first(drain), pin="item", value="large")
     opened = (taker.claimed, waits_untouched(find_paid()), standing(payer.pk))
-    attempt = begin_next(taker, publish=drain.send)
+    (attempt,) = begin_next(taker, publish=drain.send)
 
-    assert opened == (None, True, (100, 0, 0))
-    assert attempt is not None
+    assert opened == ([], True, (100, 0, 0))
     take_next(attempt, pin="value")
     run.refresh_from_db()
     assert (run.status, charges(payer)) == (Status.COMPLETED, [20])
@@ -177,10 +175,9 @@ def test_a_mask_in_the_storage_is_not_waited_for(payer: User, drain: Drain, sett
 
     taker = take_next(begin_first(drain))
     was_untouched = waits_untouched(find_paid())
-    attempt = begin_next(taker, publish=drain.send)
+    (attempt,) = begin_next(taker, publish=drain.send)
 
-    assert (taker.claimed, was_untouched) == (None, True)
-    assert attempt is not None
+    assert (taker.claimed, was_untouched) == ([], True)
     take_next(attempt, pin="value")
     run.refresh_from_db()
     assert (run.status, charges(payer)) == (Status.COMPLETED, [20])

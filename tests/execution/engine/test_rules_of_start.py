@@ -141,13 +141,13 @@ def test_rule_2_a_link_to_a_node_that_is_not_there_delivers_nothing() -> None:
     hand.emit("a.out", 1)
 
     assert hand.fired("b") == [{"x": 1}]
-    assert plan.links_reached_from(node_id("a")).keys() == {node_id("b")}
+    assert plan.links_reached_from([node_id("a")]).keys() == {node_id("b")}
 
 
 def test_rule_2_what_a_node_reaches_are_all_nodes_that_it_has_links_into() -> None:
     plan = sketch("a.out -> b.x", "a.out -> b.y", "a.log -> c.x", "b.out -> c.z")
 
-    reached = plan.links_reached_from(node_id("a"))
+    reached = plan.links_reached_from([node_id("a")])
     assert {sink: [link.sink_name for link in links] for sink, links in reached.items()} == {
         node_id("b"): ["x", "y"],
         node_id("c"): ["x"],

@@ -12,7 +12,8 @@ from execution.engine.statuses import Status
 from execution.models import Execution, NodeExecution, Output
 from execution.planning import load_plan
 from execution.store.claims import Claimed, claim, renew_leases
-from execution.store.recording import End, record
+from execution.store.parts import End
+from execution.store.recording import record
 from execution.store.runs import end_run, lock_run
 from execution.store.starting import Order, start_run
 from graphs.services import import_graph

@@ -16,7 +16,8 @@ from execution.engine.statuses import ENDED, Status
 from execution.models import Execution, NodeExecution, NodeInput, Output, RunOutput
 from execution.planning import load_plan
 from execution.store.claims import Claimed, claim
-from execution.store.recording import End, Recorded, record
+from execution.store.parts import End
+from execution.store.recording import Recorded, record
 from execution.store.starting import Order, Started, start_run
 from execution.store.stopping import Receipt, stop_runs
 from graphs.models import GraphVersion

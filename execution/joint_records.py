@@ -1,0 +1,44 @@
+"""The ends of several attempts of one run in one transaction: what its lock and its commit take is paid for once.
+
+It is tried once. What can't be recorded so is left to each attempt, which knows how to wait for the database, and what
+to do with a result that can't be stored.
+"""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+import structlog
+
+from execution.attempts import Attempt
+from execution.keeping import ClaimLostError
+from execution.store.recording import JointlyRecorded, Recorded, record_jointly
+from execution.store.taking import Taker
+
+logger = structlog.get_logger(__name__)
+
+
+def record_ends(attempts: Sequence[Attempt], *, taker: Taker | None) -> None:
+    """Record the ends that attempts of one run keep (see `Attempt.keep_end`), and send what that makes ready.
+
+    `taker` takes what to go on with.
+    """
+    try:
+        offering, recorded = _record(attempts, taker)
+    except Exception as error:  # noqa: BLE001 - whatever it is, each attempt meets it again, and deals with it
+        logger.warning("ends can't be recorded together", count=len(attempts), error=type(error).__name__)
+        return
+    ready = recorded.ready
+    for attempt in offering:
+        try:
+            attempt.settle(Recorded(accepted=attempt.claimed.token in recorded.accepted, ready=ready))
+            ready = ()
+        except ClaimLostError:
+            attempt.log_lost()
+
+
+def _record(attempts: Sequence[Attempt], taker: Taker | None) -> tuple[list[Attempt], JointlyRecorded]:
+    with ExitStack() as stack:
+        offered = [(attempt, stack.enter_context(attempt.recording())) for attempt in attempts]
+        parts = [part for _, part in offered if part is not None]
+        recorded = record_jointly(parts, taker=taker) if parts else JointlyRecorded()
+    return [attempt for attempt, part in offered if part is not None], recorded

@@ -1,0 +1,45 @@
+"""How long blocks take in this process: which ones are so quick that several are worth one transaction.
+
+A process claims some of those at once, runs them one after the other, and records them together. It may die before
+that: then all of them run again. So they are blocks that touch nothing outside, of which nobody notices that.
+"""
+
+from collections import defaultdict, deque
+from collections.abc import Sequence
+from typing import Final
+
+from execution.planning import NodeSpec
+
+QUICK_SECONDS: Final = 0.002
+MOST_AT_ONCE: Final = 8
+"""So many node executions are claimed at once at most: others wait behind them for as long as they take."""
+
+_REMEMBERED: Final = 5
+
+
+class Paces:
+    """The times (seconds) that the last executions of each block took. One may have met a cold cache or a busy core."""
+
+    def __init__(self) -> None:
+        self._taken: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_REMEMBERED))
+
+    def note(self, spec: NodeSpec, seconds: float) -> None:
+        """Learn how long an execution of a node took."""
+        self._taken[spec.plan.block_id].append(seconds)
+
+    def is_quick(self, spec: NodeSpec) -> bool:
+        """Whether executions of a node can be expected to be done in no time, and to touch nothing outside."""
+        taken = sorted(self._taken.get(spec.plan.block_id, ()))
+        return bool(taken) and taken[len(taken) // 2] <= QUICK_SECONDS and not _touches_outside(spec)
+
+    def count_quick(self, specs: Sequence[NodeSpec]) -> int:
+        """Return how many of these, from the first on, go together: a single one always does."""
+        slow = (number for number, spec in enumerate(specs) if not self.is_quick(spec))
+        return max(1, next(slow, len(specs)))
+
+
+def _touches_outside(spec: NodeSpec) -> bool:
+    return spec.block is None or spec.is_agent or bool(spec.block.needs)
+
+
+paces = Paces()
