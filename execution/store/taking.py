@@ -89,9 +89,9 @@ class Taker:
 
     def has_room_for(self, spec: NodeSpec) -> bool:
         """Whether an execution of this node would be taken, too."""
-        if not self.opened:
-            return spec.queue == CPU_QUEUE
-        return self._are_quick and len(self.opened) < MOST_AT_ONCE and paces.is_quick(spec)
+        if spec.queue != CPU_QUEUE:
+            return False
+        return not self.opened or (self._are_quick and len(self.opened) < MOST_AT_ONCE and paces.is_quick(spec))
 
     def open(self, batch: Batch, firing: Firing, opening: Opening) -> None:
         """Open a firing as claimed."""
@@ -153,6 +153,9 @@ class Taker:
             self.claimed = [replace(each, run_holds_back=run_holds_back) for each in running]
             tokens = {each.token for each in running}
             self.to_claim = [(each, token) for each, token in self.to_claim if token not in tokens]
+            if self.claimed:
+                # What is paid runs first: it may cost less than is set aside for it, or nothing.
+                ready, self.to_claim = [*ready, *(each for each, _ in self.to_claim)], []
         else:
             self.to_claim = [(each, uuid4()) for each in ready if each.queue == CPU_QUEUE][:1]
         taken = [each for each, _ in self.to_claim]
