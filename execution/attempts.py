@@ -154,6 +154,8 @@ class Attempt:
     @property
     def due_at(self) -> float | None:
         """The moment (monotonic seconds) from which what waits should be seen to; None if nothing does."""
+        if self.is_done:
+            return None
         if self._waits_for_others_since is not None:
             return self._waits_for_others_since + PATIENCE_WITH_OTHERS
         return self._waiting_since + self._flush_after if self._buffer else None
@@ -186,7 +188,7 @@ class Attempt:
             if self._has_begun or self.is_lost:
                 return
             unclaim([self.claimed])
-            self.is_lost, self._waits_for_others_since = True, None
+            self.is_lost = True
         self._publish(release([self.claimed.tree_id]))
 
     def keep_end(self, end: End) -> None:
@@ -205,20 +207,16 @@ class Attempt:
             if self.is_lost or self._has_ended or self._is_in_doubt:
                 yield None
                 return
-            outputs = self._take_buffer()
+            outputs, end = self._take_buffer(), self._end
             try:
                 yield Part(
-                    claimed=self.claimed,
-                    outputs=outputs,
-                    position=self._position,
-                    writer=self._writer,
-                    end=self._end,
+                    claimed=self.claimed, outputs=outputs, position=self._position, writer=self._writer, end=end
                 )
             except BaseException as error:
                 self._put_back(outputs, error)
                 raise
             self._note_recorded(outputs)
-            self._has_ended = self._end is not None
+            self._has_ended = end is not None
 
     def flush(self) -> None:
         """Record what has been gathered. Raises `ClaimLostError`."""
@@ -237,11 +235,13 @@ class Attempt:
         self._record_patiently(write)
 
     def _write_what_waits(self, outputs: Sequence[Output], position: int, writer: ValueWriter) -> Recorded:
-        if not outputs and self._end is None:
+        # The block may end meanwhile.
+        end = self._end
+        if not outputs and end is None:
             # Others recorded them while this waited for its turn, perhaps with the end: asked, the fence would refuse.
             return Recorded(accepted=True)
-        recorded = record(self.claimed, outputs=outputs, position=position, end=self._end, writer=writer)
-        self._has_ended = self._end is not None
+        recorded = record(self.claimed, outputs=outputs, position=position, end=end, writer=writer)
+        self._has_ended = end is not None
         return recorded
 
     def _record_patiently(self, write: Write) -> None:
@@ -291,7 +291,6 @@ class Attempt:
         self._position += len(outputs)
         self._writer = open_writer(self.claimed)
         self._flush_after = FLUSH_AFTER
-        self._waits_for_others_since = None
 
     def log_lost(self) -> None:
         """Say in the log that others have this node execution now, or nobody any more."""
