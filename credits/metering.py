@@ -37,12 +37,13 @@ CAPTURE: Final = "credits_capture(%(user)s, %(key)s, %(amount)s, %(facts)s, %(ma
 """For a larger statement: `charged`, `owed`, `is_new` and `has_news`. Its parameters come from `describe_capture`."""
 
 CAPTURE_AND_HOLD: Final = (
-    "credits_capture_and_hold(%(user)s, %(key)s, %(amount)s, %(facts)s, %(max_cost)s,"
-    " %(next)s, %(next_run)s, %(next_root)s, %(next_amount)s, %(next_max_cost)s)"
+    "credits_capture_and_hold(%(user)s, asked.key, asked.amount, asked.facts::jsonb, %(max_cost)s,"
+    " asked.next, %(run)s, %(root)s, asked.next_amount, %(max_cost)s)"
 )
-"""For a larger statement: the columns of `CAPTURE` and whether the hold was `granted`.
+"""For a larger statement with rows of `asked`: the columns of `CAPTURE` and whether the hold was `granted`.
 
-Its parameters come from `describe_capture` and `describe_next`.
+A row asks for a charge (`key`, `amount`, `facts`), a hold (`next`, `next_amount`), or both; what is not asked for is
+NULL. The values come from `describe_capture` and `describe_hold`, all of one run.
 """
 
 CHARGE_FEE: Final = "credits_charge_fee(due.user_id, due.count, %(per)s, due.facts, due.max_cost)"
@@ -144,17 +145,6 @@ def describe_hold(
         "root": subject.root_execution_id,
         "amount": price.hold,
         "max_cost": max_cost,
-    }
-
-
-def describe_next(hold: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what `describe_hold` tells as the parameters of `CAPTURE_AND_HOLD`. It is for the same user."""
-    return {
-        "next": hold["key"],
-        "next_run": hold["run"],
-        "next_root": hold["root"],
-        "next_amount": hold["amount"],
-        "next_max_cost": hold["max_cost"],
     }
 
 

@@ -209,9 +209,7 @@ class Attempt:
                 return
             outputs, end = self._take_buffer(), self._end
             try:
-                yield Part(
-                    claimed=self.claimed, outputs=outputs, position=self._position, writer=self._writer, end=end
-                )
+                yield Part(claimed=self.claimed, outputs=outputs, position=self._position, writer=self._writer, end=end)
             except BaseException as error:
                 self._put_back(outputs, error)
                 raise

@@ -40,7 +40,7 @@ from execution.time_limits import OVERDUE_SECONDS, TimeLimitError, alarm_after
 from execution.values import to_text
 from execution.waiting import SubRunUnpaidError, SuspendedError, Waits
 from graphs.blocks.confinement import start_over
-from graphs.blocks.contract import Block, Yielded
+from graphs.blocks.contract import Block, BlockContext, Yielded
 from graphs.exceptions import BlockError
 
 logger = structlog.get_logger(__name__)
@@ -169,12 +169,12 @@ def _record_end(attempt: Attempt, end: End, taker: Taker | None = None) -> None:
 def _outcome(attempt: Attempt, times: "_Times") -> End | None:
     try:
         with times.stopped():
-            prepared = ask_patiently(lambda: prepare(attempt.claimed))
+            prepared, context = _prepare_with_context(attempt)
         if prepared.made_up is not None:
             _emit_made_up(attempt, prepared)
         else:
             with alarm_after(prepared.spec.time_limit):
-                _pull(attempt, prepared, times)
+                _pull(attempt, prepared, context, times)
     except SuspendedError:
         return None
     except ClaimLostError:
@@ -202,10 +202,8 @@ async def _outcome_async(attempt: Attempt, times: "_Times", executor: Executor, 
     return _complete(attempt, times)
 
 
-def _pull(attempt: Attempt, prepared: Prepared, times: "_Times") -> None:
+def _pull(attempt: Attempt, prepared: Prepared, context: BlockContext, times: "_Times") -> None:
     block, waits = _block(prepared), Waits(attempt, prepared)
-    with times.stopped():
-        context = _context(attempt, prepared)
     items = cast(Generator[Yielded, Any, None], block.run(_inputs(prepared), context))
     answer = None
     try:
@@ -228,14 +226,20 @@ def _pull(attempt: Attempt, prepared: Prepared, times: "_Times") -> None:
         raise
 
 
-def _prepare_with_context(attempt: Attempt) -> tuple[Prepared, Any]:
-    """Both may ask the database, which the event loop must not wait for."""
-    prepared = ask_patiently(lambda: prepare(attempt.claimed))
-    return prepared, _context(attempt, prepared)
+def _prepare_with_context(attempt: Attempt) -> tuple[Prepared, BlockContext]:
+    """Both may ask the database, which neither the event loop nor the block's time must wait for."""
+
+    def ask() -> tuple[Prepared, BlockContext]:
+        prepared = prepare(attempt.claimed)
+        return prepared, build_context(attempt.claimed, prepared.graph, log=attempt.log_lines.append)
+
+    prepared, context = ask_patiently(ask)
+    attempt.usage = context.usage
+    return prepared, context
 
 
 async def _pull_async(
-    attempt: Attempt, prepared: Prepared, context: Any, times: "_Times", *, executor: Executor, leash: Leash
+    attempt: Attempt, prepared: Prepared, context: BlockContext, times: "_Times", *, executor: Executor, leash: Leash
 ) -> None:
     block, waits = _block(prepared), Waits(attempt, prepared)
     items = cast(AsyncGenerator[Yielded, Any], block.run(_inputs(prepared), context))
@@ -305,12 +309,6 @@ def _block(prepared: Prepared) -> Block[Any]:
 
 def _inputs(prepared: Prepared) -> Any:
     return prepared.inputs
-
-
-def _context(attempt: Attempt, prepared: Prepared) -> Any:
-    context = ask_patiently(lambda: build_context(attempt.claimed, prepared.graph, log=attempt.log_lines.append))
-    attempt.usage = context.usage
-    return context
 
 
 def _spend(attempt: Attempt, times: "_Times") -> End:
