@@ -11,9 +11,6 @@ from typing import Final
 from execution.planning import NodeSpec
 
 QUICK_SECONDS: Final = 0.002
-MOST_AT_ONCE: Final = 8
-"""So many node executions are claimed at once at most: others wait behind them for as long as they take."""
-
 _REMEMBERED: Final = 5
 
 

@@ -10,9 +10,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID, uuid4
 
+from django.conf import settings
+
 from credits.metering import Price
 from execution.engine.dataflow import Firing
-from execution.paces import MOST_AT_ONCE, paces
+from execution.paces import paces
 from execution.planning import NodeSpec, load_plan
 from execution.queues import CPU_QUEUE
 from execution.store.batches import Answer, Batch
@@ -75,7 +77,7 @@ class Taker:
     def most(self) -> int:
         """How many may be claimed of which nothing is known yet: several if the one before was quick."""
         spec = load_plan(self._previous.graph_version_id).specs[self._previous.node_id]
-        return MOST_AT_ONCE if paces.is_quick(spec) else 1
+        return int(settings.MOST_AT_ONCE) if paces.is_quick(spec) else 1
 
     def start_over(self) -> None:
         """Forget what was taken: the record was not committed, or its run has ended."""
@@ -90,7 +92,7 @@ class Taker:
         """Whether an execution of this node would be taken, too."""
         if not self.opened:
             return spec.queue == CPU_QUEUE
-        return self._are_quick and len(self.opened) < MOST_AT_ONCE and paces.is_quick(spec)
+        return self._are_quick and len(self.opened) < settings.MOST_AT_ONCE and paces.is_quick(spec)
 
     def open(self, batch: Batch, firing: Firing, opening: Opening) -> None:
         """Open a firing as claimed."""
