@@ -5,7 +5,7 @@ is for, or not at all. A node execution is charged once at most, whatever is rep
 for a block that is free. Lock order: runs and node executions before accounts.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -16,7 +16,7 @@ from credits.accounts import find_account
 from credits.exceptions import FundsLackingError
 from credits.history import recent_quantity
 from credits.models import Account
-from credits.price_list import find_price_list
+from credits.price_list import PriceList
 from credits.pricing import (
     KNOWN_BEFORE,
     Cost,
@@ -84,7 +84,10 @@ class Subject:
 
 @dataclass(frozen=True, kw_only=True)
 class Price:
-    """What a node execution costs. `hold` is what is set aside for it; `size` that of its inputs, in bytes."""
+    """What a node execution costs. `hold` is what is set aside for it.
+
+    `size` is that of its inputs in bytes, where the price list goes by it.
+    """
 
     cost: Cost
     version: int
@@ -93,21 +96,8 @@ class Price:
     hold: int
 
 
-def find_price(
-    *,
-    block_id: str,
-    listed: Sequence[Cost],
-    inputs: Mapping[str, Any],
-    size: int,
-    charge_on_failure: bool = False,
-) -> Price | None:
-    """Return the price of a node execution with these inputs (`size` in bytes); None if it is free.
-
-    `listed` and `charge_on_failure` are what the block's code says; an admin may have set something else.
-    """
-    prices = find_price_list(block_id=block_id, listed=listed, charge_on_failure=charge_on_failure)
-    if not prices.costs:
-        return None
+def find_price(*, block_id: str, prices: PriceList, inputs: Mapping[str, Any], size: int) -> Price | None:
+    """Return the price of a node execution with these inputs (`size` in bytes); None if it is free."""
     cost = find_cost(prices.costs, inputs, platform_credentials=settings.PLATFORM_CREDENTIAL_IDS)
     if cost is None:
         return None
