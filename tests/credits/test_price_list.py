@@ -118,6 +118,29 @@ def test_a_price_that_makes_no_sense_is_refused() -> None:
     assert find_price_list(block_id="a-block", listed=LISTED).version == 0
 
 
+def test_an_admins_price_is_read_once_while_it_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    block = str(uuid4())
+    set_price(block_id=block, costs=[{"amount": 8}], reason="It costs us more.")
+    forget_prices()
+    first = find_price_list(block_id=block, listed=LISTED)
+
+    monkeypatch.setattr("credits.price_list.read_costs", None)
+
+    assert find_price_list(block_id=block, listed=LISTED) == first
+    assert (first.costs, first.version) == ((Cost(amount=Decimal(8)),), 1)
+
+
+def test_a_price_that_turns_out_wrong_hits_its_own_block_only() -> None:
+    block = str(uuid4())
+    BlockPrice.objects.create(block_id=block, version=1, costs=[{"amount": -1}], reason="A gift.")
+    forget_prices()
+
+    for _ in range(2):
+        with pytest.raises(PriceInvalidError):
+            find(block)
+        assert price(str(uuid4())) == 5
+
+
 @pytest.mark.django_db(transaction=True)
 def test_prices_that_are_set_at_once_get_versions_one_after_the_other() -> None:
     gate, made = threading.Barrier(8), []
