@@ -138,7 +138,14 @@ def _find_price(claimed: Claimed) -> Claimed:
         return replace(claimed, refusal=f"Its inputs can't be read any more ({type(error).__name__}).")
     except Exception as error:
         raise InputsAwayError(f"{type(error).__name__}: {error}") from error
-    return replace(claimed, price=price(_find_spec(claimed), delivered=delivered, mask=mask))
+    try:
+        return replace(claimed, price=price(_find_spec(claimed), delivered=delivered, mask=mask))
+    except DatabaseError:
+        raise
+    except Exception as error:
+        # It would go wrong each time: the claim would be lost again and again.
+        logger.exception("a price can't be told", node_execution=str(claimed.id))
+        return replace(claimed, refusal=f"What it costs can't be told ({type(error).__name__}).")
 
 
 def _ask_to_hold(batch: Batch, claimed: Claimed) -> Answer | None:
