@@ -143,7 +143,8 @@ class Attempt:
 
     def drop_gathered(self) -> None:
         """Forget what was emitted and not recorded: the database refuses it."""
-        with self._buffer_lock:
+        # Who tries to record it just now would put it back.
+        with self._record_lock, self._buffer_lock:
             self._buffer, self._end = [], None
 
     @property
@@ -156,8 +157,10 @@ class Attempt:
         """The moment (monotonic seconds) from which what waits should be seen to; None if nothing does."""
         if self.is_done:
             return None
-        if self._waits_for_others_since is not None:
-            return self._waits_for_others_since + PATIENCE_WITH_OTHERS
+        # It may begin just now.
+        since = self._waits_for_others_since
+        if since is not None:
+            return since + PATIENCE_WITH_OTHERS
         return self._waiting_since + self._flush_after if self._buffer else None
 
     def see_to_what_waits(self) -> None:
@@ -166,7 +169,7 @@ class Attempt:
         Raises `ClaimLostError` and database errors.
         """
         if self._has_begun:
-            self._record(self._write_what_waits)
+            self._record(self._write)
         else:
             self.give_back()
 
@@ -176,9 +179,10 @@ class Attempt:
         self._wait_for_others()
 
     def take_turn(self) -> None:
-        """Begin after others. Raises `ClaimLostError` if the claim was given back, or is lost."""
+        """Begin after others. Raises `ClaimLostError` if the claim was given back, or lost while it waited."""
         with self._record_lock:
-            if self.is_lost:
+            # Who has waited for nobody has messages to send all the same (see `send_unsent`).
+            if self.is_lost and not self._has_begun:
                 raise ClaimLostError
             self._has_begun, self._waits_for_others_since = True, None
 
@@ -193,8 +197,9 @@ class Attempt:
 
     def keep_end(self, end: End) -> None:
         """Let the end wait to be recorded along with others (see `execution.joint_records`)."""
-        self._end = end
         self._wait_for_others()
+        with self._buffer_lock:
+            self._end = end
 
     def _wait_for_others(self) -> None:
         self._waits_for_others_since = time.monotonic()
@@ -207,64 +212,62 @@ class Attempt:
             if self.is_lost or self._has_ended or self._is_in_doubt:
                 yield None
                 return
-            outputs, end = self._take_buffer(), self._end
+            part = self._gather()
             try:
-                yield Part(claimed=self.claimed, outputs=outputs, position=self._position, writer=self._writer, end=end)
+                yield part
             except BaseException as error:
-                self._put_back(outputs, error)
+                self._put_back(part, error)
                 raise
-            self._note_recorded(outputs)
-            self._has_ended = end is not None
+            self._note_recorded(part)
 
     def flush(self) -> None:
         """Record what has been gathered. Raises `ClaimLostError`."""
-        self._record_patiently(self._write_what_waits)
+        self._record_patiently(self._write)
 
     def end(self, end: End, *, taker: Taker | None = None) -> None:
         """Record the rest and the end; `taker` takes what to go on with. Raises `ClaimLostError`."""
-        self._record_patiently(
-            lambda outputs, position, writer: record(
-                self.claimed, outputs=outputs, position=position, end=end, taker=taker, writer=writer
-            )
-        )
+        self._record_patiently(lambda part: self._write(part, taker), end=end)
 
     def suspend(self, write: Write) -> None:
         """Record the rest and a suspension, with `write`. Raises `ClaimLostError`."""
-        self._record_patiently(write)
+        self._record_patiently(lambda part: write(part.outputs, part.position, part.writer))
 
-    def _write_what_waits(self, outputs: Sequence[Output], position: int, writer: ValueWriter) -> Recorded:
-        # The block may end meanwhile.
-        end = self._end
-        if not outputs and end is None:
+    def _write(self, part: Part, taker: Taker | None = None) -> Recorded:
+        if not part.outputs and part.end is None:
             # Others recorded them while this waited for its turn, perhaps with the end: asked, the fence would refuse.
             return Recorded(accepted=True)
-        recorded = record(self.claimed, outputs=outputs, position=position, end=end, writer=writer)
-        self._has_ended = end is not None
-        return recorded
+        return record(
+            part.claimed,
+            outputs=part.outputs,
+            position=part.position,
+            end=part.end,
+            taker=taker,
+            writer=part.writer,
+        )
 
-    def _record_patiently(self, write: Write) -> None:
+    def _record_patiently(self, write: Callable[[Part], Recorded], *, end: End | None = None) -> None:
         try:
             with alarm_held_back():
-                patiently(lambda: self._record(write), seconds=settings.RECORD_PATIENCE_SECONDS)
+                patiently(lambda: self._record(write, end=end), seconds=settings.RECORD_PATIENCE_SECONDS)
         except DatabaseAwayError:
             logger.warning("gave up recording; recovery will run it again", node_execution=str(self.claimed.id))
             self.is_lost = True
             raise ClaimLostError from None
 
-    def _record(self, write: Write) -> None:
+    def _record(self, write: Callable[[Part], Recorded], *, end: End | None = None) -> None:
         with self._record_lock:
             if self.is_lost:
                 raise ClaimLostError
             if self._has_ended or (self._is_in_doubt and self._was_committed()):
                 return
-            outputs = self._take_buffer()
+            part = self._gather(end)
             try:
                 with alarm_held_back():
-                    recorded = write(outputs, self._position, self._writer)
+                    recorded = write(part)
             except BaseException as error:
-                self._put_back(outputs, error)
+                self._put_back(part, error)
                 raise
-            self._note_recorded(outputs)
+            self._note_recorded(part)
         self.settle(recorded)
 
     def settle(self, recorded: Recorded) -> None:
@@ -275,20 +278,23 @@ class Attempt:
         if recorded.ready:
             self._publish(recorded.ready)
 
-    def _take_buffer(self) -> list[Output]:
+    def _gather(self, end: End | None = None) -> Part:
+        """Take what is to be recorded. The end that is kept is taken along: later it may be of more outputs."""
         with self._buffer_lock:
             outputs, self._buffer = self._buffer, []
-        return outputs
+            end = end or self._end
+        return Part(claimed=self.claimed, outputs=outputs, position=self._position, writer=self._writer, end=end)
 
-    def _put_back(self, outputs: list[Output], error: BaseException) -> None:
+    def _put_back(self, part: Part, error: BaseException) -> None:
         self._is_in_doubt = isinstance(error, DATABASE_AWAY)
         with self._buffer_lock:
-            self._buffer = outputs + self._buffer
+            self._buffer = [*part.outputs, *self._buffer]
 
-    def _note_recorded(self, outputs: Sequence[Output]) -> None:
-        self._position += len(outputs)
+    def _note_recorded(self, part: Part) -> None:
+        self._position += len(part.outputs)
         self._writer = open_writer(self.claimed)
         self._flush_after = FLUSH_AFTER
+        self._has_ended = part.end is not None
 
     def log_lost(self) -> None:
         """Say in the log that others have this node execution now, or nobody any more."""
@@ -307,4 +313,5 @@ class Attempt:
         with self._buffer_lock:
             del self._buffer[: standing.output_count - self._position]
         self._position = standing.output_count
-        return standing.status is not Status.RUNNING
+        self._has_ended = standing.status is not Status.RUNNING
+        return self._has_ended

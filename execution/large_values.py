@@ -59,6 +59,17 @@ class ValueWriter:
             self._written[id(value)] = value, self._write(value)
         return self._written[id(value)][1]
 
+    def read(self, form: Any) -> Any:
+        """Return the value that a row of the run keeps in this form. What this has written is at hand.
+
+        Raises whatever the storage raises.
+        """
+        if find_reference(form) is None:
+            return read(form)
+        text = dump(form)
+        at_hand = [value for value, written in self._written.values() if written == text]
+        return at_hand[0] if at_hand else read(form)
+
     def adopt(self, other: "ValueWriter") -> None:
         """Know what another writer of the same run has written."""
         self._written |= other._written

@@ -60,10 +60,15 @@ UPDATE execution_nodeexecution SET needs_credits = %s WHERE id = %s AND token = 
 """
 
 # The hold goes with the claim: nobody knows when it will be claimed again, nor what it costs then.
+# Locked in the order of their ids, as everywhere.
 _UNCLAIM = f"""
-WITH mine AS (
-    UPDATE execution_nodeexecution SET {AS_BEFORE}, held_back = %(held_back)s, queued_at = clock_timestamp()
+WITH held AS MATERIALIZED (
+    SELECT id AS held_id FROM execution_nodeexecution
      WHERE id = ANY(%(ids)s) AND token = ANY(%(tokens)s) AND (status = 'RUNNING') IS TRUE
+     ORDER BY id FOR NO KEY UPDATE
+), mine AS (
+    UPDATE execution_nodeexecution SET {AS_BEFORE}, held_back = %(held_back)s, queued_at = clock_timestamp()
+      FROM held WHERE id = held_id
  RETURNING id
 )
 SELECT credits_release(array_agg(id), '{{}}') FROM mine HAVING count(*) > 0
@@ -94,11 +99,17 @@ def claim_held_back_and_hold(tree_id: UUID, *, most: int, lease_seconds: float) 
     """
     claims = claim_held_back(tree_id, most=most, lease_seconds=lease_seconds)
     count = paces.count_quick([_find_spec(claimed) for claimed in claims])
-    if not all(claimed.is_fresh for claimed in claims[:count]):
-        # What may have cost a process its life already isn't to take others with it.
+    if not all(_may_go_together(claimed) for claimed in claims[:count]):
         count = 1
-    unclaim(claims[count:])
-    return _hold_or_unclaim(claims[:count], was_held_back=True)
+    if claims[count:]:
+        unclaim(claims[count:])
+        claims = [replace(claimed, run_holds_back=True, may_send_next=True) for claimed in claims[:count]]
+    return _hold_or_unclaim(claims, was_held_back=True)
+
+
+def _may_go_together(claimed: Claimed) -> bool:
+    """Whether it is not to be feared that it takes others with it, or lets them wait for the storage."""
+    return claimed.is_fresh and not any(find_reference(form) for form in claimed.inputs.values())
 
 
 def unclaim(claims: Sequence[Claimed], *, was_held_back: bool = True) -> None:
@@ -121,12 +132,20 @@ def _hold_or_unclaim(claims: Sequence[Claimed], *, was_held_back: bool | None) -
 
 
 def _hold_all(claims: Sequence[Claimed]) -> list[Claimed]:
-    """Return the claims with their prices, or with reasons not to run; none that waits for credits or is lost."""
+    """Return the claims with their prices, or with reasons not to run; none that waits for credits or is lost.
+
+    If some can be paid and others can't, the others are QUEUED again and held back.
+    """
     priced = [_find_price(claimed) if claimed.is_paid else claimed for claimed in claims]
     batch = Batch()
-    held = [_ask_to_hold(batch, claimed) for claimed in priced]
+    held = [(claimed, _ask_to_hold(batch, claimed)) for claimed in priced]
     batch.flush()
-    settled = [_settle_hold(claimed, answer) for claimed, answer in zip(priced, held, strict=True)]
+    denied = [claimed for claimed, answer in held if _is_denied(claimed, answer)]
+    if 0 < len(denied) < len(held):
+        # What is paid runs first: it may cost less than is set aside for it, or nothing.
+        unclaim(denied)
+        held = [(replace(each, run_holds_back=True), answer) for each, answer in held if each not in denied]
+    settled = [_settle_hold(claimed, answer) for claimed, answer in held]
     return [claimed for claimed in settled if claimed is not None]
 
 
@@ -156,6 +175,11 @@ def _ask_to_hold(batch: Batch, claimed: Claimed) -> Answer | None:
         return batch.ask(_LET_GO, [claimed.id, claimed.token, [claimed.id]])
     asked = describe_hold(claimed, claimed.price)
     return batch.ask(_HOLD, {**asked, "token": claimed.token}) if asked else None
+
+
+def _is_denied(claimed: Claimed, answer: Answer | None) -> bool:
+    """Whether there are not enough credits for it."""
+    return claimed.price is not None and answer is not None and bool(answer.rows) and not answer.rows[0][0]
 
 
 def _settle_hold(claimed: Claimed, answer: Answer | None) -> Claimed | None:

@@ -93,12 +93,13 @@ def record_jointly(parts: Sequence[Part], *, taker: Taker | None = None) -> Join
     first = parts[0].claimed
     with one_transaction() as batch:
         locked = batch.ask(LOCK_RUN, {"run": first.execution_id})
-        marks = [ask_to_mark(batch, part) for part in parts]
+        # Locked in the order of their ids, as everywhere.
+        marks = {part.claimed.id: ask_to_mark(batch, part) for part in sorted(parts, key=lambda part: part.claimed.id)}
         scene = ask_for_scene(batch, [(part.claimed, len(part.outputs)) for part in parts])
         failed = [part.claimed.id for part in parts if part.has_failed]
         sub_runs = batch.ask(UNFINISHED_SUB_RUNS, [failed]) if failed else None
         run = read_run(locked.rows[0], batch) if locked.rows else None
-        parts = [part for part, marked in zip(parts, marks, strict=True) if marked.rows]
+        parts = [part for part in parts if marks[part.claimed.id].rows]
         if run is None or run.status not in RUN_GOES_ON or not parts:
             batch.abandon()
             return NOTHING_RECORDED

@@ -7,7 +7,6 @@ from typing import Any
 from uuid import UUID
 
 from execution.engine.ordering import travels_at_once
-from execution.large_values import read
 from execution.planning import load_plan
 from execution.store.batches import Answer, Batch
 from execution.store.claims import Hold
@@ -85,7 +84,7 @@ def let_travel(run: LockedRun, scene: Scene, emitted: Sequence[Emitted]) -> None
         head = min(group, key=lambda each: each.claimed.ordinal)
         older_unfinished, has_later = scene.orders[head.claimed.id].rows[0]
         if travels_at_once(run.graph.plan.nodes[node_id], older_unfinished=older_unfinished):
-            released = _load_released(run.batch, head.claimed) if head.has_ended and has_later else []
+            released = _load_released(run, head.claimed) if head.has_ended and has_later else []
             travelling.append((node_id, [*head.outputs, *released]))
     travel(run, travelling, scene.reach)
 
@@ -119,5 +118,5 @@ SELECT o.pin, o.value
 )
 
 
-def _load_released(batch: Batch, claimed: Hold) -> list[Output]:
-    return [(pin, read(form)) for pin, form in batch.fetch(RELEASED, _describe_place(claimed))]
+def _load_released(run: LockedRun, claimed: Hold) -> list[Output]:
+    return [(pin, run.writer.read(form)) for pin, form in run.batch.fetch(RELEASED, _describe_place(claimed))]

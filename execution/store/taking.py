@@ -76,8 +76,7 @@ class Taker:
     @property
     def most(self) -> int:
         """How many may be claimed of which nothing is known yet: several if the one before was quick."""
-        spec = load_plan(self._previous.graph_version_id).specs[self._previous.node_id]
-        return int(settings.MOST_AT_ONCE) if paces.is_quick(spec) else 1
+        return paces.room_after(load_plan(self._previous.graph_version_id).specs[self._previous.node_id])
 
     def start_over(self) -> None:
         """Forget what was taken: the record was not committed, or its run has ended."""
@@ -90,9 +89,11 @@ class Taker:
 
     def has_room_for(self, spec: NodeSpec) -> bool:
         """Whether an execution of this node would be taken, too."""
-        if not self.opened:
-            return spec.queue == CPU_QUEUE
-        return self._are_quick and len(self.opened) < settings.MOST_AT_ONCE and paces.is_quick(spec)
+        if spec.queue != CPU_QUEUE:
+            return False
+        return not self.opened or (
+            self._are_quick and len(self.opened) < settings.MOST_AT_ONCE and paces.is_quick(spec)
+        )
 
     def open(self, batch: Batch, firing: Firing, opening: Opening) -> None:
         """Open a firing as claimed."""
@@ -147,6 +148,9 @@ class Taker:
             self.claimed = [replace(each, run_holds_back=run_holds_back) for each in running]
             tokens = {each.token for each in running}
             self.to_claim = [(each, token) for each, token in self.to_claim if token not in tokens]
+            if self.claimed:
+                # What is paid runs first: it may cost less than is set aside for it, or nothing.
+                ready, self.to_claim = [*ready, *(each for each, _ in self.to_claim)], []
         else:
             self.to_claim = [(each, uuid4()) for each in ready if each.queue == CPU_QUEUE][:1]
         taken = [each for each, _ in self.to_claim]
