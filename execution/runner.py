@@ -104,17 +104,16 @@ def _run_in_turn(attempt: Attempt, ends: list[tuple[Attempt, End]], told: Told, 
 
 
 def _record_ends(ends: Sequence[tuple[Attempt, End]], taker: Taker | None) -> None:
+    """Record what has completed, together; then the rest. The last record takes: one before it may fail the run."""
     completed = [(attempt, end) for attempt, end in ends if end.status is Status.COMPLETED]
     others = [(attempt, end) for attempt, end in ends if end.status is not Status.COMPLETED]
-    # First those that may fail the run: then nothing is taken of what the others make ready.
-    for attempt, end in others:
-        _record_end_or_lose(attempt, end, taker if len(ends) == 1 else None)
     if len(completed) > 1:
-        record_ends([attempt for attempt, _ in completed], taker=taker)
-        taker = None
-    for attempt, end in completed:
-        if not attempt.is_done:
-            _record_end_or_lose(attempt, end, taker)
+        record_ends([attempt for attempt, _ in completed], taker=None if others else taker)
+        # If that went wrong, what was taken with it may have been all the same.
+        taker = taker if others else None
+    left = [(attempt, end) for attempt, end in [*completed, *others] if not attempt.is_done]
+    for number, (attempt, end) in enumerate(left, start=1):
+        _record_end_or_lose(attempt, end, taker if number == len(left) else None)
 
 
 def _record_end_or_lose(attempt: Attempt, end: End, taker: Taker | None) -> None:

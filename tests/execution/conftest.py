@@ -1,7 +1,7 @@
 """Fixtures for tests of runs."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,11 @@ from pytest_django import Settings
 
 from credits.history import forget_history
 from credits.price_list import forget_prices
-from execution import examination, recovery
+from execution import examination, joint_records, recovery
 from execution.presence import Presence, find_listened
 from execution.queues import CPU_QUEUE, IO_QUEUE
+from execution.store.parts import Part
+from execution.store.recording import JointlyRecorded, record_jointly
 from tests.config.processes import wait_until
 from tests.execution.agents_folder import AGENTS_FOLDER
 from tests.execution.drain import Drain
@@ -37,6 +39,20 @@ def paid_blocks(settings: Settings) -> None:
 def goes_on(drain: Drain) -> None:
     """Let who runs something go on with what that has made ready, as a worker's process does."""
     drain.goes_on = True
+
+
+@pytest.fixture
+def together(quick_blocks: None, goes_on: None, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many ends each joint record has recorded so far, of blocks that are all quick."""
+    counts: list[int] = []
+
+    def count(parts: Sequence[Part], **options: Any) -> JointlyRecorded:
+        recorded = record_jointly(parts, **options)
+        counts.append(len(recorded.accepted))
+        return recorded
+
+    monkeypatch.setattr(joint_records, "record_jointly", count)
+    return counts
 
 
 @pytest.fixture

@@ -1,10 +1,13 @@
 """A process that goes on with what it made ready itself, step by step."""
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 from execution.attempts import Attempt
-from execution.beginning import begin
+from execution.beginning import begin, begin_next
 from execution.engine.statuses import Status
+from execution.runner import run_plain
 from execution.store.parts import End
 from execution.store.taking import Taker
 from tests.execution.drain import Drain
@@ -16,6 +19,24 @@ def begin_first(drain: Drain) -> Attempt:
     attempt = begin(drain.waiting.pop(0).id, publish=drain.send)
     assert attempt is not None
     return attempt
+
+
+def begin_several(drain: Drain, items: Sequence[Any]) -> list[Attempt]:
+    """Let the node execution whose message is the first emit `items`, and begin with all that comes of it at once."""
+    attempt = begin_first(drain)
+    taker = Taker(attempt.claimed, lease_seconds=1000)
+    for item in items:
+        attempt.emit("item", item)
+    attempt.end(COMPLETED, taker=taker)
+    attempts = begin_next(taker, publish=drain.send)
+    assert len(attempts) == len(items)
+    return attempts
+
+
+def run_on(attempts: Sequence[Attempt], drain: Drain) -> None:
+    """Run attempts, and go on with what comes of them, as a worker's process does."""
+    while attempts:
+        attempts = begin_next(run_plain(attempts, takes_until=math.inf), publish=drain.send)
 
 
 def take_next(attempt: Attempt, *, pin: str = "result", value: Any = 1, end: End = COMPLETED) -> Taker:
