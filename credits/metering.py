@@ -5,7 +5,7 @@ is for, or not at all. A node execution is charged once at most, whatever is rep
 for a block that is free. Lock order: runs and node executions before accounts.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -16,7 +16,7 @@ from credits.accounts import find_account
 from credits.exceptions import FundsLackingError
 from credits.history import recent_quantity
 from credits.models import Account
-from credits.price_list import find_price_list
+from credits.price_list import PriceList
 from credits.pricing import (
     KNOWN_BEFORE,
     Cost,
@@ -37,12 +37,13 @@ CAPTURE: Final = "credits_capture(%(user)s, %(key)s, %(amount)s, %(facts)s, %(ma
 """For a larger statement: `charged`, `owed`, `is_new` and `has_news`. Its parameters come from `describe_capture`."""
 
 CAPTURE_AND_HOLD: Final = (
-    "credits_capture_and_hold(%(user)s, %(key)s, %(amount)s, %(facts)s, %(max_cost)s,"
-    " %(next)s, %(next_run)s, %(next_root)s, %(next_amount)s, %(next_max_cost)s)"
+    "credits_capture_and_hold(%(user)s, asked.key, asked.amount, asked.facts::jsonb, %(max_cost)s,"
+    " asked.next, %(run)s, %(root)s, asked.next_amount, %(max_cost)s)"
 )
-"""For a larger statement: the columns of `CAPTURE` and whether the hold was `granted`.
+"""For a larger statement with rows of `asked`: the columns of `CAPTURE` and whether the hold was `granted`.
 
-Its parameters come from `describe_capture` and `describe_next`.
+A row asks for a charge (`key`, `amount`, `facts`), a hold (`next`, `next_amount`), or both; what is not asked for is
+NULL. The values come from `describe_capture` and `describe_hold`, all of one run.
 """
 
 CHARGE_FEE: Final = "credits_charge_fee(due.user_id, due.count, %(per)s, due.facts, due.max_cost)"
@@ -83,7 +84,10 @@ class Subject:
 
 @dataclass(frozen=True, kw_only=True)
 class Price:
-    """What a node execution costs. `hold` is what is set aside for it; `size` that of its inputs, in bytes."""
+    """What a node execution costs. `hold` is what is set aside for it.
+
+    `size` is that of its inputs in bytes, where the price list goes by it.
+    """
 
     cost: Cost
     version: int
@@ -92,21 +96,8 @@ class Price:
     hold: int
 
 
-def find_price(
-    *,
-    block_id: str,
-    listed: Sequence[Cost],
-    inputs: Mapping[str, Any],
-    size: int,
-    charge_on_failure: bool = False,
-) -> Price | None:
-    """Return the price of a node execution with these inputs (`size` in bytes); None if it is free.
-
-    `listed` and `charge_on_failure` are what the block's code says; an admin may have set something else.
-    """
-    prices = find_price_list(block_id=block_id, listed=listed, charge_on_failure=charge_on_failure)
-    if not prices.costs:
-        return None
+def find_price(*, block_id: str, prices: PriceList, inputs: Mapping[str, Any], size: int) -> Price | None:
+    """Return the price of a node execution with these inputs (`size` in bytes); None if it is free."""
     cost = find_cost(prices.costs, inputs, platform_credentials=settings.PLATFORM_CREDENTIAL_IDS)
     if cost is None:
         return None
@@ -144,17 +135,6 @@ def describe_hold(
         "root": subject.root_execution_id,
         "amount": price.hold,
         "max_cost": max_cost,
-    }
-
-
-def describe_next(hold: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what `describe_hold` tells as the parameters of `CAPTURE_AND_HOLD`. It is for the same user."""
-    return {
-        "next": hold["key"],
-        "next_run": hold["run"],
-        "next_root": hold["root"],
-        "next_amount": hold["amount"],
-        "next_max_cost": hold["max_cost"],
     }
 
 

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 from django.db import connection, transaction
@@ -38,11 +39,23 @@ class PriceList:
 
 
 @dataclass
+class _Override:
+    """An admin's price as it was when we looked. It is read when it is asked for: one that is wrong hits no other."""
+
+    price: BlockPrice
+
+    @cached_property
+    def costs(self) -> tuple[Cost, ...] | None:
+        """What it costs; None: what its code says."""
+        return None if self.price.costs is None else read_costs(self.price.costs)
+
+
+@dataclass
 class _Kept:
     """The admin's prices by block, and until when they count as known."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
-    prices: dict[str, BlockPrice] = field(default_factory=dict)
+    prices: dict[str, _Override] = field(default_factory=dict)
     fresh_until: float = 0.0
 
 
@@ -54,10 +67,11 @@ def find_price_list(*, block_id: str, listed: Sequence[Cost], charge_on_failure:
     override = _current().get(block_id)
     if override is None:
         return PriceList(costs=tuple(listed), charge_on_failure=charge_on_failure)
+    price = override.price
     return PriceList(
-        costs=tuple(listed) if override.costs is None else read_costs(override.costs),
-        version=override.version,
-        charge_on_failure=charge_on_failure if override.charge_on_failure is None else override.charge_on_failure,
+        costs=tuple(listed) if override.costs is None else override.costs,
+        version=price.version,
+        charge_on_failure=charge_on_failure if price.charge_on_failure is None else price.charge_on_failure,
     )
 
 
@@ -111,10 +125,10 @@ def forget_prices() -> None:
         _kept.fresh_until = 0.0
 
 
-def _current() -> dict[str, BlockPrice]:
+def _current() -> dict[str, _Override]:
     with _kept.lock:
         if time.monotonic() >= _kept.fresh_until:
             newest = BlockPrice.objects.order_by("block_id", "-version").distinct("block_id")
-            _kept.prices = {price.block_id: price for price in newest}
+            _kept.prices = {price.block_id: _Override(price) for price in newest}
             _kept.fresh_until = time.monotonic() + FRESH_SECONDS
         return _kept.prices

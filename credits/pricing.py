@@ -94,6 +94,16 @@ def find_cost(
     return next((cost for cost in costs if fits(cost.filter, inputs)), None)
 
 
+def is_flat(costs: Sequence[Cost]) -> bool:
+    """Whether something costs the same for all inputs (a user's own credentials aside)."""
+    return len(costs) == 1 and not costs[0].filter and costs[0].type is not CostType.BYTE
+
+
+def goes_by_size(costs: Sequence[Cost]) -> bool:
+    """Whether it can matter how large the inputs are."""
+    return any(cost.type is CostType.BYTE for cost in costs)
+
+
 def fits(wanted: Any, given: Any) -> bool:
     """Whether `wanted` is a subset of `given`, at every depth. null, "" and missing are the same."""
     if isinstance(wanted, Mapping):

@@ -155,10 +155,12 @@ class Attempt:
     @property
     def due_at(self) -> float | None:
         """The moment (monotonic seconds) from which what waits should be seen to; None if nothing does."""
-        if self._has_ended:
+        if self.is_done:
             return None
-        if self._waits_for_others_since is not None:
-            return self._waits_for_others_since + PATIENCE_WITH_OTHERS
+        # It may begin just now.
+        since = self._waits_for_others_since
+        if since is not None:
+            return since + PATIENCE_WITH_OTHERS
         return self._waiting_since + self._flush_after if self._buffer else None
 
     def see_to_what_waits(self) -> None:
@@ -190,7 +192,7 @@ class Attempt:
             if self._has_begun or self.is_lost:
                 return
             unclaim([self.claimed])
-            self.is_lost, self._waits_for_others_since = True, None
+            self.is_lost = True
         self._publish(release([self.claimed.tree_id]))
 
     def keep_end(self, end: End) -> None:

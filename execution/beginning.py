@@ -26,7 +26,11 @@ def begin(node_execution_id: UUID, *, publish: Publish, token: UUID | None = Non
 
     `token`: what it may have been claimed with by this process.
     """
-    token = token or uuid4()
+    claimed = _claim(node_execution_id, token or uuid4())
+    return next(iter(_begin_all([claimed] if claimed else [], publish)), None)
+
+
+def _claim(node_execution_id: UUID, token: UUID) -> Claimed | None:
     try:
         claimed = patiently(
             lambda: claim_and_hold(node_execution_id, lease_seconds=settings.LEASE_SECONDS, token=token),
@@ -38,8 +42,7 @@ def begin(node_execution_id: UUID, *, publish: Publish, token: UUID | None = Non
         return None
     if claimed is None:
         logger.debug("nothing to claim", node_execution=str(node_execution_id))
-        return None
-    return next(iter(_begin_all([claimed], publish)), None)
+    return claimed
 
 
 def begin_next(taker: Taker, *, publish: Publish) -> list[Attempt]:
@@ -65,9 +68,9 @@ def begin_next(taker: Taker, *, publish: Publish) -> list[Attempt]:
 
 def _begin_taken(taker: Taker, publish: Publish) -> list[Attempt]:
     if taker.claimed or taker.to_claim:
-        attempts = _begin_all(taker.claimed, publish)
-        others = [begin(ready.id, publish=publish, token=token) for ready, token in taker.to_claim]
-        return attempts + [attempt for attempt in others if attempt is not None]
+        # Those that are still to be claimed first: one that can't be paid may end the run.
+        claims = [found for ready, token in taker.to_claim if (found := _claim(ready.id, token))]
+        return _begin_all([*claims, *taker.claimed], publish)
     if not taker.run_holds_back:
         return []
     try:
@@ -82,10 +85,15 @@ def _begin_all(claims: Sequence[Claimed], publish: Publish) -> list[Attempt]:
     attempts = [Attempt(claimed, publish) for claimed in claims]
     if any(claimed.may_send_next for claimed in claims):
         attempts[0].unsent += _release(claims[0].tree_id)
-    # Last: between here and their end nothing may fail that would leave them with the keeper for ever.
     for attempt in attempts:
         keeper.hold(attempt)
-    return [attempt for attempt in attempts if not _is_refused(attempt, publish)]
+    try:
+        return [attempt for attempt in attempts if not _is_refused(attempt, publish)]
+    except BaseException:
+        # Nobody will run them: their leases are to run out.
+        for attempt in attempts:
+            keeper.let_go(attempt)
+        raise
 
 
 def _is_refused(attempt: Attempt, publish: Publish) -> bool:

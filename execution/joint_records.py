@@ -10,6 +10,7 @@ from contextlib import ExitStack
 import structlog
 
 from execution.attempts import Attempt
+from execution.database_patience import DATABASE_AWAY
 from execution.keeping import ClaimLostError
 from execution.store.recording import JointlyRecorded, Recorded, record_jointly
 from execution.store.taking import Taker
@@ -24,8 +25,11 @@ def record_ends(attempts: Sequence[Attempt], *, taker: Taker | None) -> None:
     """
     try:
         offering, recorded = _record(attempts, taker)
-    except Exception as error:  # noqa: BLE001 - whatever it is, each attempt meets it again, and deals with it
-        logger.warning("ends can't be recorded together", count=len(attempts), error=type(error).__name__)
+    except DATABASE_AWAY as error:
+        logger.warning("ends can't be recorded together", count=len(attempts), error=str(error).strip())
+        return
+    except Exception:  # whatever it is, each attempt meets it again, and deals with it
+        logger.exception("ends can't be recorded together", count=len(attempts))
         return
     ready = recorded.ready
     for attempt in offering:

@@ -1,19 +1,18 @@
 """How long blocks take in this process: which ones are so quick that several are worth one transaction.
 
 A process claims some of those at once, runs them one after the other, and records them together. It may die before
-that: then all of them run again. So they are blocks that touch nothing outside, of which nobody notices that.
+that: then all of them run again. So they are blocks of which nobody notices that.
 """
 
 from collections import defaultdict, deque
 from collections.abc import Sequence
 from typing import Final
 
+from django.conf import settings
+
 from execution.planning import NodeSpec
 
 QUICK_SECONDS: Final = 0.002
-MOST_AT_ONCE: Final = 8
-"""So many node executions are claimed at once at most: others wait behind them for as long as they take."""
-
 _REMEMBERED: Final = 5
 
 
@@ -21,6 +20,7 @@ class Paces:
     """The times (seconds) that the last executions of each block took. One may have met a cold cache or a busy core."""
 
     def __init__(self) -> None:
+        self._room = 1
         self._taken: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_REMEMBERED))
 
     def note(self, spec: NodeSpec, seconds: float) -> None:
@@ -28,18 +28,26 @@ class Paces:
         self._taken[spec.plan.block_id].append(seconds)
 
     def is_quick(self, spec: NodeSpec) -> bool:
-        """Whether executions of a node can be expected to be done in no time, and to touch nothing outside."""
+        """Whether executions of a node can be expected to be done in no time, and may be repeated unnoticed."""
         taken = sorted(self._taken.get(spec.plan.block_id, ()))
-        return bool(taken) and taken[len(taken) // 2] <= QUICK_SECONDS and not _touches_outside(spec)
+        return bool(taken) and taken[len(taken) // 2] <= QUICK_SECONDS and _is_repeatable(spec)
 
     def count_quick(self, specs: Sequence[NodeSpec]) -> int:
         """Return how many of these, from the first on, go together: a single one always does."""
         slow = (number for number, spec in enumerate(specs) if not self.is_quick(spec))
-        return max(1, next(slow, len(specs)))
+        count = max(1, next(slow, len(specs)))
+        # Where quick and slow blocks take turns, most of what is claimed at once would have to be given back.
+        self._room = 2 * count
+        return count
+
+    def room_after(self, spec: NodeSpec) -> int:
+        """Return how many may be claimed of which nothing is known yet, after an execution of this node."""
+        return min(settings.MOST_AT_ONCE, self._room) if self.is_quick(spec) else 1
 
 
-def _touches_outside(spec: NodeSpec) -> bool:
-    return spec.block is None or spec.is_agent or bool(spec.block.needs)
+def _is_repeatable(spec: NodeSpec) -> bool:
+    block = spec.block
+    return block is not None and not (spec.is_agent or block.needs or block.leaves_traces)
 
 
 paces = Paces()

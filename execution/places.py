@@ -205,6 +205,8 @@ class _Seat:
         self.places: Places | None = None
         self.number = -1
         self.token = _NOTHING
+        # As it stands in the place: nobody else writes it.
+        self.deadline = 0.0
 
 
 _seat = _Seat()
@@ -240,12 +242,13 @@ def set_deadline(moment: float) -> float:
 
     Return what was set before.
     """
-    if _seat.places is None or _seat.token == _NOTHING:
-        return 0.0
+    if _seat.places is None or _seat.token == _NOTHING or moment == _seat.deadline:
+        return _seat.deadline
     with _seat.places.lock(_seat.number):
         content = _seat.places.read(_seat.number)
         before, content.deadline = content.deadline, moment
         _seat.places.write(_seat.number, content)
+        _seat.deadline = moment
     return before
 
 
@@ -284,7 +287,7 @@ def _write_seat(running: Running | None) -> None:
     if _seat.places is not None:
         with _seat.places.lock(_seat.number):
             _seat.places.write(_seat.number, _Content(pid=os.getpid(), running=running))
-            _seat.token = running.token if running else _NOTHING
+            _seat.token, _seat.deadline = running.token if running else _NOTHING, 0.0
 
 
 def _spare(change: int) -> None:

@@ -12,7 +12,7 @@ from credits import pricing
 from credits.metering import Price, find_price
 from credits.price_list import PriceList, find_block_names, find_price_list
 from execution.engine.exceptions import InputsInvalidError
-from execution.engine.inputs import resolve_inputs
+from execution.engine.inputs import can_be_invalid, resolve_inputs
 from execution.engine.pins import base_pin
 from execution.planning import NodeSpec
 from execution.values import dump
@@ -44,20 +44,27 @@ def find_prices_of(block: Block[Any]) -> PriceList:
 
 def price(spec: NodeSpec, *, delivered: Mapping[str, Any], mask: Mapping[str, Any]) -> Price | None:
     """Return what one execution of a node costs; None if it is free, as one is whose inputs don't fit."""
-    if spec.block is None:
+    block = spec.block
+    if block is None:
         return None
+    prices = find_prices_of(block)
+    if _is_flat(block, prices) and not can_be_invalid(node=spec.plan, delivered=delivered, mask=mask):
+        return find_price(block_id=block.id, prices=prices, inputs={}, size=0)
     try:
         inputs = resolve_inputs(node=spec.plan, delivered=delivered, mask=mask)
     except InputsInvalidError:
         return None
-    known = _leave_known(spec.block, inputs)
     return find_price(
-        block_id=spec.block.id,
-        listed=list_costs(type(spec.block)),
-        inputs={**_list_defaults(type(spec.block)), **known},
-        size=len(dump(inputs).encode()),
-        charge_on_failure=spec.block.charge_on_failure,
+        block_id=block.id,
+        prices=prices,
+        inputs={**_list_defaults(type(block)), **_leave_known(block, inputs)},
+        size=len(dump(inputs).encode()) if pricing.goes_by_size(prices.costs) else 0,
     )
+
+
+def _is_flat(block: Block[Any], prices: PriceList) -> bool:
+    """Whether the inputs need not be looked at, which takes its time: all that fit cost the same."""
+    return pricing.is_flat(prices.costs) and not _takes_credentials(type(block))
 
 
 def uses_own_credentials(spec: NodeSpec, *, mask: Mapping[str, Any]) -> bool:
@@ -75,8 +82,19 @@ def uses_own_credentials(spec: NodeSpec, *, mask: Mapping[str, Any]) -> bool:
 
 def _leave_known(block: Block[Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Leave out what comes under a name that the block doesn't have: it is nothing to it, and must not make it free."""
-    pins = {field.alias or name for name, field in type(block).Inputs.model_fields.items()}
+    pins = _list_pins(type(block))
     return {name: value for name, value in inputs.items() if name in pins}
+
+
+@lru_cache(maxsize=1000)
+def _list_pins(block: type[Block[Any]]) -> frozenset[str]:
+    return frozenset(field.alias or name for name, field in block.Inputs.model_fields.items())
+
+
+@lru_cache(maxsize=1000)
+def _takes_credentials(block: type[Block[Any]]) -> bool:
+    """Whether a block has a pin by which a user's own credentials can make it free."""
+    return any(pricing.is_for_credentials(pin) for pin in _list_pins(block))
 
 
 @lru_cache(maxsize=1000)

@@ -6,29 +6,26 @@ loop with the database work in threads; what an item means is the same for both.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from concurrent.futures import Executor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import Any, Final, TypeVar, cast
+from typing import Any, TypeVar, cast
 
-import psycopg
 import structlog
 from django.conf import settings
-from django.core.exceptions import SuspiciousOperation
-from django.db import Error as DatabaseError
 from django.db import connection
 
 from execution.attempts import Attempt, ask_patiently, longest_question
 from execution.context import build_context
 from execution.coroutines import Leash, coroutines
-from execution.database_patience import DATABASE_AWAY
 from execution.endings import end_or_retry
 from execution.engine.outputs import ERROR_PIN
 from execution.engine.statuses import Status
 from execution.interruptions import AttemptStoppedError, run_open
 from execution.joint_records import record_ends
 from execution.keeping import ClaimLostError, keeper
+from execution.outcomes import Times, complete, fail, spend
 from execution.paces import paces
 from execution.places import Running, stoppable
 from execution.planning import NodeSpec, load_plan
@@ -37,10 +34,9 @@ from execution.store.claims import Claimed
 from execution.store.parts import End
 from execution.store.taking import Taker
 from execution.time_limits import OVERDUE_SECONDS, TimeLimitError, alarm_after
-from execution.values import to_text
-from execution.waiting import SubRunUnpaidError, SuspendedError, Waits
+from execution.waiting import SuspendedError, Waits
 from graphs.blocks.confinement import start_over
-from graphs.blocks.contract import Block, Yielded
+from graphs.blocks.contract import Block, BlockContext, Yielded
 from graphs.exceptions import BlockError
 
 logger = structlog.get_logger(__name__)
@@ -49,12 +45,6 @@ T = TypeVar("T")
 
 Told = Callable[[Claimed], AbstractContextManager[None]]
 """Told that a node execution runs as long as a block of code lasts."""
-
-MAX_ERROR_TEXT: Final = 4_000
-"""Characters of an error. It is read in lists, so it has to fit its row."""
-
-# Their texts tell of paths, addresses and queries, so they go to the log only.
-INTERNAL_ERRORS = (OSError, DatabaseError, psycopg.Error, SuspiciousOperation)
 
 
 def _tell_nobody(_claimed: Claimed) -> AbstractContextManager[None]:
@@ -71,45 +61,59 @@ def run_plain(attempts: Sequence[Attempt], *, takes_until: float = 0.0, told: To
     taker = Taker(attempts[0].claimed, lease_seconds=settings.LEASE_SECONDS)
     for attempt in attempts[1:]:
         attempt.wait_for_turn()
+    ends: list[tuple[Attempt, End]] = []
     try:
-        ends = [(attempt, end) for attempt in attempts if (end := _run_in_turn(attempt, attempts, told)) is not None]
-        _record_ends(ends, taker if time.monotonic() < takes_until else None)
+        try:
+            for attempt in attempts:
+                if not _run_in_turn(attempt, ends, told, is_alone=len(attempts) == 1):
+                    break
+        except BaseException:
+            takes_until = 0.0  # nobody goes on
+            raise
+        finally:
+            # Whatever comes out of a block is no reason to lose the others.
+            for attempt in attempts:
+                _give_back(attempt)
+            _record_ends(ends, taker if time.monotonic() < takes_until else None)
     finally:
         for attempt in attempts:
             keeper.let_go(attempt)
     return taker
 
 
-def _run_in_turn(attempt: Attempt, attempts: Sequence[Attempt], told: Told) -> End | None:
-    """Run one of several attempts; return its end if that is to be recorded."""
+def _run_in_turn(attempt: Attempt, ends: list[tuple[Attempt, End]], told: Told, *, is_alone: bool) -> bool:
+    """Run one of several attempts; add its end to theirs if that is to be recorded. False: no other is to be run."""
     try:
         attempt.take_turn()
-        began = time.monotonic()
         with told(attempt.claimed), stoppable(_running(attempt)):
             attempt.send_unsent()
-            end = _outcome(attempt, _Times())
+            began = time.monotonic()
+            end = _outcome(attempt, Times())
+            paces.note(_spec(attempt.claimed), time.monotonic() - began)
     except ClaimLostError:
         attempt.log_lost()
-        return None
+        return True
     except AttemptStoppedError:
         _clear_up(attempt)
-        # Most often their run has ended, too.
-        for other in attempts:
-            _give_back(other)
-        return None
-    paces.note(_spec(attempt.claimed), time.monotonic() - began)
-    if end is not None and len(attempts) > 1:
-        attempt.keep_end(end)
-    return end
+        return False
+    if end is not None:
+        ends.append((attempt, end))
+        if not is_alone:
+            attempt.keep_end(end)
+    return True
 
 
 def _record_ends(ends: Sequence[tuple[Attempt, End]], taker: Taker | None) -> None:
-    if len(ends) > 1:
-        record_ends([attempt for attempt, end in ends if end.status is Status.COMPLETED], taker=taker)
-        taker = None
-    for attempt, end in ends:
-        if not attempt.is_done:
-            _record_end_or_lose(attempt, end, taker)
+    """Record what has completed, together; then the rest. The last record takes: one before it may fail the run."""
+    completed = [(attempt, end) for attempt, end in ends if end.status is Status.COMPLETED]
+    others = [(attempt, end) for attempt, end in ends if end.status is not Status.COMPLETED]
+    if len(completed) > 1:
+        record_ends([attempt for attempt, _ in completed], taker=None if others else taker)
+        # If that went wrong, what was taken with it may have been all the same.
+        taker = taker if others else None
+    left = [(attempt, end) for attempt, end in [*completed, *others] if not attempt.is_done]
+    for number, (attempt, end) in enumerate(left, start=1):
+        _record_end_or_lose(attempt, end, taker if number == len(left) else None)
 
 
 def _record_end_or_lose(attempt: Attempt, end: End, taker: Taker | None) -> None:
@@ -124,9 +128,8 @@ def _record_end_or_lose(attempt: Attempt, end: End, taker: Taker | None) -> None
 def _give_back(attempt: Attempt) -> None:
     try:
         attempt.give_back()
-    except DATABASE_AWAY as error:
-        # Its lease runs out.
-        logger.warning("can't give a claim back", error=str(error).strip())
+    except Exception:  # whatever it is, its lease runs out
+        logger.exception("can't give a claim back", node_execution=str(attempt.claimed.id))
         attempt.is_lost = True
 
 
@@ -138,7 +141,7 @@ async def run_async(attempt: Attempt, *, executor: Executor) -> None:
                 await _in_thread(executor, attempt.send_unsent)
             claimed = attempt.claimed
             async with coroutines.one_at_a_time(claimed.token) if claimed.suspicions else nullcontext():
-                end = await _outcome_async(attempt, _Times(), executor, leash)
+                end = await _outcome_async(attempt, Times(), executor, leash)
         if end is not None:
             await _in_thread(executor, lambda: _record_end(attempt, end))
     except ClaimLostError:
@@ -166,25 +169,25 @@ def _record_end(attempt: Attempt, end: End, taker: Taker | None = None) -> None:
         attempt.end(End(status=Status.FAILED, error=text, walltime=end.walltime, cputime=end.cputime))
 
 
-def _outcome(attempt: Attempt, times: "_Times") -> End | None:
+def _outcome(attempt: Attempt, times: Times) -> End | None:
     try:
         with times.stopped():
-            prepared = ask_patiently(lambda: prepare(attempt.claimed))
+            prepared, context = _prepare_with_context(attempt)
         if prepared.made_up is not None:
             _emit_made_up(attempt, prepared)
         else:
             with alarm_after(prepared.spec.time_limit):
-                _pull(attempt, prepared, times)
+                _pull(attempt, prepared, context, times)
     except SuspendedError:
         return None
     except ClaimLostError:
         raise
     except Exception as error:  # noqa: BLE001 - a block is anybody's code; what it raises is its node's failure
-        return end_or_retry(attempt, _fail(attempt, times, error), error)
-    return _complete(attempt, times)
+        return end_or_retry(attempt, fail(attempt, times, error), error)
+    return complete(attempt, times)
 
 
-async def _outcome_async(attempt: Attempt, times: "_Times", executor: Executor, leash: Leash) -> End | None:
+async def _outcome_async(attempt: Attempt, times: Times, executor: Executor, leash: Leash) -> End | None:
     try:
         with times.stopped():
             prepared, context = await _in_thread(executor, lambda: _prepare_with_context(attempt))
@@ -197,15 +200,13 @@ async def _outcome_async(attempt: Attempt, times: "_Times", executor: Executor, 
     except ClaimLostError:
         raise
     except Exception as error:  # noqa: BLE001 - a block is anybody's code; what it raises is its node's failure
-        end = _fail(attempt, times, error)
+        end = fail(attempt, times, error)
         return await _in_thread(executor, lambda failed=error: end_or_retry(attempt, end, failed))  # type: ignore[misc]
-    return _complete(attempt, times)
+    return complete(attempt, times)
 
 
-def _pull(attempt: Attempt, prepared: Prepared, times: "_Times") -> None:
+def _pull(attempt: Attempt, prepared: Prepared, context: BlockContext, times: Times) -> None:
     block, waits = _block(prepared), Waits(attempt, prepared)
-    with times.stopped():
-        context = _context(attempt, prepared)
     items = cast(Generator[Yielded, Any, None], block.run(_inputs(prepared), context))
     answer = None
     try:
@@ -217,7 +218,7 @@ def _pull(attempt: Attempt, prepared: Prepared, times: "_Times") -> None:
                     with times.stopped():
                         attempt.flush()
             else:
-                spent = _spend(attempt, times)
+                spent = spend(attempt, times)
                 with times.stopped():
                     answer = waits.pass_or_suspend(item, spent=spent)
     except StopIteration:
@@ -228,14 +229,20 @@ def _pull(attempt: Attempt, prepared: Prepared, times: "_Times") -> None:
         raise
 
 
-def _prepare_with_context(attempt: Attempt) -> tuple[Prepared, Any]:
-    """Both may ask the database, which the event loop must not wait for."""
-    prepared = ask_patiently(lambda: prepare(attempt.claimed))
-    return prepared, _context(attempt, prepared)
+def _prepare_with_context(attempt: Attempt) -> tuple[Prepared, BlockContext]:
+    """Both may ask the database, which neither the event loop nor the block's time must wait for."""
+
+    def ask() -> tuple[Prepared, BlockContext]:
+        prepared = prepare(attempt.claimed)
+        return prepared, build_context(attempt.claimed, prepared.graph, log=attempt.log_lines.append)
+
+    prepared, context = ask_patiently(ask)
+    attempt.usage = context.usage
+    return prepared, context
 
 
 async def _pull_async(
-    attempt: Attempt, prepared: Prepared, context: Any, times: "_Times", *, executor: Executor, leash: Leash
+    attempt: Attempt, prepared: Prepared, context: BlockContext, times: Times, *, executor: Executor, leash: Leash
 ) -> None:
     block, waits = _block(prepared), Waits(attempt, prepared)
     items = cast(AsyncGenerator[Yielded, Any], block.run(_inputs(prepared), context))
@@ -252,7 +259,7 @@ async def _pull_async(
                         with leash.at_ease(timer), times.stopped():
                             await _in_thread(executor, attempt.flush)
                 else:
-                    suspend = partial(waits.pass_or_suspend, item, spent=_spend(attempt, times))
+                    suspend = partial(waits.pass_or_suspend, item, spent=spend(attempt, times))
                     with leash.at_ease(timer), times.stopped():
                         answer = await _in_thread(executor, leash.within(longest_question(), suspend))
     except StopAsyncIteration:
@@ -305,79 +312,3 @@ def _block(prepared: Prepared) -> Block[Any]:
 
 def _inputs(prepared: Prepared) -> Any:
     return prepared.inputs
-
-
-def _context(attempt: Attempt, prepared: Prepared) -> Any:
-    context = ask_patiently(lambda: build_context(attempt.claimed, prepared.graph, log=attempt.log_lines.append))
-    attempt.usage = context.usage
-    return context
-
-
-def _spend(attempt: Attempt, times: "_Times") -> End:
-    """Return what an attempt took up to a wait. Its log is not kept: the block says the same again."""
-    return End(status=Status.SUSPENDED, walltime=times.wall, cputime=times.cpu, usage=attempt.usage)
-
-
-def _complete(attempt: Attempt, times: "_Times") -> End:
-    return End(
-        status=Status.COMPLETED,
-        log=_log_text(attempt),
-        walltime=times.wall,
-        cputime=times.cpu,
-        usage=attempt.usage,
-    )
-
-
-def _fail(attempt: Attempt, times: "_Times", error: Exception) -> End:
-    """Turn what went wrong into the end of the attempt."""
-    if not isinstance(error, BlockError | TimeLimitError):
-        logger.exception("block raised", node_execution=str(attempt.claimed.id))
-    return End(
-        status=Status.FAILED,
-        error=_explain(error),
-        is_unpaid=isinstance(error, SubRunUnpaidError),
-        log=_log_text(attempt),
-        walltime=times.wall,
-        cputime=times.cpu,
-        usage=attempt.usage,
-    )
-
-
-def _explain(error: Exception) -> str:
-    """Return what the user is told."""
-    if isinstance(error, BlockError | TimeLimitError):
-        text = str(error)
-    elif isinstance(error, INTERNAL_ERRORS):
-        text = f"The block met an internal error ({type(error).__name__})."
-    else:
-        text = f"{type(error).__name__}: {error}"
-    return to_text(text if len(text) <= MAX_ERROR_TEXT else f"{text[:MAX_ERROR_TEXT]}…")
-
-
-def _log_text(attempt: Attempt) -> str:
-    return to_text("".join(f"{line}\n" for line in attempt.log_lines))
-
-
-class _Times:
-    """The wall and processor time (seconds) that an attempt takes: what its user pays for. The latter of its thread."""
-
-    def __init__(self) -> None:
-        self._wall = time.monotonic()
-        self._cpu = time.thread_time()
-
-    @contextmanager
-    def stopped(self) -> Iterator[None]:
-        """Don't count this block of code: it waits for servers, and the user's block does nothing."""
-        since = time.monotonic()
-        try:
-            yield
-        finally:
-            self._wall += time.monotonic() - since
-
-    @property
-    def wall(self) -> float:
-        return time.monotonic() - self._wall
-
-    @property
-    def cpu(self) -> float:
-        return time.thread_time() - self._cpu

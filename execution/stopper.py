@@ -30,6 +30,8 @@ from execution.store.trees import ENDED_CHANNEL
 # A block gets this long (seconds) to end by itself once it was interrupted.
 KILL_AFTER: Final = 0.4
 LOOK_SECONDS: Final = 0.05
+# A claim may be made just before its run ends, and come to its place just after that.
+ON_THE_WAY_SECONDS: Final = 0.3
 CHECK_SECONDS: Final = 3.0
 OVERDUE_LOOK_SECONDS: Final = 1.0
 RETRY_SECONDS: Final = 1.0
@@ -64,6 +66,8 @@ class Stopper:
         self._workplaces = workplaces
         self._end_overdue = end_overdue
         self._told: dict[UUID, float] = {}
+        # Runs that have ended, and until when their attempts are looked for: some may be on their way to their places.
+        self._ended: dict[str, float] = {}
         # Attempts that were ended for their time, which is not recorded yet, and until when that is tried.
         self._unrecorded: dict[UUID, tuple[Running, float]] = {}
         self._checked_at = float("-inf")
@@ -106,10 +110,11 @@ class Stopper:
             while not self._stopping.is_set():
                 self._look(ended={notice.payload for notice in session.notifies(timeout=0)})
                 close_old_connections()
-                selector.select(LOOK_SECONDS if self._told else OVERDUE_LOOK_SECONDS)
+                selector.select(LOOK_SECONDS if self._told or self._ended else OVERDUE_LOOK_SECONDS)
 
     def _look(self, *, ended: Collection[str]) -> None:
         """End what no longer counts. `ended` are the ids of runs that have ended since the last look."""
+        self._ended |= dict.fromkeys(ended, time.monotonic() + ON_THE_WAY_SECONDS)
         found = [(place, place.find_running()) for place in self._workplaces]
         places = {token: place for place, attempts in found for token in attempts}
         running = {token: each for _place, attempts in found for token, each in attempts.items()}
@@ -118,11 +123,12 @@ class Stopper:
             self._checked_at = now
             suspects = running
         else:
-            suspects = {token: each for token, each in running.items() if str(each.execution_id) in ended}
+            suspects = {token: each for token, each in running.items() if str(each.execution_id) in self._ended}
         for token in self._find_lost(suspects) - self._told.keys():
             logger.info("stopping a block", node_execution=str(running[token].node_execution_id))
             self._told[token] = now
             places[token].interrupt(token)
+        self._ended = {key: until for key, until in self._ended.items() if until > now}
         self._told = {token: at for token, at in self._told.items() if token in running}
         for token, at in self._told.items():
             if now >= at + KILL_AFTER and places[token].kill(token):

@@ -75,7 +75,7 @@ def alarm_stopped(*, at_most: float | None = None) -> Iterator[None]:
     since = time.monotonic()
     left, _ = signal.setitimer(signal.ITIMER_REAL, 0)
     deadline = set_deadline(0.0)
-    if deadline and at_most is not None:
+    if at_most is not None:
         set_deadline(since + at_most + OVERDUE_SECONDS)
     try:
         yield
@@ -83,5 +83,4 @@ def alarm_stopped(*, at_most: float | None = None) -> Iterator[None]:
         # An alarm that has rung rings no more, but whoever didn't hear it is killed all the same.
         if left:
             signal.setitimer(signal.ITIMER_REAL, left)
-        if deadline:
-            set_deadline(deadline + time.monotonic() - since)
+        set_deadline(deadline + time.monotonic() - since if deadline else 0.0)

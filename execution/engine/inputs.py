@@ -23,6 +23,12 @@ def resolve_inputs(
     return _coerced(node, assemble(_coerced(node, overlaid), known=node.pins))
 
 
+def can_be_invalid(*, node: PlanNode, delivered: Mapping[str, Any], mask: Mapping[str, Any]) -> bool:
+    """Whether `resolve_inputs` may refuse these, told quickly by their names; if it says no, it surely doesn't."""
+    sound = node.sound
+    return not (node.input_default.keys() <= sound and delivered.keys() <= sound and mask.keys() <= sound)
+
+
 def _in_link_order(node: PlanNode, delivered: Mapping[str, Any]) -> dict[str, Any]:
     """Which pin was filled first depends on timing; what is assembled from the pins must not."""
     linked = {link.sink_name: delivered[link.sink_name] for link in node.incoming if link.sink_name in delivered}

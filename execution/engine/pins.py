@@ -79,6 +79,17 @@ def _list_index(key: str) -> int | None:
     return int(key) if key.isascii() and key.isdigit() and len(key) <= _MAX_DIGITS else None
 
 
+def has_bad_index(name: str) -> bool:
+    """Whether `assemble` refuses a pin of this name, whatever its value is."""
+    return any(step.kind == "$" and _find_place(step.key) is None for step in split_pin(name)[1])
+
+
+def _find_place(key: str) -> int | None:
+    """Return `key` as the index of an item that can be put into a list; None if it can't."""
+    index = _list_index(key)
+    return None if index is None or index > MAX_LIST_INDEX else index
+
+
 def assemble(inputs: Mapping[str, Any], *, known: Container[str] = ()) -> dict[str, Any]:
     """Return `inputs` with the parts put into their base values; the flattened keys stay as well.
 
@@ -113,8 +124,8 @@ def _put(container: Any, steps: tuple[Step, ...], value: Any) -> Any:
         mapping = container if isinstance(container, dict) else {}
         mapping[step.key] = _put(mapping.get(step.key), tuple(rest), value)
         return mapping
-    index = _list_index(step.key)
-    if index is None or index > MAX_LIST_INDEX:
+    index = _find_place(step.key)
+    if index is None:
         raise ValueError(f"“{step.key}” is not a list index from 0 to {MAX_LIST_INDEX}")
     items = container if isinstance(container, list) else []
     items.extend([None] * (index + 1 - len(items)))

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-from execution.engine.pins import base_pin
+from execution.engine.pins import base_pin, has_bad_index
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +65,12 @@ class PlanNode:
     def awaited(self) -> frozenset[str]:
         """What an execution waits for: connected pins and uncovered ones."""
         return self.connected | self.uncovered
+
+    @cached_property
+    def sound(self) -> frozenset[str]:
+        """Names that take any value (see `can_be_invalid`): pins, and parts of pins that links or constants fill."""
+        parts = {*self.connected, *self.input_default}
+        return frozenset(self.pins) | {name for name in parts if not has_bad_index(name)}
 
     @property
     def starts(self) -> bool:

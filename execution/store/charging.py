@@ -1,6 +1,6 @@
 """Credits in the transactions of what they are for: taken with a record, let go with an end."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -17,9 +17,6 @@ from execution.planning import load_plan
 from execution.store.batches import Answer, Batch
 from execution.store.claims import Claimed
 from execution.store.round_trips import Prepared
-
-Charges = Mapping[UUID, dict[str, Any] | None]
-"""What node executions are charged, by their ids; None where that is nothing."""
 
 
 def subject_of(claimed: Claimed) -> Subject:
@@ -44,23 +41,11 @@ def _find_graph(execution_id: UUID) -> UUID:
     return found
 
 
-# A node execution that was charged before (it failed, and its run was resumed) is not charged again.
-_CAPTURE = Prepared(
-    "capture",
-    "user int, key uuid, amount bigint, facts jsonb, max_cost bigint, run uuid",
-    f"""
-WITH captured AS MATERIALIZED (SELECT * FROM {metering.CAPTURE})
-UPDATE execution_execution e SET cost = e.cost + captured.charged + captured.owed
-  FROM captured WHERE e.id = %(run)s AND captured.is_new RETURNING e.user_id, captured.has_news
-""",  # noqa: S608 - made of constants
-)
-
-
 def describe_charge(claimed: Claimed, *, usage: Usage, status: Status) -> dict[str, Any] | None:
     """Return what a node execution that has ended is charged for what it used; None if that is nothing."""
     if claimed.price is None:
         return None
-    captured = metering.describe_capture(
+    return metering.describe_capture(
         user_id=claimed.user_id,
         subject=subject_of(claimed),
         price=claimed.price,
@@ -68,18 +53,6 @@ def describe_charge(claimed: Claimed, *, usage: Usage, status: Status) -> dict[s
         has_failed=status is not Status.COMPLETED,
         max_cost=claimed.max_cost,
     )
-    return {**captured, "run": claimed.execution_id} if captured else None
-
-
-def ask_to_charge(batch: Batch, claimed: Claimed, charge: dict[str, Any] | None) -> list[Answer]:
-    """Charge a node execution that has ended for what it used, and let go of the rest. The run is locked.
-
-    `charge` comes from `describe_charge`. What is answered, if anything, is for `tell_news`.
-    """
-    if charge is None:
-        ask_to_release(batch, claimed)
-        return []
-    return [batch.ask(_CAPTURE, charge)]
 
 
 def ask_to_release(batch: Batch, claimed: Claimed) -> None:

@@ -1,6 +1,5 @@
 """Setting credits aside for what is claimed, before it runs."""
 
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -19,7 +18,7 @@ from execution.paces import paces
 from execution.planning import NodeSpec, load_plan
 from execution.prices import find_prices, price
 from execution.store.batches import Answer, Batch
-from execution.store.charging import Charges, ask_to_charge, subject_of
+from execution.store.charging import subject_of
 from execution.store.claims import AS_BEFORE, Claimed, claim, claim_held_back
 from execution.store.round_trips import Prepared
 
@@ -49,36 +48,6 @@ WITH mine AS MATERIALIZED (
 )
 SELECT ({metering.RELEASE}) FROM mine
 """  # noqa: S608 - made of constants
-
-# What was claimed in this transaction waits for an ordinary claim if it can't be paid: that says why.
-_HOLD_OR_QUEUE = Prepared(
-    "hold_or_queue",
-    "user int, key uuid, run uuid, root uuid, amount bigint, max_cost bigint",
-    f"""
-WITH held AS MATERIALIZED (SELECT granted FROM {metering.HOLD}), queued AS (
-    UPDATE execution_nodeexecution
-       SET {AS_BEFORE}
-      FROM held WHERE id = %(key)s AND NOT held.granted
-)
-SELECT granted FROM held
-""",  # noqa: S608 - made of constants
-)
-
-# The same after a charge. A node execution that was charged before (see `charging`) is not charged again.
-_CAPTURE_AND_HOLD = Prepared(
-    "capture_and_hold",
-    "user int, key uuid, amount bigint, facts jsonb, max_cost bigint, run uuid,"
-    " next uuid, next_run uuid, next_root uuid, next_amount bigint, next_max_cost bigint",
-    f"""
-WITH done AS MATERIALIZED (SELECT * FROM {metering.CAPTURE_AND_HOLD}), queued AS (
-    UPDATE execution_nodeexecution SET {AS_BEFORE} FROM done WHERE id = %(next)s AND NOT done.granted
-), counted AS (
-    UPDATE execution_execution e SET cost = e.cost + done.charged + done.owed
-      FROM done WHERE e.id = %(run)s AND done.is_new
-)
-SELECT %(user)s, has_news, granted FROM done
-""",  # noqa: S608 - made of constants
-)
 
 # What can't be paid is not run: it waits for credits, or it is run to the end in which it fails.
 _PARK = """
@@ -130,13 +99,17 @@ def claim_held_back_and_hold(tree_id: UUID, *, most: int, lease_seconds: float) 
     """
     claims = claim_held_back(tree_id, most=most, lease_seconds=lease_seconds)
     count = paces.count_quick([_find_spec(claimed) for claimed in claims])
-    if not all(claimed.is_fresh for claimed in claims[:count]):
-        # What may have cost a process its life already isn't to take others with it.
+    if not all(_may_go_together(claimed) for claimed in claims[:count]):
         count = 1
     if claims[count:]:
         unclaim(claims[count:])
-        claims = [replace(claimed, run_holds_back=True) for claimed in claims[:count]]
+        claims = [replace(claimed, run_holds_back=True, may_send_next=True) for claimed in claims[:count]]
     return _hold_or_unclaim(claims, was_held_back=True)
+
+
+def _may_go_together(claimed: Claimed) -> bool:
+    """Whether it is not to be feared that it takes others with it, or lets them wait for the storage."""
+    return claimed.is_fresh and not any(find_reference(form) for form in claimed.inputs.values())
 
 
 def unclaim(claims: Sequence[Claimed], *, was_held_back: bool = True) -> None:
@@ -184,7 +157,14 @@ def _find_price(claimed: Claimed) -> Claimed:
         return replace(claimed, refusal=f"Its inputs can't be read any more ({type(error).__name__}).")
     except Exception as error:
         raise InputsAwayError(f"{type(error).__name__}: {error}") from error
-    return replace(claimed, price=price(_find_spec(claimed), delivered=delivered, mask=mask))
+    try:
+        return replace(claimed, price=price(_find_spec(claimed), delivered=delivered, mask=mask))
+    except DatabaseError:
+        raise
+    except Exception as error:
+        # It would go wrong each time: the claim would be lost again and again.
+        logger.exception("a price can't be told", node_execution=str(claimed.id))
+        return replace(claimed, refusal=f"What it costs can't be told ({type(error).__name__}).")
 
 
 def _ask_to_hold(batch: Batch, claimed: Claimed) -> Answer | None:
@@ -193,7 +173,7 @@ def _ask_to_hold(batch: Batch, claimed: Claimed) -> Answer | None:
         return None
     if claimed.price is None:
         return batch.ask(_LET_GO, [claimed.id, claimed.token, [claimed.id]])
-    asked = _describe_hold(claimed, claimed.price)
+    asked = describe_hold(claimed, claimed.price)
     return batch.ask(_HOLD, {**asked, "token": claimed.token}) if asked else None
 
 
@@ -252,31 +232,8 @@ def price_at_hand(spec: NodeSpec, *, inputs: Mapping[str, Any], mask: Mapping[st
         return None
 
 
-def ask_to_charge_and_hold(
-    batch: Batch, ended: Sequence[Claimed], *, charges: Charges, following: Sequence[Claimed]
-) -> tuple[list[Answer], dict[UUID, Answer]]:
-    """Charge what has ended, and set aside what was claimed `following` it, in this transaction, costs. Ask last.
-
-    All are of one run. `charges` are what `describe_charge` says, by node execution.
-    What can't be paid is QUEUED. The first answers are for `tell_news`; the rows of the others, by node execution, end
-    with whether it was granted. There are none where nothing is to be set aside.
-    """
-    asked = [(each.id, _describe_hold(each, each.price)) for each in following if each.price]
-    waiting = deque((key, hold) for key, hold in asked if hold)
-    charged, held = [], {}
-    for claimed in ended:
-        charge = charges[claimed.id]
-        if charge and waiting:
-            key, hold = waiting.popleft()
-            held[key] = batch.ask(_CAPTURE_AND_HOLD, {**charge, **metering.describe_next(hold)})
-            charged.append(held[key])
-        else:
-            charged += ask_to_charge(batch, claimed, charge)
-    held |= {key: batch.ask(_HOLD_OR_QUEUE, hold) for key, hold in waiting}
-    return charged, held
-
-
-def _describe_hold(claimed: Claimed, found: Price) -> dict[str, Any] | None:
+def describe_hold(claimed: Claimed, found: Price) -> dict[str, Any] | None:
+    """Return what is to be set aside for a claim at this price; None if that is nothing."""
     return metering.describe_hold(
         user_id=claimed.user_id, subject=subject_of(claimed), price=found, max_cost=claimed.max_cost
     )

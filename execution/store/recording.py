@@ -13,15 +13,15 @@ from execution.large_values import ValueWriter, join_writers
 from execution.models import OnError
 from execution.prices import count_usage
 from execution.run_files import FilesOfRun
-from execution.store.batches import Answer, Batch, one_transaction
-from execution.store.charging import Charges, describe_charge, tell_news
+from execution.store.batches import one_transaction
+from execution.store.charging import describe_charge, tell_news
 from execution.store.claims import Claimed, Hold
-from execution.store.holding import ask_to_charge_and_hold
 from execution.store.parts import End, Part, ask_to_mark
 from execution.store.ready import Ready
 from execution.store.round_trips import Prepared
 from execution.store.runs import LOCK_RUN, LockedRun, read_run, save_run
 from execution.store.scenes import Emitted, Output, ask_for_scene, let_travel
+from execution.store.settling import ask_to_charge_and_save
 from execution.store.taking import Taker
 from execution.store.trees import UNFINISHED_SUB_RUNS, terminate_trees
 
@@ -93,12 +93,13 @@ def record_jointly(parts: Sequence[Part], *, taker: Taker | None = None) -> Join
     first = parts[0].claimed
     with one_transaction() as batch:
         locked = batch.ask(LOCK_RUN, {"run": first.execution_id})
-        marks = [ask_to_mark(batch, part) for part in parts]
+        # Locked in the order of their ids, as everywhere.
+        marks = {part.claimed.id: ask_to_mark(batch, part) for part in sorted(parts, key=lambda part: part.claimed.id)}
         scene = ask_for_scene(batch, [(part.claimed, len(part.outputs)) for part in parts])
         failed = [part.claimed.id for part in parts if part.has_failed]
         sub_runs = batch.ask(UNFINISHED_SUB_RUNS, [failed]) if failed else None
         run = read_run(locked.rows[0], batch) if locked.rows else None
-        parts = [part for part, marked in zip(parts, marks, strict=True) if marked.rows]
+        parts = [part for part in parts if marks[part.claimed.id].rows]
         if run is None or run.status not in RUN_GOES_ON or not parts:
             batch.abandon()
             return NOTHING_RECORDED
@@ -115,13 +116,13 @@ def record_jointly(parts: Sequence[Part], *, taker: Taker | None = None) -> Join
             run.ended_below += terminate_trees([key for (key,) in sub_runs.rows], error="What started it has failed.")
         # Who is about to claim what others have held back sees to the window with that claim.
         will_claim = taker is not None and not taker.opened and not run.has_held_back
-        save(run, failure=failure, will_claim=will_claim)
-        # Last: an account is locked after all runs and node executions.
-        charged = _ask_to_charge(batch, parts, taker, charges)
-    tell_news([*charged, *run.billed])
+        save(run, failure=failure, will_claim=will_claim, is_saved_later=True)
+        ended = [part.claimed for part in parts if part.end is not None and isinstance(part.claimed, Claimed)]
+        settled = ask_to_charge_and_save(run, ended, charges=charges, opened=taker.opened if taker else ())
+    tell_news([*([settled] if settled else []), *run.billed])
     ready, accepted = run.all_ready(), frozenset(part.claimed.token for part in parts)
     if taker:
-        taker.settle(ready, run_holds_back=run.holds_back and _tree_goes_on(run))
+        taker.settle(ready, held=settled, run_holds_back=run.holds_back and _tree_goes_on(run))
         return JointlyRecorded(accepted=accepted)
     return JointlyRecorded(accepted=accepted, ready=ready)
 
@@ -134,20 +135,12 @@ def _describe_charge(part: Part) -> dict[str, Any] | None:
     return describe_charge(claimed, usage=usage, status=end.status)
 
 
-def _ask_to_charge(batch: Batch, parts: Sequence[Part], taker: Taker | None, charges: Charges) -> list[Answer]:
-    ended = [part.claimed for part in parts if part.end is not None and isinstance(part.claimed, Claimed)]
-    charged, held = ask_to_charge_and_hold(batch, ended, charges=charges, following=taker.opened if taker else ())
-    if taker:
-        taker.await_holds(held)
-    return charged
-
-
-def save(run: LockedRun, *, failure: str = "", will_claim: bool = False) -> None:
+def save(run: LockedRun, *, failure: str = "", will_claim: bool = False, is_saved_later: bool = False) -> None:
     """Write the run's counters, or its end; send what was held back if there is room.
 
-    Who `will_claim` something in the run's tree sees to that then.
+    Who `will_claim` something in the run's tree sees to that then. `is_saved_later`: as in `save_run`.
     """
-    save_run(run, failure=failure)
+    save_run(run, failure=failure, is_saved_later=is_saved_later)
     if run.holds_back and not will_claim and _tree_goes_on(run):
         run.release_next()
 

@@ -60,6 +60,7 @@ class LockedRun:
     ready: list[Ready] = field(default_factory=list)
     released: list[Answer] = field(default_factory=list)
     ended_below: list[UUID] = field(default_factory=list)
+    is_saved: bool = False
     billed: list[Answer] = field(default_factory=list)
 
     @cached_property
@@ -134,17 +135,27 @@ def read_run(row: Row, batch: Batch) -> LockedRun:
     )
 
 
-_SAVE_RUN = Prepared(
-    "save_run",
-    "run uuid, unfinished int, opened int, outputs int, ended int, errors int, walltime float8, cputime float8",
-    """
-UPDATE execution_execution
-   SET unfinished = %(unfinished)s, opened = %(opened)s, output_count = %(outputs)s,
+@dataclass(frozen=True, kw_only=True)
+class Saving:
+    """How the counters of a run are written, in SQL: for whoever writes more of its row with them."""
+
+    parameters: str
+    columns: str
+
+
+SAVING = Saving(
+    parameters="run uuid, unfinished int, opened int, outputs int, ended int, errors int, walltime float8,"
+    " cputime float8",
+    columns="""unfinished = %(unfinished)s, opened = %(opened)s, output_count = %(outputs)s,
        node_count = node_count + %(ended)s, node_error_count = node_error_count + %(errors)s,
        nodes_walltime = nodes_walltime + %(walltime)s, nodes_cputime = nodes_cputime + %(cputime)s,
-       event_number = event_number + 1, recorded_at = clock_timestamp()
- WHERE id = %(run)s
-""",
+       event_number = event_number + 1, recorded_at = clock_timestamp()""",
+)
+
+_SAVE_RUN = Prepared(
+    "save_run",
+    SAVING.parameters,
+    f"UPDATE execution_execution SET {SAVING.columns} WHERE id = %(run)s",  # noqa: S608
 )
 
 _END_RUN = Prepared(
@@ -161,27 +172,42 @@ UPDATE execution_execution
 _TELL_END = Prepared("tell_end", "channel text, id text", "SELECT pg_notify(%(channel)s, %(id)s)")
 
 
-def save_run(run: LockedRun, *, failure: str = "") -> None:
-    """Write the counters; end the run if it fails, has opened more than it may, or has nothing left to do."""
-    run.batch.ask(
-        _SAVE_RUN,
-        {
-            "run": run.id,
-            "unfinished": run.unfinished,
-            "opened": run.opened,
-            "outputs": run.output_count,
-            "ended": run.ended,
-            "errors": run.errors,
-            "walltime": run.walltime,
-            "cputime": run.cputime,
-        },
-    )
+def describe_counters(run: LockedRun) -> dict[str, Any]:
+    """Return the parameters of `SAVING`. The run counts as saved with that: whoever asks again finds nothing to add."""
+    counters = {
+        "run": run.id,
+        "unfinished": run.unfinished,
+        "opened": run.opened,
+        "outputs": run.output_count,
+        "ended": run.ended,
+        "errors": run.errors,
+        "walltime": run.walltime,
+        "cputime": run.cputime,
+    }
     run.node_count += run.ended
+    run.ended, run.errors, run.walltime, run.cputime, run.is_saved = 0, 0, 0.0, 0.0, True
+    return counters
+
+
+def save_counters(run: LockedRun) -> None:
+    """Write the counters."""
+    run.batch.ask(_SAVE_RUN, describe_counters(run))
+
+
+def save_run(run: LockedRun, *, failure: str = "", is_saved_later: bool = False) -> None:
+    """Write the counters; end the run if it fails, has opened more than it may, or has nothing left to do.
+
+    `is_saved_later`: the caller writes the counters of a run that goes on, with something else.
+    """
+    is_over_limit = run.opened - run.opened_before > run.max_node_executions
+    is_over = bool(failure) or is_over_limit or run.unfinished == 0
+    if is_over or run.ended_below or not is_saved_later:
+        save_counters(run)
     if failure:
         end_run(run, Status.FAILED, error=failure)
-    elif run.opened - run.opened_before > run.max_node_executions:
+    elif is_over_limit:
         end_run(run, Status.FAILED, error=_explain_limit(run))
-    elif run.unfinished == 0:
+    elif is_over:
         end_run(run, Status.COMPLETED)
     elif run.ended_below:
         run.billed = ask_to_settle(run.batch, run.ended_below)
@@ -200,7 +226,7 @@ def end_run(run: LockedRun, status: Status, *, error: str = "") -> None:
             run.taker.start_over()
     run.batch.ask(_END_RUN, {"status": status, "error": error, "warnings": dump(warnings), "id": run.id})
     run.batch.ask(_TELL_END, {"channel": ENDED_CHANNEL, "id": str(run.id)})
-    run.status = status
+    run.status, run.unfinished = status, 0
     if run.parent_id is not None:
         run.ready.extend(wake([run.parent_id], batch=run.batch))
     else:

@@ -5,14 +5,16 @@ transaction of the record, and what it costs is set aside there, too. A process 
 out, as with any other claim.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID, uuid4
 
+from django.conf import settings
+
 from credits.metering import Price
 from execution.engine.dataflow import Firing
-from execution.paces import MOST_AT_ONCE, paces
+from execution.paces import paces
 from execution.planning import NodeSpec, load_plan
 from execution.queues import CPU_QUEUE
 from execution.store.batches import Answer, Batch
@@ -74,8 +76,7 @@ class Taker:
     @property
     def most(self) -> int:
         """How many may be claimed of which nothing is known yet: several if the one before was quick."""
-        spec = load_plan(self._previous.graph_version_id).specs[self._previous.node_id]
-        return MOST_AT_ONCE if paces.is_quick(spec) else 1
+        return paces.room_after(load_plan(self._previous.graph_version_id).specs[self._previous.node_id])
 
     def start_over(self) -> None:
         """Forget what was taken: the record was not committed, or its run has ended."""
@@ -85,13 +86,14 @@ class Taker:
         self.unsent: tuple[Ready, ...] = ()
         self.opened: list[Claimed] = []
         self._are_quick = True
-        self._held: Mapping[UUID, Answer] = {}
 
     def has_room_for(self, spec: NodeSpec) -> bool:
         """Whether an execution of this node would be taken, too."""
         if spec.queue != CPU_QUEUE:
             return False
-        return not self.opened or (self._are_quick and len(self.opened) < MOST_AT_ONCE and paces.is_quick(spec))
+        return not self.opened or (
+            self._are_quick and len(self.opened) < settings.MOST_AT_ONCE and paces.is_quick(spec)
+        )
 
     def open(self, batch: Batch, firing: Firing, opening: Opening) -> None:
         """Open a firing as claimed."""
@@ -134,22 +136,15 @@ class Taker:
         # Until it is known that the record was committed, and paid for: whoever claims it with this token finds out.
         self.to_claim.append((opening.ready, token))
 
-    def await_holds(self, held: Mapping[UUID, Answer]) -> None:
-        """Take the answers, by node execution, to whether the credits for what was opened were set aside."""
-        self._held = held
-
-    def _may_run(self, opened: Claimed) -> bool:
-        is_free = opened.price is None or opened.price.hold == 0
-        return is_free or (opened.id in self._held and self._held[opened.id].rows[0][-1] is True)
-
-    def settle(self, ready: Sequence[Ready], *, run_holds_back: bool) -> None:
+    def settle(self, ready: Sequence[Ready], *, held: Answer | None, run_holds_back: bool) -> None:
         """Take one that suits this process, if nothing was claimed; the others are left to be sent.
 
-        Call it when the record was committed.
+        Call it when the record was committed. `held` says for which of what was opened credits were set aside.
         """
         self.run_holds_back = run_holds_back
         if self.opened:
-            running = [each for each in self.opened if self._may_run(each)]
+            granted = {key for *_, key, is_granted in (held.rows if held else []) if is_granted}
+            running = [each for each in self.opened if each.id in granted or _is_free(each)]
             self.claimed = [replace(each, run_holds_back=run_holds_back) for each in running]
             tokens = {each.token for each in running}
             self.to_claim = [(each, token) for each, token in self.to_claim if token not in tokens]
@@ -160,3 +155,7 @@ class Taker:
             self.to_claim = [(each, uuid4()) for each in ready if each.queue == CPU_QUEUE][:1]
         taken = [each for each, _ in self.to_claim]
         self.unsent = tuple(each for each in ready if each not in taken)
+
+
+def _is_free(opened: Claimed) -> bool:
+    return opened.price is None or opened.price.hold == 0

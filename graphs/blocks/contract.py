@@ -276,6 +276,8 @@ class Block(ABC, Generic[InputsT]):
 
     `id` never changes: graphs refer to it. `Inputs` is `InputsT`, named again so that it can be read at run time.
     A `run` that is an async generator goes to the `io` workers, a plain generator to the `cpu` workers.
+    `leaves_traces`: it changes what outlives its run, by itself, so that one notices if a crash repeats it. What has
+    `needs` counts as such anyway.
     """
 
     id: ClassVar[str]
@@ -286,6 +288,7 @@ class Block(ABC, Generic[InputsT]):
     Outputs: ClassVar[type[BlockOutputs]]
     static_output: ClassVar[bool] = False
     needs: ClassVar[frozenset[Need]] = frozenset()
+    leaves_traces: ClassVar[bool] = False
     costs: ClassVar[tuple[Cost, ...]] = ()
     charge_on_failure: ClassVar[bool] = False
     time_limit: ClassVar[timedelta] = DEFAULT_TIME_LIMIT

@@ -33,6 +33,7 @@ class PersistInformationBlock(Block[PersistInformationInputs]):
     description = "Remembers a value for later runs."
     Inputs = PersistInformationInputs
     Outputs = PersistInformationOutputs
+    leaves_traces = True
     examples = (Example(inputs={"key": "theme", "value": {"dark": True}}, outputs=(("value", {"dark": True}),)),)
 
     def run(self, inputs: PersistInformationInputs, context: BlockContext) -> Iterator[Yielded]:

@@ -1,6 +1,7 @@
 """Which price holds now."""
 
 import threading
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
@@ -10,7 +11,7 @@ from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 
 from credits.exceptions import PriceInvalidError, ReasonMissingError
-from credits.metering import find_price
+from credits.metering import Price, find_price
 from credits.models import BlockPrice, LedgerEntry
 from credits.price_list import find_price_list, forget_prices, set_price
 from credits.pricing import Cost, CostType, Usage
@@ -21,8 +22,12 @@ pytestmark = pytest.mark.django_db
 LISTED = (Cost(amount=Decimal(5)),)
 
 
-def price(block_id: str, **inputs: Any) -> int | None:
-    found = find_price(block_id=block_id, listed=LISTED, inputs=inputs, size=10)
+def find(block_id: str, listed: Sequence[Cost] = LISTED) -> Price | None:
+    return find_price(block_id=block_id, prices=find_price_list(block_id=block_id, listed=listed), inputs={}, size=10)
+
+
+def price(block_id: str) -> int | None:
+    found = find(block_id)
     return found.hold if found else None
 
 
@@ -44,7 +49,7 @@ def test_an_entry_says_which_price_it_was(payer: int) -> None:
     set_price(block_id=block, costs=[{"amount": 8}], charge_on_failure=True, reason="It costs us more.")
     forget_prices()
     what = subject(block_id=block)
-    found = find_price(block_id=block, listed=LISTED, inputs={}, size=10)
+    found = find(block)
     assert found
 
     capture(user_id=payer, subject=what, price=found, usage=Usage(), has_failed=True)
@@ -66,7 +71,7 @@ def test_a_price_costs_no_query(payer: int) -> None:
 def test_what_is_set_aside_follows_what_was_used_lately(payer: int) -> None:
     block = str(uuid4())
     listed = (Cost(amount=Decimal(1), type=CostType.ITEMS),)
-    unknown = find_price(block_id=block, listed=listed, inputs={}, size=10)
+    unknown = find(block, listed)
     assert unknown
     for items in range(1, 21):
         capture(
@@ -76,8 +81,8 @@ def test_what_is_set_aside_follows_what_was_used_lately(payer: int) -> None:
             usage=Usage(items=items),
             has_failed=False,
         )
-    from_memory = find_price(block_id=block, listed=listed, inputs={}, size=10)
-    price_elsewhere = find_price(block_id=str(uuid4()), listed=listed, inputs={}, size=10)
+    from_memory = find(block, listed)
+    price_elsewhere = find(str(uuid4()), listed)
 
     assert unknown.hold == 1
     assert from_memory == unknown
@@ -87,12 +92,12 @@ def test_what_is_set_aside_follows_what_was_used_lately(payer: int) -> None:
 def test_a_process_that_starts_knows_the_history(payer: int) -> None:
     block = str(uuid4())
     listed = (Cost(amount=Decimal(1), type=CostType.ITEMS),)
-    first = find_price(block_id="another", listed=listed, inputs={}, size=10)
+    first = find("another", listed)
     assert first
     for items in range(1, 22):
         capture(user_id=payer, subject=subject(block_id=block), price=first, usage=Usage(items=items), has_failed=False)
 
-    found = find_price(block_id=block, listed=listed, inputs={}, size=10)
+    found = find(block, listed)
 
     assert found
     assert found.hold == 20  # 19 of 20 used no more
@@ -111,6 +116,29 @@ def test_a_price_that_makes_no_sense_is_refused() -> None:
         set_price(block_id="a-block", costs=[{"amount": -1}], reason="A gift.")
 
     assert find_price_list(block_id="a-block", listed=LISTED).version == 0
+
+
+def test_an_admins_price_is_read_once_while_it_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    block = str(uuid4())
+    set_price(block_id=block, costs=[{"amount": 8}], reason="It costs us more.")
+    forget_prices()
+    first = find_price_list(block_id=block, listed=LISTED)
+
+    monkeypatch.setattr("credits.price_list.read_costs", None)
+
+    assert find_price_list(block_id=block, listed=LISTED) == first
+    assert (first.costs, first.version) == ((Cost(amount=Decimal(8)),), 1)
+
+
+def test_a_price_that_turns_out_wrong_hits_its_own_block_only() -> None:
+    block = str(uuid4())
+    BlockPrice.objects.create(block_id=block, version=1, costs=[{"amount": -1}], reason="A gift.")
+    forget_prices()
+
+    for _ in range(2):
+        with pytest.raises(PriceInvalidError):
+            find(block)
+        assert price(str(uuid4())) == 5
 
 
 @pytest.mark.django_db(transaction=True)

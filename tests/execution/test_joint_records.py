@@ -11,7 +11,6 @@ from pytest_django import Settings
 
 from credits.models import Hold
 from execution.attempts import Attempt
-from execution.beginning import begin_next
 from execution.engine.statuses import Status
 from execution.interruptions import AttemptStoppedError
 from execution.large_values import ValueWriter
@@ -27,7 +26,6 @@ from execution.store.losses import hand_back
 from execution.store.ready import Ready
 from execution.store.recording import record
 from execution.store.round_trips import exchange
-from execution.store.taking import Taker
 from tests.credits.booking import set_balance, standing
 from tests.execution.charging.paid_runs import charges
 from tests.execution.drain import Drain
@@ -90,17 +88,15 @@ def breaks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> l
 
 @pytest.mark.parametrize("breaks", [lose_commit, lose_answer], indirect=True)
 def test_all_is_recorded_and_charged_once_although_the_connection_breaks(
-    payer: User, together: list[int], drain: Drain, breaks: list[Send], monkeypatch: pytest.MonkeyPatch
+    payer: User, together: list[int], drain: Drain, breaks: list[Send]
 ) -> None:
-    lost: list[Attempt] = []
-    monkeypatch.setattr(Attempt, "log_lost", lost.append)
     run = start(payer, draw_fan())
 
     drain.run()  # no sweep
 
     assert breaks
-    # Nobody heard of any of them, and whose end it was found out what had become of it.
-    assert (together, lost) == ([], [])
+    # None of them was heard of.
+    assert together == []
     assert outputs_of(ended(run)) == {"out": ITEMS}
     assert (run.status, run.node_count, run.cost) == (Status.COMPLETED, 9, 28)
     assert (charges(payer), Hold.objects.count(), standing(payer.pk)) == ([7] * 4, 0, (72, 0, 0))
@@ -269,29 +265,6 @@ def test_messages_are_sent_although_the_first_one_is_lost_before_it_begins(
 
     assert message in drain.waiting
     assert statuses_of([first, *others]) == ["RUNNING", "COMPLETED", "COMPLETED", "COMPLETED"]
-
-
-def test_who_waits_for_its_turn_leaves_its_messages_to_the_first_one(
-    payer: User, together: list[int], drain: Drain, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    start(payer, draw_fan())
-    attempts = begin_several(drain, ITEMS)
-    messages = [Ready(id=uuid4(), queue="cpu", name="") for _ in attempts]
-    for attempt, message in zip(attempts, messages, strict=True):
-        attempt.unsent.append(message)
-    taker = Taker(attempts[0].claimed, lease_seconds=1000)
-    taker.to_claim = [(message, uuid4()) for message in messages]
-    begun = iter(attempts)
-    monkeypatch.setattr("execution.beginning.begin", lambda *_arguments, **_options: next(begun))
-
-    first, *others = begin_next(taker, publish=drain.send)
-    for other in others:
-        other.wait_for_turn()
-        other.give_back()
-    drain.waiting.clear()
-    first.send_unsent()
-
-    assert drain.waiting == messages
 
 
 def take_over(claimed: Claimed) -> Claimed:

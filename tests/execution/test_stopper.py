@@ -33,11 +33,12 @@ class Stubborn:
         self.looks = 0
         self.interrupted: list[UUID] = []
         self.is_overdue = False
+        self.is_on_its_way = False
         self._running = {running.token: running}
 
     def find_running(self) -> dict[UUID, Running]:
         self.looks += 1
-        return dict(self._running)
+        return {} if self.is_on_its_way else dict(self._running)
 
     def find_overdue(self) -> dict[UUID, Running]:
         return dict(self._running) if self.is_overdue else {}
@@ -87,6 +88,19 @@ def test_a_run_that_is_stopped_has_its_code_asked_to_end_and_then_killed(place: 
 
     assert wait_until(lambda: not place.find_running())
     assert place.interrupted == [running.token]
+
+
+@pytest.mark.usefixtures("listening")
+def test_what_was_claimed_just_before_the_stop_is_found_when_it_has_its_place(place: Stubborn) -> None:
+    (running,) = place.find_running().values()
+    place.is_on_its_way = True
+    looks = place.looks
+
+    stop_execution(execution_id=running.execution_id)
+    assert wait_until(lambda: place.looks > looks)
+    place.is_on_its_way = False
+
+    assert wait_until(lambda: place.interrupted == [running.token])
 
 
 @pytest.mark.usefixtures("listening")

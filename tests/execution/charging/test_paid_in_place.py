@@ -207,7 +207,7 @@ def test_all_is_run_and_charged_once_although_connections_break_at_the_commit(
     messages = drain.run()
 
     run.refresh_from_db()
-    assert len(losses) == 3
+    assert len(losses) == 4
     assert (messages, run.status, run.cost, charges(payer)) == (1, Status.COMPLETED, 21, [7, 7, 7])
     assert standing(payer.pk) == (79, 0, 0)
     assert not NodeExecution.objects.exclude(attempt=1, losses=0).exists()

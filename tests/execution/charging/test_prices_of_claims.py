@@ -16,7 +16,7 @@ from credits.pricing import CostType
 from execution.beginning import begin
 from execution.engine.statuses import Status
 from execution.large_values import read
-from execution.models import Execution, NodeExecution
+from execution.models import Execution, NodeExecution, Output
 from execution.places import Running
 from execution.prices import price
 from execution.reporting import get_run
@@ -118,6 +118,23 @@ def test_who_can_not_read_the_inputs_waits_instead_of_asking_a_wrong_price(
     assert meanwhile == ({"COMPLETED", "QUEUED"}, (100, 0, 0))
     assert get_run(execution_id=run.pk).status == Status.COMPLETED
     assert charges(payer) == [20]
+
+
+def test_a_price_that_cannot_be_told_fails_its_node_and_holds_nothing(
+    payer: User, drain: Drain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: Any, **_inputs: Any) -> None:
+        raise ValueError("Out of range float values are not JSON compliant")
+
+    run = start(payer, {"paid": (PAID, {})})
+    monkeypatch.setattr("execution.store.holding.price", fail)
+
+    drain.run()
+
+    node = NodeExecution.objects.get(execution=run)
+    assert (node.status, node.attempt) == (Status.FAILED, 1)
+    assert Output.objects.get(node_execution=node).value == "What it costs can't be told (ValueError)."
+    assert (Hold.objects.count(), standing(payer.pk), charges(payer)) == (0, (100, 0, 0), [])
 
 
 def test_inputs_that_are_gone_fail_their_node_and_cost_nothing(payer: User, drain: Drain, far_away: None) -> None:

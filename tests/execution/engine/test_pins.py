@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from execution.engine.exceptions import EngineError, InputsInvalidError
-from execution.engine.pins import MAX_LIST_INDEX, NOTHING, assemble, base_pin, select, split_pin
+from execution.engine.pins import MAX_LIST_INDEX, NOTHING, assemble, base_pin, has_bad_index, select, split_pin
 
 SINK = "5e1f"
 
@@ -153,6 +153,13 @@ def test_an_index_that_is_none_is_an_error_that_names_the_pin(index: str) -> Non
 
     assert caught.value.problems == {f"a_$_{index}": f"“{index}” is not a list index from 0 to {MAX_LIST_INDEX}"}
     assert isinstance(caught.value, EngineError)
+    assert has_bad_index(f"a_$_{index}")
+    assert has_bad_index(f"a_#_k_$_{index}_@_n")
+
+
+@pytest.mark.parametrize("name", ["a", "a_#_x", "a_@_-1", f"a_$_{MAX_LIST_INDEX}", "a_#_k_$_0_@_n"])
+def test_the_name_alone_tells_that_an_index_is_one(name: str) -> None:
+    assert not has_bad_index(name)
 
 
 def test_every_impossible_index_is_named_at_once() -> None:

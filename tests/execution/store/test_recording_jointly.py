@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from django.conf import settings as django_settings
 from django.contrib.auth.models import User
 from django.core.files.storage import default_storage
 from pytest_django import Settings
@@ -16,7 +17,6 @@ from execution.engine.statuses import Status
 from execution.large_values import find_reference
 from execution.models import Execution, NodeExecution, OnError, StaticValue
 from execution.models.values import FEW_PINS
-from execution.paces import MOST_AT_ONCE
 from execution.planning import load_plan
 from execution.store.claims import Claimed, claim
 from execution.store.parts import End, Part
@@ -220,7 +220,7 @@ def test_they_are_if_the_process_goes_on_with_some_of_what_this_makes_ready(vers
     opened = together.find(Status.RUNNING) - was_running
     assert together.rows() == apart.rows()
     assert {claimed.id for claimed in taker.claimed} == opened
-    assert 1 < len(opened) <= MOST_AT_ONCE
+    assert 1 < len(opened) <= django_settings.MOST_AT_ONCE
     assert len({claimed.token for claimed in taker.claimed}) == len(opened)
     to_send = {ready.id for ready in taker.unsent} | {ready.id for ready, _ in taker.to_claim}
     assert (recorded.ready, to_send) == ((), together.find(Status.QUEUED) - was_queued)
