@@ -53,11 +53,7 @@ def begin_next(taker: Taker, *, publish: Publish) -> list[Attempt]:
     """
     attempts = _begin_taken(taker, publish)
     if attempts:
-        first, *others = attempts
-        first.unsent += taker.unsent
-        for other in others:
-            # They wait for their turn, and it may not come.
-            first.unsent, other.unsent = first.unsent + other.unsent, []
+        attempts[0].unsent += taker.unsent
         return attempts
     publish(taker.unsent)
     if not taker.to_claim and taker.run_holds_back:

@@ -88,15 +88,17 @@ def breaks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> l
 
 @pytest.mark.parametrize("breaks", [lose_commit, lose_answer], indirect=True)
 def test_all_is_recorded_and_charged_once_although_the_connection_breaks(
-    payer: User, together: list[int], drain: Drain, breaks: list[Send]
+    payer: User, together: list[int], drain: Drain, breaks: list[Send], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    lost: list[Attempt] = []
+    monkeypatch.setattr(Attempt, "log_lost", lost.append)
     run = start(payer, draw_fan())
 
     drain.run()  # no sweep
 
     assert breaks
-    # None of them was heard of.
-    assert together == []
+    # Nobody heard of any of them, and whose end it was found out what had become of it.
+    assert (together, lost) == ([], [])
     assert outputs_of(ended(run)) == {"out": ITEMS}
     assert (run.status, run.node_count, run.cost) == (Status.COMPLETED, 9, 28)
     assert (charges(payer), Hold.objects.count(), standing(payer.pk)) == ([7] * 4, 0, (72, 0, 0))
