@@ -4,6 +4,7 @@ A process claims some of those at once, runs them one after the other, and recor
 that: then all of them run again. So they are blocks of which nobody notices that.
 """
 
+import math
 from collections import defaultdict, deque
 from collections.abc import Sequence
 from typing import Final
@@ -20,7 +21,7 @@ class Paces:
     """The times (seconds) that the last executions of each block took. One may have met a cold cache or a busy core."""
 
     def __init__(self) -> None:
-        self._room = 1
+        self._room = math.inf
         self._taken: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_REMEMBERED))
 
     def note(self, spec: NodeSpec, seconds: float) -> None:
@@ -42,7 +43,7 @@ class Paces:
 
     def room_after(self, spec: NodeSpec) -> int:
         """Return how many may be claimed of which nothing is known yet, after an execution of this node."""
-        return min(settings.MOST_AT_ONCE, self._room) if self.is_quick(spec) else 1
+        return int(min(settings.MOST_AT_ONCE, self._room)) if self.is_quick(spec) else 1
 
 
 def _is_repeatable(spec: NodeSpec) -> bool:

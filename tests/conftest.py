@@ -1,5 +1,6 @@
 """Fixtures for all tests. Tests that ask for no server start none."""
 
+import math
 import os
 from collections.abc import Iterator
 
@@ -15,7 +16,7 @@ from pytest_django import DjangoDbBlocker, Settings
 from rest_framework.test import APIClient
 
 from config.startup import require_broker, require_database
-from execution.paces import Paces
+from execution.paces import Paces, paces
 from execution.workers import WorkerProcesses
 from tests.credits.stripe_double import WEBHOOK_SECRET, StripeDouble
 from tests.execution.drain import Drain, KeeperWithoutThread
@@ -73,6 +74,7 @@ def drain(monkeypatch: pytest.MonkeyPatch) -> Drain:
         monkeypatch.setattr(f"execution.{module}.keeper", keeper)
     # How quick a block is depends on what else the machine does.
     monkeypatch.setattr(Paces, "is_quick", lambda _paces, _spec: False)
+    monkeypatch.setattr(paces, "_room", math.inf)
     return queue
 
 

@@ -67,6 +67,8 @@ def vacuum() -> None:
 def explain(statement: Prepared, parameters: dict[str, Any]) -> dict[str, Any]:
     """Run a statement as a session does that has just been told of it, and take it back; return the plan."""
     with transaction.atomic(), connection.cursor() as cursor:
+        if statement is SINKS:
+            cursor.execute("SET LOCAL enable_seqscan = off")  # as in a record
         cursor.execute("DEALLOCATE ALL")
         cursor.execute(statement.definition)
         cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement.call}", parameters)

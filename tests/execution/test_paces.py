@@ -1,0 +1,94 @@
+"""Which blocks a process expects to be quick."""
+
+import pytest
+from pytest_django import Settings
+
+from execution.engine.plan import PlanNode
+from execution.paces import QUICK_SECONDS, Paces
+from execution.planning import NodeSpec
+from graphs.blocks.contract import Need
+from graphs.blocks.registry import find_block, find_interface
+from graphs.models import new_id
+from tests.execution.small_graphs import CALCULATOR
+
+QUICK, SLOW = QUICK_SECONDS / 2, QUICK_SECONDS * 10
+AGENT = "e189baac-8c20-45a1-94a7-55177ea42565"
+PERSIST = "1d055e55-a2b9-4547-8311-907d05b0304d"
+
+
+def specify(block_id: str = CALCULATOR) -> NodeSpec:
+    plan = PlanNode(id=new_id(), block_id=block_id, name="", input_default={}, pins={}, incoming=(), outgoing=())
+    return NodeSpec(plan=plan, block=find_block(block_id), interface=find_interface(block_id))
+
+
+def after(spec: NodeSpec, *seconds: float) -> Paces:
+    paces = Paces()
+    for each in seconds:
+        paces.note(spec, each)
+    return paces
+
+
+def test_of_what_has_not_run_here_nothing_is_known() -> None:
+    assert not Paces().is_quick(specify())
+
+
+@pytest.mark.parametrize(
+    ("seconds", "is_quick"),
+    [
+        ([QUICK], True),
+        ([SLOW], False),
+        # The first one loads what it needs.
+        ([SLOW, QUICK, QUICK], True),
+        ([QUICK, QUICK, SLOW, SLOW, SLOW], False),
+        # What was long ago is forgotten.
+        ([SLOW] * 5 + [QUICK] * 3, True),
+        ([QUICK] * 5 + [SLOW] * 3, False),
+    ],
+)
+def test_the_median_of_the_last_five_tells(seconds: list[float], is_quick: bool) -> None:
+    spec = specify()
+
+    assert after(spec, *seconds).is_quick(spec) is is_quick
+
+
+def test_all_nodes_of_a_block_are_alike() -> None:
+    assert after(specify(), QUICK).is_quick(specify())
+    assert not after(specify(), QUICK).is_quick(specify(PERSIST))
+
+
+@pytest.mark.parametrize("block_id", [AGENT, PERSIST, "00000000-0000-4000-8000-000000000000"])
+def test_what_runs_others_leaves_traces_or_has_no_block_never_is(block_id: str) -> None:
+    spec = specify(block_id)
+
+    assert not after(spec, QUICK).is_quick(spec)
+
+
+def test_what_needs_something_outside_never_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = specify()
+    assert spec.block is not None
+    assert after(spec, QUICK).is_quick(spec)
+
+    monkeypatch.setattr(type(spec.block), "needs", frozenset({Need.NETWORK}))
+
+    assert not after(spec, QUICK).is_quick(spec)
+
+
+def test_those_up_to_the_first_slow_one_go_together_and_one_always_does() -> None:
+    quick, slow = specify(), specify(PERSIST)
+    paces = after(quick, QUICK)
+
+    assert paces.count_quick([quick, quick, slow, quick]) == 2
+    assert paces.count_quick([slow, quick]) == 1
+
+
+def test_the_less_go_together_the_fewer_are_claimed(settings: Settings) -> None:
+    settings.MOST_AT_ONCE = 8
+    quick, slow = specify(), specify(PERSIST)
+    paces = after(quick, QUICK)
+    rooms = []
+    for specs in ([quick] * 2, [quick] * 4, [quick] * 8, [quick, slow], [slow]):
+        paces.count_quick(specs)
+        rooms.append(paces.room_after(quick))
+
+    assert rooms == [4, 8, 8, 2, 2]
+    assert paces.room_after(slow) == 1
