@@ -1,6 +1,7 @@
 """How a worker comes by an attempt: by a message that names a node execution, or by what its last record made ready."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from uuid import UUID, uuid4
 
 import structlog
@@ -12,7 +13,7 @@ from execution.engine.outputs import ERROR_PIN
 from execution.engine.statuses import Status
 from execution.keeping import ClaimLostError, keeper
 from execution.store.claims import Claimed
-from execution.store.holding import InputsAwayError, claim_and_hold, claim_held_back_and_hold
+from execution.store.holding import InputsAwayError, claim_and_hold, claim_held_back_and_hold, unclaim
 from execution.store.parts import End
 from execution.store.ready import Ready
 from execution.store.taking import Taker
@@ -66,7 +67,7 @@ def _begin_taken(taker: Taker, publish: Publish) -> list[Attempt]:
     if taker.claimed or taker.to_claim:
         # Those that are still to be claimed first: one that can't be paid may end the run.
         claims = [found for ready, token in taker.to_claim if (found := _claim(ready.id, token))]
-        return _begin_all([*claims, *taker.claimed], publish)
+        return _begin_all([*_put_off_unpaid(claims), *taker.claimed], publish)
     if not taker.run_holds_back:
         return []
     try:
@@ -75,6 +76,15 @@ def _begin_taken(taker: Taker, publish: Publish) -> list[Attempt]:
         logger.warning("can't go on with a run; the sweeper will", error=str(error).strip())
         return []
     return _begin_all(claims, publish)
+
+
+def _put_off_unpaid(claims: Sequence[Claimed]) -> Sequence[Claimed]:
+    """Return the claims that are paid, if there are any: the others wait for them, as where all are claimed at once."""
+    unpaid = [claimed for claimed in claims if claimed.is_unpaid]
+    if not 0 < len(unpaid) < len(claims):
+        return claims
+    unclaim(unpaid)
+    return [replace(claimed, run_holds_back=True) for claimed in claims if claimed not in unpaid]
 
 
 def _begin_all(claims: Sequence[Claimed], publish: Publish) -> list[Attempt]:

@@ -64,6 +64,14 @@ def sweep_until_quiet(drain: Drain) -> None:
         sweep(drain.send)
 
 
+def recover(drain: Drain) -> None:
+    """Do as recovery does later: send what became ready with a commit of which nobody heard."""
+    sweep_until_quiet(drain)
+    lost = NodeExecution.objects.filter(status=Status.QUEUED, held_back=False)
+    drain.send([Ready(id=each.pk, queue=each.queue, name="") for each in lost])
+    sweep_until_quiet(drain)
+
+
 def test_each_is_held_before_it_runs_and_charged_once(
     user: User, together: list[int], drain: Drain, ran: list[tuple[UUID, bool]]
 ) -> None:
@@ -137,14 +145,25 @@ def test_all_is_run_and_charged_once_although_connections_break_at_the_commit(
     set_balance(user.pk, 1000)
     run = fan_out(user)
 
-    sweep_until_quiet(drain)
-    # What became ready with a commit of which nobody heard is sent by recovery, later.
-    lost = NodeExecution.objects.filter(status=Status.QUEUED, held_back=False)
-    drain.send([Ready(id=each.pk, queue=each.queue, name="") for each in lost])
-    sweep_until_quiet(drain)
+    recover(drain)
 
     run.refresh_from_db()
     assert len(losses) > 0
     assert (run.status, run.cost, charges(user)) == (Status.COMPLETED, 7 * ITEMS, [7] * ITEMS)
     assert (Hold.objects.count(), standing(user.pk), find_faults()) == (0, (1000 - 7 * ITEMS, 0, 0), ())
     assert not NodeExecution.objects.exclude(attempt=1, losses=0).exists()
+
+
+@pytest.mark.parametrize("balance", [7, 20])
+def test_nor_does_a_run_fail_for_that_if_connections_break(
+    user: User, together: list[int], drain: Drain, losses: list[Send], balance: int
+) -> None:
+    set_balance(user.pk, balance)
+    run = fan_out(user, refuses=True)
+
+    recover(drain)
+
+    run.refresh_from_db()
+    assert len(losses) > 0
+    assert (run.status, statuses(run)) == (Status.COMPLETED, {"COMPLETED": 1, "FAILED": ITEMS})
+    assert (charges(user), Hold.objects.count(), standing(user.pk)) == ([], 0, (balance, 0, 0))
