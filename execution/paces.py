@@ -36,10 +36,11 @@ class Paces:
     def count_quick(self, specs: Sequence[NodeSpec]) -> int:
         """Return how many of these, from the first on, go together: a single one always does."""
         slow = (number for number, spec in enumerate(specs) if not self.is_quick(spec))
-        count = max(1, next(slow, len(specs)))
-        # Where quick and slow blocks take turns, most of what is claimed at once would have to be given back.
-        self._room = 2 * count
-        return count
+        return max(1, next(slow, len(specs)))
+
+    def note_claimed(self, *, kept: int, given_back: int) -> None:
+        """Learn how many go together: where quick and slow blocks take turns, most would have to be given back."""
+        self._room = 2 * kept if given_back else max(self._room, 2 * kept)
 
     def room_after(self, spec: NodeSpec) -> int:
         """Return how many may be claimed of which nothing is known yet, after an execution of this node."""

@@ -101,6 +101,7 @@ def claim_held_back_and_hold(tree_id: UUID, *, most: int, lease_seconds: float) 
     count = paces.count_quick([_find_spec(claimed) for claimed in claims])
     if not all(_may_go_together(claimed) for claimed in claims[:count]):
         count = 1
+    paces.note_claimed(kept=len(claims[:count]), given_back=len(claims[count:]))
     if claims[count:]:
         unclaim(claims[count:])
         claims = [replace(claimed, run_holds_back=True, may_send_next=True) for claimed in claims[:count]]

@@ -81,14 +81,15 @@ def test_those_up_to_the_first_slow_one_go_together_and_one_always_does() -> Non
     assert paces.count_quick([slow, quick]) == 1
 
 
-def test_the_less_go_together_the_fewer_are_claimed(settings: Settings) -> None:
+def test_the_more_is_given_back_the_fewer_are_claimed(settings: Settings) -> None:
     settings.MOST_AT_ONCE = 8
     quick, slow = specify(), specify(PERSIST)
     paces = after(quick, QUICK)
     rooms = []
-    for specs in ([quick] * 2, [quick] * 4, [quick] * 8, [quick, slow], [slow]):
-        paces.count_quick(specs)
+    for kept, given_back in ((8, 0), (1, 7), (0, 0), (2, 0), (4, 0), (3, 1)):
+        paces.note_claimed(kept=kept, given_back=given_back)
         rooms.append(paces.room_after(quick))
 
-    assert rooms == [4, 8, 8, 2, 2]
+    # That nothing is left to claim says nothing of what goes together.
+    assert rooms == [8, 2, 2, 4, 8, 6]
     assert paces.room_after(slow) == 1
