@@ -60,7 +60,7 @@ def end_overdue(running: Running, *, publish: Publish) -> None:
     )
     if claimed is None:
         return
-    limit = load_plan(claimed.graph_version_id).specs[claimed.node_id].time_limit
+    limit = claimed.spec.time_limit
     attempt, error = Attempt(claimed, publish), TimeLimitError(limit)
     try:
         end = end_or_retry(attempt, End(status=Status.FAILED, error=str(error), walltime=limit.total_seconds()), error)

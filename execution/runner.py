@@ -28,7 +28,6 @@ from execution.keeping import ClaimLostError, keeper
 from execution.outcomes import Times, complete, fail, spend
 from execution.paces import paces
 from execution.places import Running, stoppable
-from execution.planning import NodeSpec, load_plan
 from execution.preparation import Prepared, check_output, prepare
 from execution.store.claims import Claimed
 from execution.store.parts import End
@@ -89,7 +88,7 @@ def _run_in_turn(attempt: Attempt, ends: list[tuple[Attempt, End]], told: Told, 
             attempt.send_unsent()
             began = time.monotonic()
             end = _outcome(attempt, Times())
-            paces.note(_spec(attempt.claimed), time.monotonic() - began)
+            paces.note(attempt.claimed.spec, time.monotonic() - began)
     except ClaimLostError:
         attempt.log_lost()
         return True
@@ -285,10 +284,6 @@ def _emit_made_up(attempt: Attempt, prepared: Prepared) -> None:
         if pin == ERROR_PIN:
             raise BlockError(str(value))
         attempt.emit(pin, value)
-
-
-def _spec(claimed: Claimed) -> NodeSpec:
-    return load_plan(claimed.graph_version_id).specs[claimed.node_id]
 
 
 def _running(attempt: Attempt) -> Running:

@@ -13,6 +13,7 @@ from django.db import connection
 from credits.metering import Price
 from execution.engine.statuses import Status
 from execution.models import OnInsufficientCredits
+from execution.planning import NodeSpec, load_plan
 from execution.queues import CPU_QUEUE, IO_QUEUE
 from execution.store.batches import Batch
 from execution.store.round_trips import Prepared, Row
@@ -35,6 +36,11 @@ class Hold:
     output_count: int
     user_id: int
     run_holds_back: bool = False
+
+    @property
+    def spec(self) -> NodeSpec:
+        """What its node is."""
+        return load_plan(self.graph_version_id).specs[self.node_id]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from credits.pricing import KNOWN_BEFORE, CostType
 from execution.large_values import find_reference, read_all
 from execution.models import OnInsufficientCredits
 from execution.paces import paces
-from execution.planning import NodeSpec, load_plan
+from execution.planning import NodeSpec
 from execution.prices import find_prices, price
 from execution.store.batches import Answer, Batch
 from execution.store.charging import subject_of
@@ -98,7 +98,7 @@ def claim_held_back_and_hold(tree_id: UUID, *, most: int, lease_seconds: float) 
     Raises `InputsAwayError`.
     """
     claims = claim_held_back(tree_id, most=most, lease_seconds=lease_seconds)
-    count = paces.count_quick([_find_spec(claimed) for claimed in claims])
+    count = paces.count_quick([claimed.spec for claimed in claims])
     if not all(_may_go_together(claimed) for claimed in claims[:count]):
         count = 1
     paces.note_claimed(kept=len(claims[:count]), given_back=len(claims[count:]))
@@ -159,7 +159,7 @@ def _find_price(claimed: Claimed) -> Claimed:
     except Exception as error:
         raise InputsAwayError(f"{type(error).__name__}: {error}") from error
     try:
-        return replace(claimed, price=price(_find_spec(claimed), delivered=delivered, mask=mask))
+        return replace(claimed, price=price(claimed.spec, delivered=delivered, mask=mask))
     except DatabaseError:
         raise
     except Exception as error:
@@ -194,10 +194,6 @@ def _settle_hold(claimed: Claimed, answer: Answer | None) -> Claimed | None:
     granted, spendable, committed = answer.rows[0]
     held = Held(granted=granted, spendable=spendable, committed=committed)
     return claimed if granted else _turn_down(replace(claimed, price=None), needed=claimed.price.hold, held=held)
-
-
-def _find_spec(claimed: Claimed) -> NodeSpec:
-    return load_plan(claimed.graph_version_id).specs[claimed.node_id]
 
 
 def _turn_down(claimed: Claimed, *, needed: int, held: Held) -> Claimed | None:

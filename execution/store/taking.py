@@ -15,7 +15,7 @@ from django.conf import settings
 from credits.metering import Price
 from execution.engine.dataflow import Firing
 from execution.paces import paces
-from execution.planning import NodeSpec, load_plan
+from execution.planning import NodeSpec
 from execution.queues import CPU_QUEUE
 from execution.store.batches import Answer, Batch
 from execution.store.claims import Claimed, worker_name
@@ -76,7 +76,7 @@ class Taker:
     @property
     def most(self) -> int:
         """How many may be claimed of which nothing is known yet: several if the one before was quick."""
-        return paces.room_after(load_plan(self._previous.graph_version_id).specs[self._previous.node_id])
+        return paces.room_after(self._previous.spec)
 
     def start_over(self) -> None:
         """Forget what was taken: the record was not committed, or its run has ended."""

@@ -7,6 +7,7 @@ from typing import Any
 from execution.attempts import Attempt
 from execution.beginning import begin, begin_next
 from execution.engine.statuses import Status
+from execution.recovery import sweep
 from execution.runner import run_plain
 from execution.store.parts import End
 from execution.store.taking import Taker
@@ -45,3 +46,12 @@ def take_next(attempt: Attempt, *, pin: str = "result", value: Any = 1, end: End
     attempt.emit(pin, value)
     attempt.end(end, taker=taker)
     return taker
+
+
+def sweep_until_quiet(drain: Drain) -> None:
+    """Run what waits, and what the sweeper finds, until nothing is left to do."""
+    drain.run()
+    sweep(drain.send)
+    while drain.waiting:
+        drain.run()
+        sweep(drain.send)

@@ -11,7 +11,7 @@ import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.files.storage import default_storage
-from django.db import InterfaceError, OperationalError, connection, connections
+from django.db import InterfaceError, OperationalError, connection
 from pytest_django import Settings
 
 from execution import attempts, keeping
@@ -32,6 +32,7 @@ from execution.store.recording import Recorded, record
 from graphs.services import import_graph
 from tests.config.processes import wait_until
 from tests.execution.drain import Drain
+from tests.execution.keepers import working_keeper
 from tests.execution.outages_of_sessions import break_connection
 from tests.execution.small_graphs import INPUT, OUTPUT, draw
 
@@ -228,22 +229,10 @@ def _send_queued(drain: Drain, run: Execution) -> None:
 
 
 @pytest.fixture
-def keeper(attempt: Attempt, monkeypatch: pytest.MonkeyPatch) -> Iterator[Keeper]:
+def keeper(monkeypatch: pytest.MonkeyPatch) -> Iterator[Keeper]:
     """A keeper with its threads, which have no database session and nothing to do once the test is over."""
-    keeper, all_left = Keeper(), threading.Barrier(3)
-    monkeypatch.setattr(attempts, "keeper", keeper)
-    yield keeper
-
-    def leave() -> None:
-        connections.close_all()
-        all_left.wait(timeout=20)
-        threading.Event().wait()
-
-    monkeypatch.setattr(keeping, "close_old_connections", leave)
-    keeper.hold(attempt)
-    keeper.let_go(attempt)
-    keeper.expect(0.0)
-    all_left.wait(timeout=20)
+    with working_keeper([attempts], monkeypatch) as keeper:
+        yield keeper
 
 
 def test_leases_are_renewed_while_the_broker_does_not_answer(

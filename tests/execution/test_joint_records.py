@@ -17,7 +17,6 @@ from execution.large_values import ValueWriter
 from execution.models import NodeExecution, Output, PastAttempt
 from execution.places import Running
 from execution.preparation import Prepared, prepare
-from execution.recovery import sweep
 from execution.runner import run_plain
 from execution.services import stop_execution
 from execution.store.claims import Claimed
@@ -29,7 +28,7 @@ from execution.store.round_trips import exchange
 from tests.credits.booking import set_balance, standing
 from tests.execution.charging.paid_runs import charges
 from tests.execution.drain import Drain
-from tests.execution.going_on import COMPLETED, begin_several, run_on
+from tests.execution.going_on import COMPLETED, begin_several, run_on, sweep_until_quiet
 from tests.execution.outages_of_sessions import Send, lose_answer, lose_commit
 from tests.execution.paid_blocks import PAID
 from tests.execution.small_graphs import OUTPUT, STEP, draw
@@ -290,11 +289,3 @@ def stop_second(monkeypatch: pytest.MonkeyPatch, happen: Callable[[Claimed], obj
 
     monkeypatch.setattr("execution.runner.prepare", prepare_or_stop)
     return ran
-
-
-def sweep_until_quiet(drain: Drain) -> None:
-    drain.run()
-    sweep(drain.send)
-    while drain.waiting:
-        drain.run()
-        sweep(drain.send)

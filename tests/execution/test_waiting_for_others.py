@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import DataError, OperationalError, connection, connections
+from django.db import DataError, OperationalError, connection
 from pytest_django import Settings
 
 from credits.models import Hold
 from execution import attempts as attempts_module
-from execution import beginning, keeping, runner
+from execution import beginning, runner
 from execution.attempts import PATIENCE_WITH_OTHERS, Attempt
 from execution.engine.statuses import Status
 from execution.joint_records import record_ends
@@ -29,6 +29,7 @@ from tests.execution.drain import Drain
 from tests.execution.failing_blocks import GATE
 from tests.execution.failing_blocks import MODULES as FAILING_BLOCKS
 from tests.execution.going_on import COMPLETED, begin_several, run_on
+from tests.execution.keepers import working_keeper
 from tests.execution.lock_waits import do_beside
 from tests.execution.paid_blocks import PAID
 from tests.execution.small_graphs import CONVERTER, OUTPUT, STEP, draw
@@ -293,20 +294,8 @@ def keeper(together: list[int], settings: Settings, monkeypatch: pytest.MonkeyPa
     settings.LEASE_SECONDS = 0.3
     # Who is to begin before this is over does.
     monkeypatch.setattr(attempts_module, "PATIENCE_WITH_OTHERS", 1.0)
-    keeper, all_left = Keeper(), threading.Barrier(3)
-    for module in (attempts_module, beginning, runner):
-        monkeypatch.setattr(module, "keeper", keeper)
-    yield keeper
-
-    def leave() -> None:
-        connections.close_all()
-        all_left.wait(timeout=20)
-        threading.Event().wait()
-
-    monkeypatch.setattr(keeping, "close_old_connections", leave)
-    keeper._holds.set()
-    keeper.expect(0.0)
-    all_left.wait(timeout=20)
+    with working_keeper([attempts_module, beginning, runner], monkeypatch) as keeper:
+        yield keeper
 
 
 def test_nobody_waits_behind_a_block_that_is_not_as_quick_as_it_should_be(

@@ -12,12 +12,12 @@ from credits.models import Hold
 from execution.engine.statuses import Status
 from execution.models import Execution, NodeExecution, OnInsufficientCredits
 from execution.preparation import Prepared, prepare
-from execution.recovery import sweep
 from execution.store.claims import Claimed
 from execution.store.ready import Ready
 from tests.credits.booking import give, set_balance, standing
 from tests.execution.charging.paid_runs import charges, start, statuses
 from tests.execution.drain import Drain
+from tests.execution.going_on import sweep_until_quiet
 from tests.execution.outages_of_sessions import Send
 from tests.execution.paid_blocks import PAID
 from tests.execution.small_graphs import STEP
@@ -54,14 +54,6 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[UUID, bool]]:
 
     monkeypatch.setattr("execution.runner.prepare", prepare_seen)
     return seen
-
-
-def sweep_until_quiet(drain: Drain) -> None:
-    drain.run()
-    sweep(drain.send)
-    while drain.waiting:
-        drain.run()
-        sweep(drain.send)
 
 
 def recover(drain: Drain) -> None:
