@@ -12,8 +12,15 @@ from execution.database_patience import DATABASE_AWAY, DatabaseAwayError, patien
 from execution.engine.outputs import ERROR_PIN
 from execution.engine.statuses import Status
 from execution.keeping import ClaimLostError, keeper
+from execution.paces import paces
 from execution.store.claims import Claimed
-from execution.store.holding import InputsAwayError, claim_and_hold, claim_held_back_and_hold, unclaim
+from execution.store.holding import (
+    InputsAwayError,
+    claim_and_hold,
+    claim_held_back_and_hold,
+    claim_more_and_hold,
+    unclaim,
+)
 from execution.store.parts import End
 from execution.store.ready import Ready
 from execution.store.taking import Taker
@@ -29,6 +36,21 @@ def begin(node_execution_id: UUID, *, publish: Publish, token: UUID | None = Non
     """
     claimed = _claim(node_execution_id, token or uuid4())
     return next(iter(_begin_all([claimed] if claimed else [], publish)), None)
+
+
+def begin_with_others(node_execution_id: UUID, *, publish: Publish) -> list[Attempt]:
+    """Claim a node execution, and what goes together with it; nothing if there is nothing to do."""
+    claimed = _claim(node_execution_id, uuid4())
+    if claimed is None:
+        return []
+    try:
+        more = claim_more_and_hold(claimed, lease_seconds=settings.LEASE_SECONDS)
+    except (*DATABASE_AWAY, InputsAwayError) as error:
+        logger.warning("can't claim more of a run", error=str(error).strip())
+        more = []
+    if more:
+        claimed = replace(claimed, run_holds_back=more[-1].run_holds_back, may_send_next=more[-1].may_send_next)
+    return _begin_all(_put_off_unpaid([claimed, *more]), publish)
 
 
 def _claim(node_execution_id: UUID, token: UUID) -> Claimed | None:
@@ -59,7 +81,7 @@ def begin_next(taker: Taker, *, publish: Publish) -> list[Attempt]:
     publish(taker.unsent)
     if not taker.to_claim and taker.run_holds_back:
         # Nobody has claimed anything, so nobody has seen to the window.
-        publish(_release(taker.tree_id))
+        publish(_release(taker.tree_id, few=False))
     return []
 
 
@@ -71,7 +93,9 @@ def _begin_taken(taker: Taker, publish: Publish) -> list[Attempt]:
     if not taker.run_holds_back:
         return []
     try:
-        claims = claim_held_back_and_hold(taker.tree_id, most=taker.most, lease_seconds=settings.LEASE_SECONDS)
+        claims = claim_held_back_and_hold(
+            taker.tree_id, run_id=taker.run_id, most=taker.most, lease_seconds=settings.LEASE_SECONDS
+        )
     except (*DATABASE_AWAY, InputsAwayError) as error:
         logger.warning("can't go on with a run; the sweeper will", error=str(error).strip())
         return []
@@ -90,7 +114,7 @@ def _put_off_unpaid(claims: Sequence[Claimed]) -> Sequence[Claimed]:
 def _begin_all(claims: Sequence[Claimed], publish: Publish) -> list[Attempt]:
     attempts = [Attempt(claimed, publish) for claimed in claims]
     if any(claimed.may_send_next for claimed in claims):
-        attempts[0].unsent += _release(claims[0].tree_id)
+        attempts[0].unsent += _release(claims[0].tree_id, few=paces.is_quick(claims[0].spec))
     for attempt in attempts:
         keeper.hold(attempt)
     try:
@@ -123,10 +147,10 @@ def _refuse(attempt: Attempt, reason: str) -> None:
         keeper.let_go(attempt)
 
 
-def _release(tree_id: UUID) -> list[Ready]:
+def _release(tree_id: UUID, *, few: bool) -> list[Ready]:
     """Return what the tree's window has room for."""
     try:
-        return release([tree_id])
+        return release([tree_id], few=few)
     except DATABASE_AWAY as error:
         logger.warning("can't send the next of a run; the sweeper will", error=str(error).strip())
         return []

@@ -34,9 +34,9 @@ class Paces:
         return bool(taken) and taken[len(taken) // 2] <= QUICK_SECONDS and _is_repeatable(spec)
 
     def count_quick(self, specs: Sequence[NodeSpec]) -> int:
-        """Return how many of these, from the first on, go together: a single one always does."""
+        """Return how many of these, from the first on, go together."""
         slow = (number for number, spec in enumerate(specs) if not self.is_quick(spec))
-        return max(1, next(slow, len(specs)))
+        return next(slow, len(specs))
 
     def note_claimed(self, *, kept: int, given_back: int) -> None:
         """Learn how many go together: where quick and slow blocks take turns, most would have to be given back."""

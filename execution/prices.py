@@ -1,7 +1,7 @@
 """What node executions cost: what their blocks say, or an admin instead, for the inputs that they have."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -47,9 +47,9 @@ def price(spec: NodeSpec, *, delivered: Mapping[str, Any], mask: Mapping[str, An
     block = spec.block
     if block is None:
         return None
+    if (flat := flat_price(spec, pins=delivered.keys(), mask=mask)) is not None:
+        return flat
     prices = find_prices_of(block)
-    if _is_flat(block, prices) and not can_be_invalid(node=spec.plan, delivered=delivered, mask=mask):
-        return find_price(block_id=block.id, prices=prices, inputs={}, size=0)
     try:
         inputs = resolve_inputs(node=spec.plan, delivered=delivered, mask=mask)
     except InputsInvalidError:
@@ -60,6 +60,16 @@ def price(spec: NodeSpec, *, delivered: Mapping[str, Any], mask: Mapping[str, An
         inputs={**_list_defaults(type(block)), **_leave_known(block, inputs)},
         size=len(dump(inputs).encode()) if pricing.goes_by_size(prices.costs) else 0,
     )
+
+
+def flat_price(spec: NodeSpec, *, pins: Collection[str], mask: Mapping[str, Any]) -> Price | None:
+    """Return what an execution with values for these pins costs, if that is known without a look at them, and not 0."""
+    if spec.block is None:
+        return None
+    prices = find_prices_of(spec.block)
+    if not _is_flat(spec.block, prices) or can_be_invalid(node=spec.plan, delivered=pins, mask=mask):
+        return None
+    return find_price(block_id=spec.block.id, prices=prices, inputs={}, size=0)
 
 
 def _is_flat(block: Block[Any], prices: PriceList) -> bool:

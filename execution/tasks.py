@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
@@ -16,9 +16,10 @@ from kombu.exceptions import BatchPublishError, KombuError  # type: ignore[attr-
 from redis.exceptions import RedisError
 
 from execution.async_loop import run_in_background
-from execution.beginning import begin, begin_next
+from execution.beginning import begin, begin_next, begin_with_others
 from execution.queues import IO_QUEUE, backlog_of
-from execution.runner import run_async, run_plain
+from execution.runner import Told, run_async, run_plain
+from execution.store.claims import Claimed
 from execution.store.messages import note_passed
 from execution.store.ready import Ready
 from execution.task_events import task_events
@@ -39,18 +40,22 @@ logger = structlog.get_logger(__name__)
 
 @shared_task(name="execution.execute_node", bind=True)
 def execute_node(self: Task[Any, Any], node_execution_id: str) -> None:
-    """Run a node execution whose block is plain; send its successors as they become ready.
+    """Run a node execution whose block is plain, with others if it is quick; send its successors as they become ready.
 
     For `RUN_IN_PLACE_SECONDS` the process goes on with what comes of it, without messages.
     """
     takes_until = time.monotonic() + settings.RUN_IN_PLACE_SECONDS
-    attempt = begin(UUID(node_execution_id), publish=send)
-    if attempt is None:
-        return
-    taker = run_plain([attempt], takes_until=takes_until)
-    told = partial(task_events.of, within=self)
-    while attempts := begin_next(taker, publish=send):
+    key, tell = UUID(node_execution_id), partial(task_events.of, within=self)
+    attempts = begin_with_others(key, publish=send)
+
+    def tell_of_others(claimed: Claimed) -> AbstractContextManager[None]:
+        # Of what came by the message Celery tells.
+        return nullcontext() if claimed.id == key else tell(claimed)
+
+    told: Told = tell_of_others
+    while attempts:
         taker = run_plain(attempts, takes_until=takes_until, told=told)
+        attempts, told = begin_next(taker, publish=send), tell
 
 
 @shared_task(name="execution.execute_node_async")

@@ -1,6 +1,6 @@
 """What a node execution works with: constants, overlaid by what links delivered, overlaid by the run's masks."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from execution.engine.coercion import coerce
@@ -23,10 +23,10 @@ def resolve_inputs(
     return _coerced(node, assemble(_coerced(node, overlaid), known=node.pins))
 
 
-def can_be_invalid(*, node: PlanNode, delivered: Mapping[str, Any], mask: Mapping[str, Any]) -> bool:
+def can_be_invalid(*, node: PlanNode, delivered: Collection[str], mask: Mapping[str, Any]) -> bool:
     """Whether `resolve_inputs` may refuse these, told quickly by their names; if it says no, it surely doesn't."""
     sound = node.sound
-    return not (node.input_default.keys() <= sound and delivered.keys() <= sound and mask.keys() <= sound)
+    return not (node.input_default.keys() <= sound and sound.issuperset(delivered) and mask.keys() <= sound)
 
 
 def _in_link_order(node: PlanNode, delivered: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,8 @@ class NodeExecution(models.Model):
     one of several that ran there, nobody knows why. `queue` is where its messages go; `is_backlog`: the last one went
     to the queue for backlogs. `worker` is who claimed it last, at `claimed_at`; `started_at` is when it was first
     claimed. One that is QUEUED and `held_back` has no message yet: its tree of runs, by whose first run `tree_id` calls
-    it, has enough of them in the broker. `reused_from` is the node execution of the origin (there may be none any more)
+    it, has enough of them in the broker. One that has a message and `is_shared` may be taken by who goes on in its run
+    all the same. `reused_from` is the node execution of the origin (there may be none any more)
     whose outputs a replay has taken over instead of running it.
     `is_paid`: its block may cost something. `needs_credits`: it was not run because there were not so many. `spent` is
     what it has used before the waits that it has been through, since it last failed: {seconds, items, usd, tokens}.
@@ -37,6 +38,7 @@ class NodeExecution(models.Model):
     queue = models.CharField(max_length=8)
     held_back = models.BooleanField(default=False, db_default=False)
     is_backlog = models.BooleanField(default=False, db_default=False)
+    is_shared = models.BooleanField(default=False, db_default=False)
     inputs = OrderedJSONField(default=dict)
     worker = models.CharField(max_length=200, blank=True, default="", db_default="")
     losses = models.PositiveSmallIntegerField(default=0, db_default=0)

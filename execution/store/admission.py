@@ -75,7 +75,8 @@ WITH next AS MATERIALIZED (
            SELECT id FROM execution_nodeexecution
             WHERE tree_id = a.id AND status = 'QUEUED' AND held_back ORDER BY id LIMIT %(window)s) AS n
 )
-UPDATE execution_nodeexecution n SET held_back = false, is_backlog = false, queued_at = clock_timestamp()
+UPDATE execution_nodeexecution n SET held_back = false, is_backlog = false, is_shared = false,
+       queued_at = clock_timestamp()
   FROM first, execution_execution e WHERE n.id = first.id AND n.status = 'QUEUED' AND e.id = n.execution_id
 RETURNING n.id, n.node_id, e.graph_version_id, e.resumptions = 0
 """,

@@ -3,20 +3,21 @@
 import os
 import socket
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID, uuid4
 
-from django.conf import settings
 from django.db import connection
 
 from credits.metering import Price
 from execution.engine.statuses import Status
 from execution.models import OnInsufficientCredits
+from execution.paces import paces
 from execution.planning import NodeSpec, load_plan
-from execution.queues import CPU_QUEUE, IO_QUEUE
+from execution.queues import QUEUES
 from execution.store.batches import Batch
 from execution.store.round_trips import Prepared, Row
+from execution.store.window import room_in_window
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +25,7 @@ class Hold:
     """The right to record what becomes of a node execution: `token` proves it.
 
     `output_count` is how many outputs had been recorded when the right was given. `run_holds_back`: there was more in
-    its tree of runs that has no message yet.
+    its tree of runs that has no message yet, or is shared.
     """
 
     id: UUID
@@ -49,8 +50,8 @@ class Claimed(Hold):
 
     `attempt` counts from 1; `losses` of the attempts before lost their worker. `suspicions`: see `NodeExecution`.
     `waits` is how many suspensions it has gone through, `inputs` what links delivered; these, `mask` and `mocks` are as
-    rows keep them (`execution.large_values`). `may_send_next`: at least half of the run's window is free, and there is
-    something for it.
+    rows keep them (`execution.large_values`). `may_send_next`: half of the room for the run's messages is free, and
+    there is something for it.
     `is_paid`: it may cost something. `price` is what it costs, None if nothing; `spent` what it has used before its
     waits (see `NodeExecution`). With a `refusal` it is not to run: it `is_unpaid`, or its inputs are lost.
     """
@@ -107,7 +108,7 @@ WITH {picked}claimed AS (
     UPDATE execution_nodeexecution n
        SET status = 'RUNNING', attempt = n.attempt + (n.status = 'QUEUED')::int, token = {token}, wake_at = NULL,
            lease_until = clock_timestamp() + make_interval(secs => %(lease)s), held_back = false, is_backlog = false,
-           needs_credits = NULL,
+           is_shared = false, needs_credits = NULL,
            started_at = COALESCE(n.started_at, clock_timestamp()),
            claimed_at = CASE WHEN n.status = 'QUEUED' THEN clock_timestamp() ELSE n.claimed_at END,
            worker = CASE WHEN n.status = 'QUEUED' THEN %(worker)s ELSE n.worker END
@@ -119,15 +120,14 @@ WITH {picked}claimed AS (
  RETURNING n.id, n.execution_id, n.node_id, n.ordinal, n.attempt, n.losses, n.output_count, n.waits, n.inputs,
            e.graph_version_id, e.user_id, e.nodes_input_masks, e.simulate, e.mocks, e.depth, e.root_id, e.status,
            n.queue, n.tree_id, n.suspicions, e.max_cost, e.on_insufficient_credits, n.spent, n.is_paid, n.token,
-           {more} AS holds_back
+           {held_back} AS holds_back, {shared} AS shares
 ), begun AS (
     UPDATE execution_execution e SET status = 'RUNNING', started_at = clock_timestamp()
       FROM (SELECT r.id FROM claimed JOIN execution_execution r ON r.id = claimed.execution_id
              WHERE claimed.status = 'QUEUED' AND r.status = 'QUEUED' FOR NO KEY UPDATE OF r SKIP LOCKED) AS first
      WHERE e.id = first.id
 )
-SELECT claimed.*,
-       holds_back AND CASE queue WHEN 'io' THEN %(half_io)s ELSE %(half_cpu)s END >= {sent},
+SELECT claimed.*, CASE WHEN holds_back THEN {sent} END,
        (SELECT json_object_agg(pin, value) FROM execution_nodeinput i WHERE i.node_execution_id = claimed.id) AS later,
        set_config('synchronous_commit', 'off', true)
   FROM claimed ORDER BY claimed.id
@@ -138,7 +138,7 @@ SELECT claimed.*,
 AS_BEFORE = """status = 'QUEUED', attempt = attempt - 1, token = NULL, lease_until = NULL,
            started_at = CASE WHEN attempt > 1 OR waits > 0 THEN started_at END"""
 
-_PARAMETERS = "id uuid, lease float8, worker text, half_cpu int, half_io int"
+_PARAMETERS = "id uuid, lease float8, worker text, window int"
 
 _HELD = "n.status = 'RUNNING' AND n.token = %(token)s"
 _QUEUED_OR_HELD = f"n.status = 'QUEUED' OR {_HELD}"
@@ -146,17 +146,22 @@ _QUEUED_OR_HELD = f"n.status = 'QUEUED' OR {_HELD}"
 _COUNT_SENT = """(SELECT count(*) FROM (
            SELECT FROM execution_nodeexecution s
             WHERE s.tree_id = {tree} AND (s.queue = {queue}) IS TRUE
-              AND s.status = 'QUEUED' AND NOT s.held_back LIMIT %(half_io)s + %(half_cpu)s + 2) AS sent)"""
+              AND s.status = 'QUEUED' AND NOT s.held_back LIMIT %(window)s) AS sent)"""
 _SENT = _COUNT_SENT.format(tree="claimed.tree_id", queue="claimed.queue")
 
 _HOLDS_BACK = """EXISTS(SELECT FROM execution_nodeexecution h
                    WHERE h.tree_id = {tree} AND h.status = 'QUEUED' AND h.held_back AND h.id <> {others})"""
 
+_SHARES = """EXISTS(SELECT FROM execution_nodeexecution h
+                   WHERE h.tree_id = {tree} AND (h.queue = 'cpu') IS TRUE AND h.status = 'QUEUED' AND NOT h.held_back
+                     AND h.is_shared AND h.id <> {others})"""
+
 _ONE = {
     "picked": "",
     "key": "%(id)s",
     "token": "%(token)s",
-    "more": _HOLDS_BACK.format(tree="n.tree_id", others="n.id"),
+    "held_back": _HOLDS_BACK.format(tree="n.tree_id", others="n.id"),
+    "shared": _SHARES.format(tree="n.tree_id", others="n.id"),
 }
 
 # What is claimed and was sent is still among those that were.
@@ -167,26 +172,33 @@ CLAIM = Prepared(
 # Whoever holds it gets all that the attempt was given; nobody begins another.
 CLAIM_AGAIN = Prepared("claim_again", f"{_PARAMETERS}, token uuid", _CLAIM_TEXT.format(**_ONE, state=_HELD, sent=_SENT))
 
-# `id` is that of a tree of runs. What is claimed at once is recorded at once, so it is all of one run.
-_FIRST_HELD_BACK = f"""first AS MATERIALIZED (SELECT ARRAY(
-    SELECT id FROM execution_nodeexecution
+# `id` is that of a tree of runs. What is claimed at once is recorded at once, so it is all of one run: of `only`, if
+# that is given. If there is less of it, what is shared in `run` is taken along.
+_FIRST_HELD_BACK = f"""oldest AS MATERIALIZED (
+    SELECT id, execution_id FROM execution_nodeexecution
      WHERE tree_id = %(id)s AND queue = 'cpu' AND status = 'QUEUED' AND held_back
        AND EXISTS(SELECT FROM execution_execution top WHERE top.id = %(id)s AND top.admitted)
-       AND (%(most)s = 1 OR execution_id = (
-           SELECT execution_id FROM execution_nodeexecution
-            WHERE tree_id = %(id)s AND queue = 'cpu' AND status = 'QUEUED' AND held_back ORDER BY id LIMIT 1))
-     ORDER BY id LIMIT %(most)s FOR UPDATE SKIP LOCKED) AS ids
+     ORDER BY id LIMIT %(most)s FOR UPDATE SKIP LOCKED
+), held AS MATERIALIZED (SELECT COALESCE(
+    %(only)s, (SELECT execution_id FROM oldest ORDER BY id LIMIT 1), %(run)s) AS run
+), first AS MATERIALIZED (SELECT ARRAY(SELECT id FROM oldest WHERE execution_id = held.run) || ARRAY(
+    SELECT n.id FROM execution_nodeexecution n
+     WHERE n.tree_id = %(id)s AND (n.queue = 'cpu') IS TRUE AND n.status = 'QUEUED' AND NOT n.held_back AND n.is_shared
+       AND n.execution_id = %(run)s AND held.run = %(run)s AND %(shares)s
+     LIMIT %(most)s - (SELECT count(*) FROM oldest) FOR UPDATE SKIP LOCKED) AS ids FROM held
 ), picked AS MATERIALIZED (
     SELECT ids, {_COUNT_SENT.format(tree="%(id)s", queue="'cpu'")} AS sent,
-           {_HOLDS_BACK.format(tree="%(id)s", others="ALL(ids)")} AS more FROM first
+           {_HOLDS_BACK.format(tree="%(id)s", others="ALL(ids)")} AS held_back,
+           {_SHARES.format(tree="%(id)s", others="ALL(ids)")} AS shared FROM first
 ), """  # noqa: S608 - made of constants
 CLAIM_HELD_BACK = Prepared(
     "claim_held_back",
-    f"{_PARAMETERS}, most int",
+    f"{_PARAMETERS}, run uuid, only uuid, most int, shares bool",
     _CLAIM_TEXT.format(
         picked=_FIRST_HELD_BACK,
         key="ANY((SELECT ids FROM picked)::uuid[])",
-        more="(SELECT more FROM picked)",
+        held_back="(SELECT held_back FROM picked)",
+        shared="(SELECT shared FROM picked)",
         token="gen_random_uuid()",  # noqa: S106 - each has one of its own
         state="n.status = 'QUEUED'",
         sent="(SELECT sent FROM picked)",
@@ -217,12 +229,16 @@ def claim(
     return next((_read_claim(row) for row in Batch().fetch(statement, asked)), None)
 
 
-def claim_held_back(tree_id: UUID, *, lease_seconds: float, most: int = 1) -> list[Claimed]:
+def claim_held_back(
+    tree_id: UUID, *, run_id: UUID, lease_seconds: float, most: int = 1, shares: bool = False, strictly: bool = False
+) -> list[Claimed]:
     """Take the oldest node executions of a tree that are held back and for the `cpu` queue's workers, all of one run.
 
-    Don't repeat it after an error: what was taken then is found by its lease.
+    `strictly`: of the run `run_id`. If there are not so many, and one `shares`, those that are shared in that run are
+    taken along. Don't repeat it after an error: what was taken then is found by its lease.
     """
-    asked = _describe_claim(tree_id, lease_seconds=lease_seconds) | {"most": most}
+    asked = _describe_claim(tree_id, lease_seconds=lease_seconds)
+    asked |= {"run": run_id, "only": run_id if strictly else None, "most": most, "shares": shares}
     return [_read_claim(row) for row in Batch().fetch(CLAIM_HELD_BACK, asked)]
 
 
@@ -231,16 +247,15 @@ def _describe_claim(key: UUID, *, lease_seconds: float) -> dict[str, Any]:
         "id": key,
         "lease": lease_seconds,
         "worker": worker_name(),
-        "half_cpu": settings.RUN_WINDOW[CPU_QUEUE] // 2,
-        "half_io": settings.RUN_WINDOW[IO_QUEUE] // 2,
+        "window": max(room_in_window(queue) for queue in QUEUES),
     }
 
 
 def _read_claim(row: Row) -> Claimed:
     (found, execution_id, node_id, ordinal, attempt, losses, output_count, waits, inputs, version_id, *rest) = row
     user_id, masks, simulate, mocks, depth, root_id, _, _, _, suspicions, *rest = rest
-    max_cost, on_insufficient, spent, is_paid, token, run_holds_back, may_send_next, later, _ = rest
-    return Claimed(
+    max_cost, on_insufficient, spent, is_paid, token, holds_back, shares, sent, later, _ = rest
+    claimed = Claimed(
         id=found,
         execution_id=execution_id,
         graph_version_id=version_id,
@@ -259,13 +274,18 @@ def _read_claim(row: Row) -> Claimed:
         mocks=mocks or {},
         depth=depth,
         root_id=root_id,
-        run_holds_back=run_holds_back,
-        may_send_next=may_send_next,
+        run_holds_back=holds_back or shares,
+        may_send_next=False,
         max_cost=max_cost,
         on_insufficient_credits=on_insufficient,
         spent=spent,
         is_paid=is_paid,
     )
+    return replace(claimed, may_send_next=True) if holds_back and _is_half_free(claimed.spec, sent) else claimed
+
+
+def _is_half_free(spec: NodeSpec, sent: int) -> bool:
+    return 2 * sent <= room_in_window(spec.queue, for_few=paces.is_quick(spec))
 
 
 # Locked in the order of their ids, as everywhere: whoever ends a run locks many of them, too.

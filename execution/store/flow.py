@@ -3,18 +3,21 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 from execution.engine.dataflow import Deliveries, Emission, Firing, deliver
 from execution.engine.outputs import run_outputs
+from execution.paces import paces
 from execution.prices import may_cost
-from execution.store.holding import price_at_hand
+from execution.queues import CPU_QUEUE
+from execution.store.holding import flat_price_at_hand, price_at_hand
 from execution.store.reach import Reach, Waiting, WaitingByOrdinal, ask_for_reach, read_sinks
 from execution.store.round_trips import Prepared
 from execution.store.runs import LockedRun, wake
 from execution.store.taking import Opening
-from execution.store.window import may_exceed_window
+from execution.store.window import FEW_MESSAGES, may_exceed_window
 from graphs.models import new_id
 
 _LEAVE = Prepared(
@@ -110,6 +113,7 @@ def write_deliveries(run: LockedRun, deliveries: Deliveries, waiting: WaitingByO
     """Write opened, filled and ready node executions and static values; count and announce them.
 
     Those that the window may have no room for are held back, behind those that were before; `release_next` sends them.
+    So are those that few messages will do for: whoever comes takes several.
     """
     keys = [(firing.node_id, firing.ordinal) for firing in deliveries.firings]
     known = {key: waiting.get(key) or Waiting(id=new_id()) for key in keys}
@@ -117,10 +121,11 @@ def write_deliveries(run: LockedRun, deliveries: Deliveries, waiting: WaitingByO
     run.unfinished += len(deliveries.ready)
     taken = _take(run, deliveries.ready, known)
     left = [firing for firing in deliveries.firings if firing not in taken]
+    _add_inputs(run, [firing for firing in taken if not firing.is_new], known)
+    if run.taker and taken:
+        run.taker.ask_to_claim(run.batch)
     ready = [firing for firing in left if firing.is_ready]
-    queues = {run.graph.specs[firing.node_id].queue for firing in ready}
-    is_small = run.parent_id is None and not may_exceed_window(run.unfinished, queues=queues)
-    held_back = bool(ready) and not (run.admitted and is_small)
+    held_back = bool(ready) and not _are_sent(run, ready, knows_none=run.opened == deliveries.opened)
     _open(run, [firing for firing in left if firing.is_new], known, held_back=held_back)
     _fill(run, [firing for firing in left if not firing.is_new], known, held_back=held_back)
     _remember(run, deliveries.statics)
@@ -131,32 +136,50 @@ def write_deliveries(run: LockedRun, deliveries: Deliveries, waiting: WaitingByO
         run.announce(known[firing.node_id, firing.ordinal].id, firing.node_id)
 
 
+def _are_sent(run: LockedRun, ready: Sequence[Firing], *, knows_none: bool) -> bool:
+    """Whether what became ready is sent at once. `knows_none`: the run begins with it."""
+    specs = [run.graph.specs[firing.node_id] for firing in ready]
+    queues = {spec.queue for spec in specs}
+    # The paces are this process's: one that starts runs has none.
+    run.few_will_do = queues == {CPU_QUEUE} and (knows_none or all(paces.is_quick(spec) for spec in specs))
+    most = FEW_MESSAGES if run.taker is None else 1
+    return (
+        run.admitted
+        and run.parent_id is None
+        and not may_exceed_window(run.unfinished, queues=queues)
+        and not (run.few_will_do and len(ready) > most)
+    )
+
+
 def _take(run: LockedRun, ready: Sequence[Firing], known: WaitingByOrdinal) -> list[Firing]:
-    """Open some that are new and for processes like this one as claimed by it, if it goes on."""
+    """Have some that are for processes like this one claimed by it, if it goes on."""
     taken: list[Firing] = []
     if run.taker is None or not run.admitted:
         return taken
     for firing in ready:
-        if firing.is_new and run.taker.has_room_for(run.graph.specs[firing.node_id]):
+        if run.taker.has_room_for(run.graph.specs[firing.node_id]):
             opening = _prepare_opening(run, firing, key=known[firing.node_id, firing.ordinal].id)
             if opening is not None:
-                run.taker.open(run.batch, firing, opening)
+                run.taker.take(firing, opening)
                 taken.append(firing)
     return taken
 
 
 def _prepare_opening(run: LockedRun, firing: Firing, *, key: UUID) -> Opening | None:
-    """Return how a firing is opened as claimed; None if its price is not at hand."""
-    spec = run.graph.specs[firing.node_id]
-    text = run.writer.write_all(firing.added)
-    inputs, mask = json.loads(text), dict(run.nodes_input_masks.get(str(firing.node_id), {}))
-    ready = run.describe(key, firing.node_id)
+    """Return how a firing is claimed as it becomes ready; None if its price is not at hand."""
+    spec, mask = run.graph.specs[firing.node_id], dict(run.nodes_input_masks.get(str(firing.node_id), {}))
+    opening = Opening(spec=spec, ready=run.describe(key, firing.node_id), mask=mask)
+    if firing.is_new:
+        text = run.writer.write_all(firing.added)
+        opening = replace(opening, text=text, inputs=json.loads(text))
     if run.simulate or not may_cost(spec):
-        return Opening(spec=spec, ready=ready, text=text, inputs=inputs, mask=mask)
-    found = price_at_hand(spec, inputs=inputs, mask=mask)
-    if found is None:
-        return None
-    return Opening(spec=spec, ready=ready, text=text, inputs=inputs, mask=mask, is_paid=True, price=found)
+        return opening
+    if firing.is_new:
+        found = price_at_hand(spec, inputs=opening.inputs, mask=mask)
+    else:
+        # What was delivered before is not read while the run is locked.
+        found = flat_price_at_hand(spec, pins=firing.pins, mask=mask)
+    return replace(opening, is_paid=True, price=found) if found else None
 
 
 def _open(run: LockedRun, firings: Sequence[Firing], known: WaitingByOrdinal, *, held_back: bool) -> None:

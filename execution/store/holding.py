@@ -1,6 +1,6 @@
 """Setting credits aside for what is claimed, before it runs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -16,7 +16,7 @@ from execution.large_values import find_reference, read_all
 from execution.models import OnInsufficientCredits
 from execution.paces import paces
 from execution.planning import NodeSpec
-from execution.prices import find_prices, price
+from execution.prices import find_prices, flat_price, price
 from execution.store.batches import Answer, Batch
 from execution.store.charging import subject_of
 from execution.store.claims import AS_BEFORE, Claimed, claim, claim_held_back
@@ -92,20 +92,38 @@ def claim_and_hold(
     return next(iter(_hold_or_unclaim([claimed], was_held_back=None if only_renews else False)), None)
 
 
-def claim_held_back_and_hold(tree_id: UUID, *, most: int, lease_seconds: float) -> list[Claimed]:
+def claim_held_back_and_hold(tree_id: UUID, *, run_id: UUID, most: int, lease_seconds: float) -> list[Claimed]:
     """Claim what a run's tree holds back, and set aside what it costs: one, or up to `most` of a run if all are quick.
 
-    Raises `InputsAwayError`.
+    What is shared in the run `run_id` is as good. Raises `InputsAwayError`.
     """
-    claims = claim_held_back(tree_id, most=most, lease_seconds=lease_seconds)
+    claims = claim_held_back(tree_id, run_id=run_id, most=most, shares=most > 1, lease_seconds=lease_seconds)
+    return _hold_or_unclaim(_keep_first(claims, max(1, _count_that_go_together(claims))), was_held_back=True)
+
+
+def claim_more_and_hold(claimed: Claimed, *, lease_seconds: float) -> list[Claimed]:
+    """Claim what goes together with a quick claim, and set aside what that costs. Raises `InputsAwayError`."""
+    most = paces.room_after(claimed.spec) - 1
+    if not (most > 0 and claimed.run_holds_back and _may_go_together(claimed)) or claimed.refusal:
+        return []
+    run_id = claimed.execution_id
+    claims = claim_held_back(
+        claimed.tree_id, run_id=run_id, most=most, shares=True, strictly=True, lease_seconds=lease_seconds
+    )
+    return _hold_or_unclaim(_keep_first(claims, _count_that_go_together(claims), besides=1), was_held_back=True)
+
+
+def _count_that_go_together(claims: Sequence[Claimed]) -> int:
     count = paces.count_quick([claimed.spec for claimed in claims])
-    if not all(_may_go_together(claimed) for claimed in claims[:count]):
-        count = 1
-    paces.note_claimed(kept=len(claims[:count]), given_back=len(claims[count:]))
-    if claims[count:]:
-        unclaim(claims[count:])
-        claims = [replace(claimed, run_holds_back=True, may_send_next=True) for claimed in claims[:count]]
-    return _hold_or_unclaim(claims, was_held_back=True)
+    return count if all(_may_go_together(claimed) for claimed in claims[:count]) else 0
+
+
+def _keep_first(claims: Sequence[Claimed], count: int, *, besides: int = 0) -> list[Claimed]:
+    """Give back all but the first ones; so many are kept `besides`."""
+    kept, others = claims[:count], claims[count:]
+    paces.note_claimed(kept=len(kept) + besides, given_back=len(others))
+    unclaim(others)
+    return [replace(claimed, run_holds_back=True, may_send_next=True) for claimed in kept] if others else list(kept)
 
 
 def _may_go_together(claimed: Claimed) -> bool:
@@ -211,6 +229,17 @@ def _turn_down(claimed: Claimed, *, needed: int, held: Held) -> Claimed | None:
 _TOLD_BY_LIST = frozenset({*KNOWN_BEFORE, CostType.TOKENS})
 
 
+def flat_price_at_hand(spec: NodeSpec, *, pins: Collection[str], mask: Mapping[str, Any]) -> Price | None:
+    """Return what a node execution with values for these pins costs, whatever they are; None if they matter."""
+    try:
+        return flat_price(spec, pins=pins, mask=mask)
+    except DatabaseError:
+        raise
+    except Exception as error:  # noqa: BLE001 - what is wrong with one node execution must not hit the one before
+        _log_unknown(spec, error)
+        return None
+
+
 def price_at_hand(spec: NodeSpec, *, inputs: Mapping[str, Any], mask: Mapping[str, Any]) -> Price | None:
     """Return what a node execution costs with these forms of values, while a run is locked.
 
@@ -225,8 +254,12 @@ def price_at_hand(spec: NodeSpec, *, inputs: Mapping[str, Any], mask: Mapping[st
     except DatabaseError:
         raise
     except Exception as error:  # noqa: BLE001 - what is wrong with one node execution must not hit the one before
-        logger.warning("a price can't be told in place", node=str(spec.plan.id), error=type(error).__name__)
+        _log_unknown(spec, error)
         return None
+
+
+def _log_unknown(spec: NodeSpec, error: Exception) -> None:
+    logger.warning("a price can't be told in place", node=str(spec.plan.id), error=type(error).__name__)
 
 
 def describe_hold(claimed: Claimed, found: Price) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ from execution.engine.outputs import ERROR_PIN
 from execution.engine.statuses import Status
 from execution.large_values import ValueWriter, join_writers
 from execution.models import OnError
+from execution.paces import paces
 from execution.prices import count_usage
 from execution.run_files import FilesOfRun
 from execution.store.batches import one_transaction
@@ -105,6 +106,7 @@ def record_jointly(parts: Sequence[Part], *, taker: Taker | None = None) -> Join
             return NOTHING_RECORDED
         run.writer = join_writers([part.writer for part in parts])
         run.holds_back = any(part.claimed.run_holds_back for part in parts)
+        run.few_will_do = paces.is_quick(first.spec)
         run.taker = taker
         for part in parts:
             write_outputs(run, part.claimed.id, part.outputs, part.position)
@@ -115,7 +117,7 @@ def record_jointly(parts: Sequence[Part], *, taker: Taker | None = None) -> Join
             batch.flush()
             run.ended_below += terminate_trees([key for (key,) in sub_runs.rows], error="What started it has failed.")
         # Who is about to claim what others have held back sees to the window with that claim.
-        will_claim = taker is not None and not taker.opened and not run.has_held_back
+        will_claim = taker is not None and not taker.opened and (run.few_will_do or not run.has_held_back)
         save(run, failure=failure, will_claim=will_claim, is_saved_later=True)
         ended = [part.claimed for part in parts if part.end is not None and isinstance(part.claimed, Claimed)]
         settled = ask_to_charge_and_save(run, ended, charges=charges, opened=taker.opened if taker else ())

@@ -27,9 +27,9 @@ class LockedRun:
     """A run whose row this transaction holds. The counters are changes, written once by `save_run`.
 
     What changes it goes through `batch`. It `holds_back` if something was seen in it that has no message yet, and
-    `has_held_back` if this transaction has done so. `taker`
-    takes something that becomes ready. `ended_below` are runs below it that this transaction has ended; `save_run`
-    settles what they cost.
+    `has_held_back` if this transaction has done so; `few_will_do`: a few messages for that, each is quick, or nobody
+    knows. `taker` takes something that becomes ready. `ended_below` are runs below it that this transaction has ended;
+    `save_run` settles what they cost.
     """
 
     id: UUID
@@ -52,6 +52,7 @@ class LockedRun:
     opened_before: int = 0
     holds_back: bool = False
     has_held_back: bool = False
+    few_will_do: bool = False
     taker: Taker | None = None
     ended: int = 0
     errors: int = 0
@@ -84,7 +85,7 @@ class LockedRun:
 
     def release_next(self) -> None:
         """Queue what the window of the run's tree has room for. Last, as it locks node executions of other runs."""
-        self.released.append(ask_to_release(self.batch, self.tree_id))
+        self.released.append(ask_to_release(self.batch, self.tree_id, few=self.few_will_do))
 
     def all_ready(self) -> tuple[Ready, ...]:
         """Return everything that became QUEUED. The batch is sent for it."""

@@ -1,12 +1,12 @@
 """What a process goes on with when it has recorded the ends of node executions: something that this made ready.
 
-No message is sent for it, and if it is new it is claimed by being opened: its row is RUNNING from the start, in the
-transaction of the record, and what it costs is set aside there, too. A process that dies then leaves a lease that runs
-out, as with any other claim.
+No message is sent for it, and it is claimed as it becomes ready: its row is RUNNING from then on, in the transaction
+of the record, and what it costs is set aside there, too. A process that dies then leaves a lease that runs out, as with
+any other claim.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -24,31 +24,47 @@ from execution.store.round_trips import Prepared
 
 _OPEN_CLAIMED = Prepared(
     "open_claimed",
-    "id uuid, run uuid, tree uuid, node uuid, ordinal int, inputs text, token uuid, lease float8, worker text,"
-    " paid bool",
+    "run uuid, tree uuid, lease float8, worker text, ids uuid[], tokens uuid[], nodes uuid[], ordinals int[],"
+    " inputs text[], paid bool[]",
     """
 INSERT INTO execution_nodeexecution
        (id, execution_id, tree_id, node_id, ordinal, queue, status, inputs, opened_at, queued_at, started_at,
         claimed_at, attempt, token, lease_until, worker, is_paid)
-SELECT %(id)s, %(run)s, %(tree)s, %(node)s, %(ordinal)s, 'cpu', 'RUNNING', %(inputs)s::json, now, now, now, now,
-       1, %(token)s, now + make_interval(secs => %(lease)s), %(worker)s, %(paid)s
-  FROM clock_timestamp() AS now
+SELECT f.id, %(run)s, %(tree)s, f.node_id, f.ordinal, 'cpu', 'RUNNING', f.inputs::json, now, now, now, now,
+       1, f.token, now + make_interval(secs => %(lease)s), %(worker)s, f.is_paid
+  FROM unnest(%(ids)s, %(tokens)s, %(nodes)s, %(ordinals)s, %(inputs)s, %(paid)s)
+       AS f(id, token, node_id, ordinal, inputs, is_paid), clock_timestamp() AS now
+""",
+)
+
+# What was delivered before comes back with it.
+_CLAIM_FILLED = Prepared(
+    "claim_filled",
+    "lease float8, worker text, ids uuid[], tokens uuid[]",
+    """
+UPDATE execution_nodeexecution n
+   SET status = 'RUNNING', queued_at = now, started_at = now, claimed_at = now, attempt = n.attempt + 1,
+       token = f.token, lease_until = now + make_interval(secs => %(lease)s), worker = %(worker)s
+  FROM unnest(%(ids)s, %(tokens)s) AS f(id, token), clock_timestamp() AS now
+ WHERE n.id = f.id AND (n.status = 'INCOMPLETE') IS TRUE
+RETURNING n.id, n.inputs,
+          (SELECT json_object_agg(pin, value) FROM execution_nodeinput i WHERE i.node_execution_id = n.id)
 """,
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Opening:
-    """What may be opened as claimed: the text for its row and the forms of its inputs and its mask.
+    """What may be claimed as it becomes ready: if it is new, the text for its row; forms of its inputs and its mask.
 
     `ready` says what it is if it must be claimed like others; `price` what it costs, if it `is_paid` at all.
     """
 
     spec: NodeSpec
     ready: Ready
-    text: str
-    inputs: dict[str, Any]
     mask: dict[str, Any]
+    text: str = ""
+    inputs: dict[str, Any] = field(default_factory=dict)
     is_paid: bool = False
     price: Price | None = None
 
@@ -74,6 +90,11 @@ class Taker:
         return self._previous.tree_id
 
     @property
+    def run_id(self) -> UUID:
+        """The run that it comes from."""
+        return self._previous.execution_id
+
+    @property
     def most(self) -> int:
         """How many may be claimed of which nothing is known yet: several if the one before was quick."""
         return paces.room_after(self._previous.spec)
@@ -85,6 +106,8 @@ class Taker:
         self.run_holds_back = False
         self.unsent: tuple[Ready, ...] = ()
         self.opened: list[Claimed] = []
+        self._texts: dict[UUID, str] = {}
+        self._filled: Answer | None = None
         self._are_quick = True
 
     def has_room_for(self, spec: NodeSpec) -> bool:
@@ -95,24 +118,9 @@ class Taker:
             self._are_quick and len(self.opened) < settings.MOST_AT_ONCE and paces.is_quick(spec)
         )
 
-    def open(self, batch: Batch, firing: Firing, opening: Opening) -> None:
-        """Open a firing as claimed."""
+    def take(self, firing: Firing, opening: Opening) -> None:
+        """Claim what becomes ready (see `ask_to_claim`)."""
         key, token = opening.ready.id, uuid4()
-        batch.ask(
-            _OPEN_CLAIMED,
-            {
-                "id": key,
-                "run": self._previous.execution_id,
-                "tree": self.tree_id,
-                "node": firing.node_id,
-                "ordinal": firing.ordinal,
-                "inputs": opening.text,
-                "token": token,
-                "lease": self._lease_seconds,
-                "worker": worker_name(),
-                "paid": opening.is_paid,
-            },
-        )
         opened = replace(
             self._previous,
             id=key,
@@ -132,9 +140,33 @@ class Taker:
             may_send_next=False,
         )
         self.opened.append(opened)
+        if firing.is_new:
+            self._texts[key] = opening.text
         self._are_quick = self._are_quick and paces.is_quick(opening.spec)
         # Until it is known that the record was committed, and paid for: whoever claims it with this token finds out.
         self.to_claim.append((opening.ready, token))
+
+    def ask_to_claim(self, batch: Batch) -> None:
+        """Write what was taken. What others have delivered to it before must have been written."""
+        new = [each for each in self.opened if each.id in self._texts]
+        filled = [each for each in self.opened if each.id not in self._texts]
+        claim = {"lease": self._lease_seconds, "worker": worker_name()}
+        if new:
+            batch.ask(
+                _OPEN_CLAIMED,
+                {
+                    **claim,
+                    **_list_keys(new),
+                    "run": self._previous.execution_id,
+                    "tree": self.tree_id,
+                    "nodes": [each.node_id for each in new],
+                    "ordinals": [each.ordinal for each in new],
+                    "inputs": [self._texts[each.id] for each in new],
+                    "paid": [each.is_paid for each in new],
+                },
+            )
+        if filled:
+            self._filled = batch.ask(_CLAIM_FILLED, {**claim, **_list_keys(filled)})
 
     def settle(self, ready: Sequence[Ready], *, held: Answer | None, run_holds_back: bool) -> None:
         """Take one that suits this process, if nothing was claimed; the others are left to be sent.
@@ -145,7 +177,10 @@ class Taker:
         if self.opened:
             granted = {key for *_, key, is_granted in (held.rows if held else []) if is_granted}
             running = [each for each in self.opened if each.id in granted or _is_free(each)]
-            self.claimed = [replace(each, run_holds_back=run_holds_back) for each in running]
+            late = {key: {**inputs, **more} for key, inputs, more in (self._filled.rows if self._filled else [])}
+            self.claimed = [
+                replace(each, run_holds_back=run_holds_back, inputs=late.get(each.id, each.inputs)) for each in running
+            ]
             tokens = {each.token for each in running}
             self.to_claim = [(each, token) for each, token in self.to_claim if token not in tokens]
             if self.claimed:
@@ -155,6 +190,10 @@ class Taker:
             self.to_claim = [(each, uuid4()) for each in ready if each.queue == CPU_QUEUE][:1]
         taken = [each for each, _ in self.to_claim]
         self.unsent = tuple(each for each in ready if each not in taken)
+
+
+def _list_keys(claims: Sequence[Claimed]) -> dict[str, Any]:
+    return {"ids": [each.id for each in claims], "tokens": [each.token for each in claims]}
 
 
 def _is_free(opened: Claimed) -> bool:

@@ -168,7 +168,7 @@ def test_only_those_of_one_run_of_a_tree_go_together(user: User, quick_blocks: N
     waiting = [node.execution_id for node in NodeExecution.objects.filter(status=Status.QUEUED).order_by("id")]
     assert len(set(waiting)) == 2
 
-    claims = claim_held_back(run.pk, most=8, lease_seconds=1000)
+    claims = claim_held_back(run.pk, run_id=run.pk, most=8, lease_seconds=1000)
 
     assert [claimed.execution_id for claimed in claims] == [waiting[0]] * waiting.count(waiting[0])
     assert len(claims) > 1

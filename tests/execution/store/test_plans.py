@@ -189,14 +189,15 @@ def busy_run(user: User, drain: Drain) -> Execution:
 
 def test_a_claim_and_a_mark_read_no_more_the_more_is_unfinished(busy_run: Execution, drain: Drain) -> None:
     window = settings.RUN_WINDOW[CPU_QUEUE]
-    claim = {"token": uuid4(), "lease": 10, "worker": "w", "half_cpu": window // 2, "half_io": 64}
+    claim = {"token": uuid4(), "lease": 10, "worker": "w", "window": window}
+    next_ones = {**claim, "id": busy_run.pk, "run": busy_run.pk, "only": None, "shares": True}
     sent = drain.waiting[0].id
     mark = {"position": 0, "status": "COMPLETED", "count": 0, "ended": True, "walltime": 0.0, "cputime": 0.0, "log": ""}
 
     assert rows_read(explain(CLAIM, {**claim, "id": sent})) <= window + 5
     assert rows_read(explain(CLAIM_AGAIN, {**claim, "id": sent})) <= 1
-    assert rows_read(explain(CLAIM_HELD_BACK, {**claim, "id": busy_run.pk, "most": 1})) <= window + 5
-    assert rows_read(explain(CLAIM_HELD_BACK, {**claim, "id": busy_run.pk, "most": 8})) <= window + 5 * 8 + 3
+    assert rows_read(explain(CLAIM_HELD_BACK, {**next_ones, "most": 1})) <= window + 5
+    assert rows_read(explain(CLAIM_HELD_BACK, {**next_ones, "most": 8})) <= window + 5 * 8 + 3
     assert rows_read(explain(MARK, {**mark, "id": sent, "token": uuid4()})) <= 1
 
 
