@@ -24,10 +24,9 @@ from execution.keeping import ClaimLostError, keeper
 from execution.large_values import ValueWriter
 from execution.store.claims import Claimed
 from execution.store.holding import unclaim
-from execution.store.parts import End, Part
+from execution.store.parts import End, Output, Part
 from execution.store.ready import Ready
 from execution.store.recording import Recorded, find_standing, open_writer, record
-from execution.store.scenes import Output
 from execution.store.taking import Taker
 from execution.store.window import release
 from execution.time_limits import alarm_held_back, alarm_stopped
@@ -200,6 +199,14 @@ class Attempt:
         self._wait_for_others()
         with self._buffer_lock:
             self._end = end
+
+    def unrecorded(self) -> Part | None:
+        """Return what it would record, if nothing of it has been recorded yet."""
+        if self.is_done or self._is_in_doubt or self._position:
+            return None
+        with self._buffer_lock:
+            outputs, end = list(self._buffer), self._end
+        return Part(claimed=self.claimed, outputs=outputs, position=0, writer=self._writer, end=end)
 
     def _wait_for_others(self) -> None:
         self._waits_for_others_since = time.monotonic()

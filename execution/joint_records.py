@@ -12,19 +12,20 @@ import structlog
 from execution.attempts import Attempt
 from execution.database_patience import DATABASE_AWAY
 from execution.keeping import ClaimLostError
+from execution.store.parts import Foreseen, ForesightError, Part
 from execution.store.recording import JointlyRecorded, Recorded, record_jointly
 from execution.store.taking import Taker
 
 logger = structlog.get_logger(__name__)
 
 
-def record_ends(attempts: Sequence[Attempt], *, taker: Taker | None) -> None:
+def record_ends(attempts: Sequence[Attempt], *, taker: Taker | None, foreseen: Sequence[Foreseen] = ()) -> None:
     """Record the ends that attempts of one run keep (see `Attempt.keep_end`), and send what that makes ready.
 
-    `taker` takes what to go on with.
+    `taker` takes what to go on with; `foreseen` is what was run ahead of the record of a single one.
     """
     try:
-        offering, recorded = _record(attempts, taker)
+        offering, recorded = _record(attempts, taker, foreseen)
     except DATABASE_AWAY as error:
         logger.warning("ends can't be recorded together", count=len(attempts), error=str(error).strip())
         return
@@ -40,9 +41,19 @@ def record_ends(attempts: Sequence[Attempt], *, taker: Taker | None) -> None:
             attempt.log_lost()
 
 
-def _record(attempts: Sequence[Attempt], taker: Taker | None) -> tuple[list[Attempt], JointlyRecorded]:
+def _record(
+    attempts: Sequence[Attempt], taker: Taker | None, foreseen: Sequence[Foreseen]
+) -> tuple[list[Attempt], JointlyRecorded]:
     with ExitStack() as stack:
         offered = [(attempt, stack.enter_context(attempt.recording())) for attempt in attempts]
         parts = [part for _, part in offered if part is not None]
-        recorded = record_jointly(parts, taker=taker) if parts else JointlyRecorded()
+        recorded = _record_parts(parts, taker, foreseen) if parts else JointlyRecorded()
     return [attempt for attempt, part in offered if part is not None], recorded
+
+
+def _record_parts(parts: Sequence[Part], taker: Taker | None, foreseen: Sequence[Foreseen]) -> JointlyRecorded:
+    try:
+        return record_jointly(parts, taker=taker, foreseen=foreseen)
+    except ForesightError:
+        logger.debug("run ahead in vain", count=len(foreseen))
+        return record_jointly(parts, taker=taker)

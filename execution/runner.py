@@ -22,6 +22,7 @@ from execution.coroutines import Leash, coroutines
 from execution.endings import end_or_retry
 from execution.engine.outputs import ERROR_PIN
 from execution.engine.statuses import Status
+from execution.foresight import run_ahead
 from execution.interruptions import AttemptStoppedError, run_open
 from execution.joint_records import record_ends
 from execution.keeping import ClaimLostError, keeper
@@ -30,7 +31,7 @@ from execution.paces import paces
 from execution.places import Running, stoppable
 from execution.preparation import Prepared, check_output, prepare
 from execution.store.claims import Claimed
-from execution.store.parts import End
+from execution.store.parts import End, Foreseen
 from execution.store.taking import Taker
 from execution.time_limits import OVERDUE_SECONDS, TimeLimitError, alarm_after
 from execution.waiting import SuspendedError, Waits
@@ -61,11 +62,14 @@ def run_plain(attempts: Sequence[Attempt], *, takes_until: float = 0.0, told: To
     for attempt in attempts[1:]:
         attempt.wait_for_turn()
     ends: list[tuple[Attempt, End]] = []
+    foreseen: list[Foreseen] = []
     try:
         try:
             for attempt in attempts:
                 if not _run_in_turn(attempt, ends, told, is_alone=len(attempts) == 1):
                     break
+            if len(attempts) == 1 and time.monotonic() < takes_until:
+                foreseen = _run_ahead(ends, told)
         except BaseException:
             takes_until = 0.0  # nobody goes on
             raise
@@ -73,7 +77,7 @@ def run_plain(attempts: Sequence[Attempt], *, takes_until: float = 0.0, told: To
             # Whatever comes out of a block is no reason to lose the others.
             for attempt in attempts:
                 _give_back(attempt)
-            _record_ends(ends, taker if time.monotonic() < takes_until else None)
+            _record_ends(ends, taker if time.monotonic() < takes_until else None, foreseen)
     finally:
         for attempt in attempts:
             keeper.let_go(attempt)
@@ -102,12 +106,31 @@ def _run_in_turn(attempt: Attempt, ends: list[tuple[Attempt, End]], told: Told, 
     return True
 
 
-def _record_ends(ends: Sequence[tuple[Attempt, End]], taker: Taker | None) -> None:
+def _run_ahead(ends: list[tuple[Attempt, End]], told: Told) -> list[Foreseen]:
+    """Run what is foreseen to come of the only one of these, in its place: who stops that one stops this, too."""
+    if not ends:
+        return []
+    attempt, end = ends[0]
+    try:
+        with stoppable(_running(attempt)):
+            return run_ahead(attempt, end, run=partial(_run_foreseen, told=told))
+    except AttemptStoppedError:
+        _clear_up(attempt)
+        ends.clear()
+        return []
+
+
+def _run_foreseen(attempt: Attempt, *, told: Told) -> End | None:
+    with told(attempt.claimed):
+        return _outcome(attempt, Times(), is_ahead=True)
+
+
+def _record_ends(ends: Sequence[tuple[Attempt, End]], taker: Taker | None, foreseen: Sequence[Foreseen]) -> None:
     """Record what has completed, together; then the rest. The last record takes: one before it may fail the run."""
     completed = [(attempt, end) for attempt, end in ends if end.status is Status.COMPLETED]
     others = [(attempt, end) for attempt, end in ends if end.status is not Status.COMPLETED]
-    if len(completed) > 1:
-        record_ends([attempt for attempt, _ in completed], taker=None if others else taker)
+    if len(completed) > 1 or foreseen:
+        record_ends([attempt for attempt, _ in completed], taker=None if others else taker, foreseen=foreseen)
         # If that went wrong, what was taken with it may have been all the same.
         taker = taker if others else None
     left = [(attempt, end) for attempt, end in [*completed, *others] if not attempt.is_done]
@@ -168,14 +191,15 @@ def _record_end(attempt: Attempt, end: End, taker: Taker | None = None) -> None:
         attempt.end(End(status=Status.FAILED, error=text, walltime=end.walltime, cputime=end.cputime))
 
 
-def _outcome(attempt: Attempt, times: Times) -> End | None:
+def _outcome(attempt: Attempt, times: Times, *, is_ahead: bool = False) -> End | None:
     try:
         with times.stopped():
             prepared, context = _prepare_with_context(attempt)
         if prepared.made_up is not None:
             _emit_made_up(attempt, prepared)
         else:
-            with alarm_after(prepared.spec.time_limit):
+            # Nobody is killed for what is run ahead: that would be for the one before it.
+            with alarm_after(prepared.spec.time_limit, kills=not is_ahead):
                 _pull(attempt, prepared, context, times)
     except SuspendedError:
         return None

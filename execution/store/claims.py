@@ -49,9 +49,9 @@ class Claimed(Hold):
     """A node execution that this process may run now, with all that it needs for it.
 
     `attempt` counts from 1; `losses` of the attempts before lost their worker. `suspicions`: see `NodeExecution`.
-    `waits` is how many suspensions it has gone through, `inputs` what links delivered; these, `mask` and `mocks` are as
-    rows keep them (`execution.large_values`). `may_send_next`: half of the room for the run's messages is free, and
-    there is something for it.
+    `waits` is how many suspensions it has gone through, `inputs` what links delivered; these, the `masks` of its run
+    by node id and `mocks` are as rows keep them (`execution.large_values`). `may_send_next`: half of the room for the
+    run's messages is free, and there is something for it.
     `is_paid`: it may cost something. `price` is what it costs, None if nothing; `spent` what it has used before its
     waits (see `NodeExecution`). With a `refusal` it is not to run: it `is_unpaid`, or its inputs are lost.
     """
@@ -61,7 +61,7 @@ class Claimed(Hold):
     suspicions: int
     waits: int
     inputs: dict[str, Any]
-    mask: dict[str, Any]
+    masks: dict[str, dict[str, Any]]
     simulate: bool
     mocks: dict[str, Any]
     depth: int
@@ -74,6 +74,11 @@ class Claimed(Hold):
     is_paid: bool = False
     refusal: str = ""
     is_unpaid: bool = False
+
+    @property
+    def mask(self) -> dict[str, Any]:
+        """What its node's pins are given instead of what links deliver."""
+        return self.masks.get(str(self.node_id), {})
 
     @property
     def is_fresh(self) -> bool:
@@ -269,7 +274,7 @@ def _read_claim(row: Row) -> Claimed:
         waits=waits,
         inputs={**inputs, **(later or {})},
         user_id=user_id,
-        mask=masks.get(str(node_id), {}),
+        masks=masks,
         simulate=simulate,
         mocks=mocks or {},
         depth=depth,

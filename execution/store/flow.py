@@ -1,9 +1,7 @@
 """Deliveries: ask the engine what they change, and write that down."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -12,11 +10,12 @@ from execution.engine.outputs import run_outputs
 from execution.paces import paces
 from execution.prices import may_cost
 from execution.queues import CPU_QUEUE
-from execution.store.holding import flat_price_at_hand, price_at_hand
+from execution.store.claims import worker_name
+from execution.store.opening import open_claim
+from execution.store.parts import NOTHING_SPENT, ForesightError
 from execution.store.reach import Reach, Waiting, WaitingByOrdinal, ask_for_reach, read_sinks
 from execution.store.round_trips import Prepared
 from execution.store.runs import LockedRun, wake
-from execution.store.taking import Opening
 from execution.store.window import FEW_MESSAGES, may_exceed_window
 from graphs.models import new_id
 
@@ -42,6 +41,23 @@ SELECT f.id, %(run)s, %(tree)s, f.node_id, f.ordinal, f.queue,
        CASE WHEN f.ready THEN clock_timestamp() END, f.ready AND %(held_back)s, f.is_paid
   FROM unnest(%(ids)s, %(nodes)s, %(ordinals)s, %(queues)s, %(ready)s, %(inputs)s, %(paid)s)
        AS f(id, node_id, ordinal, queue, ready, inputs, is_paid)
+""",
+)
+
+# What was run ahead has ended before anybody has seen it begin.
+_OPEN_DONE = Prepared(
+    "open_done",
+    "run uuid, tree uuid, worker text, ids uuid[], tokens uuid[], nodes uuid[], inputs text[], paid bool[],"
+    " counts int[], walltimes float8[], cputimes float8[], logs text[]",
+    """
+INSERT INTO execution_nodeexecution
+       (id, execution_id, tree_id, node_id, ordinal, queue, status, inputs, opened_at, queued_at, started_at,
+        claimed_at, ended_at, attempt, token, worker, is_paid, output_count, walltime, cputime, log)
+SELECT f.id, %(run)s, %(tree)s, f.node_id, 0, 'cpu', 'COMPLETED', f.inputs::json, clock_timestamp(), clock_timestamp(),
+       clock_timestamp(), clock_timestamp(), clock_timestamp(), 1, f.token, %(worker)s, f.is_paid, f.output_count,
+       f.walltime, f.cputime, f.log
+  FROM unnest(%(ids)s, %(tokens)s, %(nodes)s, %(inputs)s, %(paid)s, %(counts)s, %(walltimes)s, %(cputimes)s, %(logs)s)
+       AS f(id, token, node_id, inputs, is_paid, output_count, walltime, cputime, log)
 """,
 )
 
@@ -89,6 +105,8 @@ def travel(run: LockedRun, travelling: Sequence[tuple[UUID, Sequence[tuple[str, 
         # What was held back comes along, or a mask: once more, with that known.
         reach = ask_for_reach(run.batch, execution_id=run.id, plan=plan, emitted=emitted, sharply=is_blurred)
     sinks, waiting = read_sinks(reach)
+    if any(sinks[each.claimed.node_id].opened for each in run.foreseen):
+        raise ForesightError
     write_deliveries(run, deliver(plan, sinks=sinks, emissions=emissions, masks=run.masks), waiting)
 
 
@@ -119,8 +137,9 @@ def write_deliveries(run: LockedRun, deliveries: Deliveries, waiting: WaitingByO
     known = {key: waiting.get(key) or Waiting(id=new_id()) for key in keys}
     run.opened += deliveries.opened
     run.unfinished += len(deliveries.ready)
-    taken = _take(run, deliveries.ready, known)
-    left = [firing for firing in deliveries.firings if firing not in taken]
+    done = _open_done(run, deliveries)
+    taken = _take(run, [firing for firing in deliveries.ready if firing not in done], known)
+    left = [firing for firing in deliveries.firings if firing not in taken and firing not in done]
     _add_inputs(run, [firing for firing in taken if not firing.is_new], known)
     if run.taker and taken:
         run.taker.ask_to_claim(run.batch)
@@ -134,6 +153,37 @@ def write_deliveries(run: LockedRun, deliveries: Deliveries, waiting: WaitingByO
         return
     for firing in ready:
         run.announce(known[firing.node_id, firing.ordinal].id, firing.node_id)
+
+
+def _open_done(run: LockedRun, deliveries: Deliveries) -> list[Firing]:
+    """Write what was run ahead. Raises `ForesightError` if something else comes."""
+    if not run.foreseen:
+        return []
+    coming = {firing.node_id: firing for firing in deliveries.ready}
+    if any(coming.get(each.claimed.node_id) != each.firing for each in run.foreseen):
+        raise ForesightError
+    if run.opened - run.opened_before > run.max_node_executions:
+        # The run ends where it has opened too many: what comes after that doesn't run.
+        raise ForesightError
+    ends = [(each.part, each.part.end or NOTHING_SPENT) for each in run.foreseen]
+    run.batch.ask(
+        _OPEN_DONE,
+        {
+            "run": run.id,
+            "tree": run.tree_id,
+            "worker": worker_name(),
+            "ids": [each.claimed.id for each in run.foreseen],
+            "tokens": [each.claimed.token for each in run.foreseen],
+            "nodes": [each.claimed.node_id for each in run.foreseen],
+            "inputs": [each.text for each in run.foreseen],
+            "paid": [each.claimed.is_paid for each in run.foreseen],
+            "counts": [len(part.outputs) for part, _ in ends],
+            "walltimes": [end.walltime for _, end in ends],
+            "cputimes": [end.cputime for _, end in ends],
+            "logs": [end.log for _, end in ends],
+        },
+    )
+    return [each.firing for each in run.foreseen]
 
 
 def _are_sent(run: LockedRun, ready: Sequence[Firing], *, knows_none: bool) -> bool:
@@ -158,28 +208,14 @@ def _take(run: LockedRun, ready: Sequence[Firing], known: WaitingByOrdinal) -> l
         return taken
     for firing in ready:
         if run.taker.has_room_for(run.graph.specs[firing.node_id]):
-            opening = _prepare_opening(run, firing, key=known[firing.node_id, firing.ordinal].id)
-            if opening is not None:
-                run.taker.take(firing, opening)
+            key = known[firing.node_id, firing.ordinal].id
+            text = run.writer.write_all(firing.added if firing.is_new else {})
+            claimed = open_claim(run.taker.previous, firing, key=key, text=text)
+            if claimed is not None:
+                ready_one = run.describe(key, firing.node_id)
+                run.taker.take(claimed, ready=ready_one, text=text if firing.is_new else None)
                 taken.append(firing)
     return taken
-
-
-def _prepare_opening(run: LockedRun, firing: Firing, *, key: UUID) -> Opening | None:
-    """Return how a firing is claimed as it becomes ready; None if its price is not at hand."""
-    spec, mask = run.graph.specs[firing.node_id], dict(run.nodes_input_masks.get(str(firing.node_id), {}))
-    opening = Opening(spec=spec, ready=run.describe(key, firing.node_id), mask=mask)
-    if firing.is_new:
-        text = run.writer.write_all(firing.added)
-        opening = replace(opening, text=text, inputs=json.loads(text))
-    if run.simulate or not may_cost(spec):
-        return opening
-    if firing.is_new:
-        found = price_at_hand(spec, inputs=opening.inputs, mask=mask)
-    else:
-        # What was delivered before is not read while the run is locked.
-        found = flat_price_at_hand(spec, pins=firing.pins, mask=mask)
-    return replace(opening, is_paid=True, price=found) if found else None
 
 
 def _open(run: LockedRun, firings: Sequence[Firing], known: WaitingByOrdinal, *, held_back: bool) -> None:

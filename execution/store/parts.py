@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any, cast
 
+from execution.engine.dataflow import Firing
 from execution.engine.statuses import Status
 from execution.large_values import ValueWriter
 from execution.store.batches import Answer, Batch
-from execution.store.claims import Hold
+from execution.store.claims import Claimed, Hold
 from execution.store.round_trips import Prepared
-from execution.store.scenes import Output
 from graphs.blocks.contract import Usage
+
+Output = tuple[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +52,27 @@ class Part:
     def has_failed(self) -> bool:
         """Whether it is a failure that is recorded."""
         return self.end is not None and self.end.status is Status.FAILED
+
+
+@dataclass(frozen=True, kw_only=True)
+class Foreseen:
+    """What was run ahead: an execution that its predecessor's record is to open, as `firing`, with `part` as its end.
+
+    `text` is what its row has as inputs.
+    """
+
+    firing: Firing
+    text: str
+    part: Part
+
+    @property
+    def claimed(self) -> Claimed:
+        """The claim that it was run with, which no row has yet."""
+        return cast(Claimed, self.part.claimed)
+
+
+class ForesightError(Exception):
+    """It doesn't come as foreseen, or can't be paid: record without what was run ahead."""
 
 
 # The fence that keeps late attempts out: it moves the node execution on only if the claim still holds.

@@ -14,15 +14,15 @@ from execution.models import OnError
 from execution.paces import paces
 from execution.prices import count_usage
 from execution.run_files import FilesOfRun
-from execution.store.batches import one_transaction
+from execution.store.batches import Answer, one_transaction
 from execution.store.charging import describe_charge, tell_news
 from execution.store.claims import Claimed, Hold
-from execution.store.parts import End, Part, ask_to_mark
+from execution.store.parts import End, Foreseen, ForesightError, Output, Part, ask_to_mark
 from execution.store.ready import Ready
 from execution.store.round_trips import Prepared
 from execution.store.runs import LOCK_RUN, LockedRun, read_run, save_run
-from execution.store.scenes import Emitted, Output, ask_for_scene, let_travel
-from execution.store.settling import ask_to_charge_and_save
+from execution.store.scenes import Emitted, ask_for_scene, let_travel
+from execution.store.settling import Charges, ask_to_charge_and_save
 from execution.store.taking import Taker
 from execution.store.trees import UNFINISHED_SUB_RUNS, terminate_trees
 
@@ -78,25 +78,30 @@ def record(
     return Recorded(accepted=claimed.token in recorded.accepted, ready=recorded.ready)
 
 
-def record_jointly(parts: Sequence[Part], *, taker: Taker | None = None) -> JointlyRecorded:
+def record_jointly(
+    parts: Sequence[Part], *, taker: Taker | None = None, foreseen: Sequence[Foreseen] = ()
+) -> JointlyRecorded:
     """Record what several attempts of one run have to, in the order of `parts`, in one transaction.
 
     Of those whose claims are no longer theirs nothing is written. Two round trips: what has to be known is asked for
     together with the run's lock, and what follows from it is sent together with the commit.
     `taker` takes what becomes ready: what the process goes on with, the rest to be sent after that has its place.
+    `foreseen` is what was run ahead of the record of a single part, one after the other. Raises `ForesightError` if
+    that can't be recorded: nothing is then.
     """
     if taker:
         taker.start_over()
-    for part in parts:
+    ahead = [each.part for each in foreseen]
+    for part in (*parts, *ahead):
         write_ahead(part.writer, part.outputs)
     # Worked out before the run is locked: others wait for that.
-    charges = {part.claimed.id: _describe_charge(part) for part in parts}
+    charges = {part.claimed.id: _describe_charge(part) for part in (*parts, *ahead)}
     first = parts[0].claimed
     with one_transaction() as batch:
         locked = batch.ask(LOCK_RUN, {"run": first.execution_id})
         # Locked in the order of their ids, as everywhere.
         marks = {part.claimed.id: ask_to_mark(batch, part) for part in sorted(parts, key=lambda part: part.claimed.id)}
-        scene = ask_for_scene(batch, [(part.claimed, len(part.outputs)) for part in parts])
+        scene = ask_for_scene(batch, [(part.claimed, len(part.outputs)) for part in parts], foreseen=foreseen)
         failed = [part.claimed.id for part in parts if part.has_failed]
         sub_runs = batch.ask(UNFINISHED_SUB_RUNS, [failed]) if failed else None
         run = read_run(locked.rows[0], batch) if locked.rows else None
@@ -104,29 +109,44 @@ def record_jointly(parts: Sequence[Part], *, taker: Taker | None = None) -> Join
         if run is None or run.status not in RUN_GOES_ON or not parts:
             batch.abandon()
             return NOTHING_RECORDED
-        run.writer = join_writers([part.writer for part in parts])
+        run.writer = join_writers([part.writer for part in (*parts, *ahead)])
         run.holds_back = any(part.claimed.run_holds_back for part in parts)
         run.few_will_do = paces.is_quick(first.spec)
-        run.taker = taker
+        run.taker, run.foreseen = taker, foreseen
         for part in parts:
             write_outputs(run, part.claimed.id, part.outputs, part.position)
         failure = next(filter(None, (_explain_failure(run, part) for part in parts)), "")
-        let_travel(run, scene, [_emitted(run, part, failure) for part in parts])
-        _count_ends(run, parts)
+        let_travel(run, scene, [_emitted(run, part, failure) for part in (*parts, *ahead)])
+        for part in ahead:
+            write_outputs(run, part.claimed.id, part.outputs, part.position)
+        _count_ends(run, [*parts, *ahead])
         if sub_runs is not None and sub_runs.rows:
             batch.flush()
             run.ended_below += terminate_trees([key for (key,) in sub_runs.rows], error="What started it has failed.")
         # Who is about to claim what others have held back sees to the window with that claim.
         will_claim = taker is not None and not taker.opened and (run.few_will_do or not run.has_held_back)
         save(run, failure=failure, will_claim=will_claim, is_saved_later=True)
-        ended = [part.claimed for part in parts if part.end is not None and isinstance(part.claimed, Claimed)]
-        settled = ask_to_charge_and_save(run, ended, charges=charges, opened=taker.opened if taker else ())
+        settled = _settle(run, [*parts, *ahead], charges=charges)
     tell_news([*([settled] if settled else []), *run.billed])
     ready, accepted = run.all_ready(), frozenset(part.claimed.token for part in parts)
     if taker:
         taker.settle(ready, held=settled, run_holds_back=run.holds_back and _tree_goes_on(run))
         return JointlyRecorded(accepted=accepted)
     return JointlyRecorded(accepted=accepted, ready=ready)
+
+
+def _settle(run: LockedRun, parts: Sequence[Part], *, charges: Charges) -> Answer | None:
+    """Charge what has ended, and set aside what was opened as claimed costs. Raises `ForesightError`."""
+    ended = [part.claimed for part in parts if part.end is not None and isinstance(part.claimed, Claimed)]
+    ahead = [each.claimed for each in run.foreseen]
+    settled = ask_to_charge_and_save(
+        run, ended, charges=charges, opened=[*ahead, *(run.taker.opened if run.taker else ())]
+    )
+    if ahead and settled:
+        denied = {key for *_, key, granted in settled.rows if key is not None and not granted}
+        if any(claimed.id in denied for claimed in ahead):
+            raise ForesightError
+    return settled
 
 
 def _describe_charge(part: Part) -> dict[str, Any] | None:

@@ -14,6 +14,7 @@ from execution.run_files import FilesOfRun
 from execution.store.admission import ask_to_admit
 from execution.store.batches import Answer, Batch
 from execution.store.charging import ask_to_settle
+from execution.store.parts import Foreseen
 from execution.store.ready import Ready, describe_ready
 from execution.store.round_trips import Prepared, Row
 from execution.store.taking import Taker
@@ -29,7 +30,7 @@ class LockedRun:
     What changes it goes through `batch`. It `holds_back` if something was seen in it that has no message yet, and
     `has_held_back` if this transaction has done so; `few_will_do`: a few messages for that, each is quick, or nobody
     knows. `taker` takes something that becomes ready. `ended_below` are runs below it that this transaction has ended;
-    `save_run` settles what they cost.
+    `save_run` settles what they cost. `foreseen` is what was run ahead.
     """
 
     id: UUID
@@ -53,6 +54,7 @@ class LockedRun:
     holds_back: bool = False
     has_held_back: bool = False
     few_will_do: bool = False
+    foreseen: Sequence[Foreseen] = ()
     taker: Taker | None = None
     ended: int = 0
     errors: int = 0

@@ -11,11 +11,10 @@ from execution.planning import load_plan
 from execution.store.batches import Answer, Batch
 from execution.store.claims import Hold
 from execution.store.flow import travel
+from execution.store.parts import Foreseen, Output
 from execution.store.reach import Reach, ask_for_reach
 from execution.store.round_trips import Prepared
 from execution.store.runs import LockedRun
-
-Output = tuple[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +30,8 @@ class Emitted:
 class Scene:
     """What has to be known to let outputs travel: the nodes that they reach, and their nodes' other executions.
 
-    `orders` are answers by node execution, of those nodes for which it matters.
+    `orders` are answers by node execution, of those nodes for which it matters. Of what was run ahead there was nothing
+    before.
     """
 
     reach: Reach
@@ -50,8 +50,8 @@ SELECT EXISTS(SELECT FROM execution_nodeexecution WHERE execution_id = %(run)s A
 )
 
 
-def ask_for_scene(batch: Batch, emitting: Sequence[tuple[Hold, int]]) -> Scene:
-    """Ask for the scene of node executions of one run that emit so many outputs each.
+def ask_for_scene(batch: Batch, emitting: Sequence[tuple[Hold, int]], *, foreseen: Sequence[Foreseen] = ()) -> Scene:
+    """Ask for the scene of node executions of one run that emit so many outputs each, and of what was run ahead.
 
     In the batch, the run's lock and what they end with must stand before it.
     """
@@ -60,6 +60,8 @@ def ask_for_scene(batch: Batch, emitting: Sequence[tuple[Hold, int]]) -> Scene:
     emitted: Counter[UUID] = Counter()
     for claimed, count in emitting:
         emitted[claimed.node_id] += count
+    for each in foreseen:
+        emitted[each.claimed.node_id] += len(each.part.outputs)
     return Scene(
         orders={
             claimed.id: batch.ask(_ORDER, _describe_place(claimed))
@@ -77,7 +79,7 @@ def let_travel(run: LockedRun, scene: Scene, emitted: Sequence[Emitted]) -> None
     """
     travelling: list[tuple[UUID, Sequence[Output]]] = []
     for node_id, group in _group_by_node(emitted).items():
-        if not run.graph.plan.nodes[node_id].ordered:
+        if group[0].claimed.id not in scene.orders:
             travelling += [(node_id, each.outputs) for each in group]
             continue
         # The others stand behind it: what they have emitted is released by its end like anything that was held.

@@ -48,6 +48,7 @@ def ask_to_charge_and_save(
 ) -> Answer | None:
     """Charge what has ended, set aside what was `opened` as claimed costs, and write the run's counters.
 
+    What was run ahead is charged after that was set aside for it: it comes last in `ended`, and first in `opened`.
     Ask last: an account is locked after all runs and node executions. What can't be paid is QUEUED.
     The answer is for `tell_news`; its rows end with the node execution for which credits were set aside, and whether
     that was granted. None if there was nothing to charge nor to set aside.
@@ -55,13 +56,16 @@ def ask_to_charge_and_save(
     for claimed in ended:
         if charges[claimed.id] is None:
             ask_to_release(run.batch, claimed)
-    asked = [charge for claimed in ended if (charge := charges[claimed.id])]
-    holds = [hold for claimed in opened if claimed.price and (hold := describe_hold(claimed, claimed.price))]
-    if not asked and not holds:
+    asked = [charges[claimed.id] for claimed in ended]
+    holds = [describe_hold(claimed, claimed.price) if claimed.price else None for claimed in opened]
+    if not run.foreseen:
+        # Whichever is charged may pass on what was set aside for it.
+        asked, holds = list(filter(None, asked)), list(filter(None, holds))
+    pairs = [(charge or _NOTHING, hold or _NOTHING) for charge, hold in zip_longest(asked, holds) if charge or hold]
+    if not pairs:
         if not run.is_saved:
             save_counters(run)
         return None
-    pairs = list(zip_longest(asked, holds, fillvalue=_NOTHING))
     return run.batch.ask(
         _SETTLE,
         {

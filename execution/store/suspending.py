@@ -10,10 +10,10 @@ from execution.large_values import ValueWriter
 from execution.prices import count_usage, dump_usage
 from execution.store.charging import ask_to_release
 from execution.store.claims import Claimed
-from execution.store.parts import End
+from execution.store.parts import End, Output
 from execution.store.recording import REFUSED, RUN_GOES_ON, Recorded, save, write_ahead, write_outputs
 from execution.store.runs import LockedRun, lock_run
-from execution.store.scenes import Emitted, Output, ask_for_scene, let_travel
+from execution.store.scenes import Emitted, ask_for_scene, let_travel
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,14 +6,12 @@ any other claim.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
 from django.conf import settings
 
-from credits.metering import Price
-from execution.engine.dataflow import Firing
 from execution.paces import paces
 from execution.planning import NodeSpec
 from execution.queues import CPU_QUEUE
@@ -53,22 +51,6 @@ RETURNING n.id, n.inputs,
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Opening:
-    """What may be claimed as it becomes ready: if it is new, the text for its row; forms of its inputs and its mask.
-
-    `ready` says what it is if it must be claimed like others; `price` what it costs, if it `is_paid` at all.
-    """
-
-    spec: NodeSpec
-    ready: Ready
-    mask: dict[str, Any]
-    text: str = ""
-    inputs: dict[str, Any] = field(default_factory=dict)
-    is_paid: bool = False
-    price: Price | None = None
-
-
 class Taker:
     """Takes some of the things that a record makes ready; who records again after an error uses the same one.
 
@@ -80,24 +62,24 @@ class Taker:
 
     def __init__(self, previous: Claimed, *, lease_seconds: float) -> None:
         """`previous` is a claim whose end is recorded."""
-        self._previous = previous
+        self.previous = previous
         self._lease_seconds = lease_seconds
         self.start_over()
 
     @property
     def tree_id(self) -> UUID:
         """The tree of runs in which the process goes on."""
-        return self._previous.tree_id
+        return self.previous.tree_id
 
     @property
     def run_id(self) -> UUID:
         """The run that it comes from."""
-        return self._previous.execution_id
+        return self.previous.execution_id
 
     @property
     def most(self) -> int:
         """How many may be claimed of which nothing is known yet: several if the one before was quick."""
-        return paces.room_after(self._previous.spec)
+        return paces.room_after(self.previous.spec)
 
     def start_over(self) -> None:
         """Forget what was taken: the record was not committed, or its run has ended."""
@@ -118,33 +100,17 @@ class Taker:
             self._are_quick and len(self.opened) < settings.MOST_AT_ONCE and paces.is_quick(spec)
         )
 
-    def take(self, firing: Firing, opening: Opening) -> None:
-        """Claim what becomes ready (see `ask_to_claim`)."""
-        key, token = opening.ready.id, uuid4()
-        opened = replace(
-            self._previous,
-            id=key,
-            node_id=firing.node_id,
-            ordinal=firing.ordinal,
-            token=token,
-            attempt=1,
-            losses=0,
-            suspicions=0,
-            waits=0,
-            output_count=0,
-            inputs=opening.inputs,
-            mask=opening.mask,
-            is_paid=opening.is_paid,
-            price=opening.price,
-            spent=None,
-            may_send_next=False,
-        )
-        self.opened.append(opened)
-        if firing.is_new:
-            self._texts[key] = opening.text
-        self._are_quick = self._are_quick and paces.is_quick(opening.spec)
+    def take(self, claimed: Claimed, *, ready: Ready, text: str | None) -> None:
+        """Claim what becomes ready (see `ask_to_claim`). `text`: what its row has as inputs, if it is new.
+
+        `ready` says what it is if it must be claimed like others.
+        """
+        self.opened.append(claimed)
+        if text is not None:
+            self._texts[claimed.id] = text
+        self._are_quick = self._are_quick and paces.is_quick(claimed.spec)
         # Until it is known that the record was committed, and paid for: whoever claims it with this token finds out.
-        self.to_claim.append((opening.ready, token))
+        self.to_claim.append((ready, claimed.token))
 
     def ask_to_claim(self, batch: Batch) -> None:
         """Write what was taken. What others have delivered to it before must have been written."""
@@ -157,7 +123,7 @@ class Taker:
                 {
                     **claim,
                     **_list_keys(new),
-                    "run": self._previous.execution_id,
+                    "run": self.previous.execution_id,
                     "tree": self.tree_id,
                     "nodes": [each.node_id for each in new],
                     "ordinals": [each.ordinal for each in new],

@@ -8,8 +8,8 @@ from django.db import connection, transaction
 from execution.engine.statuses import ENDED, Status
 from execution.large_values import read
 from execution.store.claims import Claimed
+from execution.store.parts import Output
 from execution.store.ready import Ready
-from execution.store.scenes import Output
 from execution.store.window import release
 from graphs.blocks.contract import AskPerson, Decision
 from graphs.models import new_id
