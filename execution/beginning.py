@@ -112,9 +112,14 @@ def _put_off_unpaid(claims: Sequence[Claimed]) -> Sequence[Claimed]:
 
 
 def _begin_all(claims: Sequence[Claimed], publish: Publish) -> list[Attempt]:
-    attempts = [Attempt(claimed, publish) for claimed in claims]
+    attempts = [Attempt(claimed, publish) for claimed in claims if not claimed.is_parked]
+    unsent = []
     if any(claimed.may_send_next for claimed in claims):
-        attempts[0].unsent += _release(claims[0].tree_id, few=paces.is_quick(claims[0].spec))
+        unsent = _release(claims[0].tree_id, few=paces.is_quick(claims[0].spec))
+    if not attempts:
+        publish(unsent)
+        return []
+    attempts[0].unsent += unsent
     for attempt in attempts:
         keeper.hold(attempt)
     try:

@@ -58,7 +58,7 @@ def end_overdue(running: Running, *, publish: Publish) -> None:
     claimed = claim_and_hold(
         running.node_execution_id, lease_seconds=settings.LEASE_SECONDS, token=running.token, only_renews=True
     )
-    if claimed is None:
+    if claimed is None or claimed.is_parked:
         return
     limit = claimed.spec.time_limit
     attempt, error = Attempt(claimed, publish), TimeLimitError(limit)

@@ -53,7 +53,8 @@ class Claimed(Hold):
     by node id and `mocks` are as rows keep them (`execution.large_values`). `may_send_next`: half of the room for the
     run's messages is free, and there is something for it.
     `is_paid`: it may cost something. `price` is what it costs, None if nothing; `spent` what it has used before its
-    waits (see `NodeExecution`). With a `refusal` it is not to run: it `is_unpaid`, or its inputs are lost.
+    waits (see `NodeExecution`). With a `refusal` it is not to run: it `is_unpaid`, or its inputs are lost. One that
+    `is_parked` waits for credits, and is nobody's any more.
     """
 
     attempt: int
@@ -74,6 +75,7 @@ class Claimed(Hold):
     is_paid: bool = False
     refusal: str = ""
     is_unpaid: bool = False
+    is_parked: bool = False
 
     @property
     def mask(self) -> dict[str, Any]:

@@ -84,6 +84,7 @@ def claim_and_hold(
 ) -> Claimed | None:
     """Claim a node execution and set aside what it costs. What is free takes one statement, what is not two.
 
+    If there are not so many credits, the claim says what follows from it: it is refused, or parked.
     `only_renews`: take what this token holds, and begin nothing. Raises `InputsAwayError`.
     """
     claimed = claim(node_execution_id, lease_seconds=lease_seconds, token=token, only_renews=only_renews)
@@ -104,7 +105,8 @@ def claim_held_back_and_hold(tree_id: UUID, *, run_id: UUID, most: int, lease_se
 def claim_more_and_hold(claimed: Claimed, *, lease_seconds: float) -> list[Claimed]:
     """Claim what goes together with a quick claim, and set aside what that costs. Raises `InputsAwayError`."""
     most = paces.room_after(claimed.spec) - 1
-    if not (most > 0 and claimed.run_holds_back and _may_go_together(claimed)) or claimed.refusal:
+    is_to_run = not (claimed.refusal or claimed.is_parked)
+    if not (is_to_run and most > 0 and claimed.run_holds_back and _may_go_together(claimed)):
         return []
     run_id = claimed.execution_id
     claims = claim_held_back(
@@ -151,7 +153,7 @@ def _hold_or_unclaim(claims: Sequence[Claimed], *, was_held_back: bool | None) -
 
 
 def _hold_all(claims: Sequence[Claimed]) -> list[Claimed]:
-    """Return the claims with their prices, or with reasons not to run; none that waits for credits or is lost.
+    """Return the claims with their prices, or with reasons not to run; none that is lost.
 
     If some can be paid and others can't, the others are QUEUED again and held back.
     """
@@ -202,7 +204,7 @@ def _is_denied(claimed: Claimed, answer: Answer | None) -> bool:
 
 
 def _settle_hold(claimed: Claimed, answer: Answer | None) -> Claimed | None:
-    """Return the claim as it may go on; None if it waits for credits, or is lost."""
+    """Return the claim as it may go on, or as it waits for credits; None if it is lost."""
     if answer is None:
         return claimed
     if not answer.rows:
@@ -218,7 +220,7 @@ def _turn_down(claimed: Claimed, *, needed: int, held: Held) -> Claimed | None:
     lacks_balance = held.spendable < needed
     if lacks_balance and claimed.on_insufficient_credits == OnInsufficientCredits.PARK:
         Batch().fetch(_PARK, [needed, claimed.id, claimed.token])
-        return None
+        return replace(claimed, is_parked=True)
     if not note_need(claimed, credit=needed):
         return None
     reason = _explain(claimed, needed=needed, held=held, lacks_balance=lacks_balance)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from django.db import connections
 
-from execution.beginning import begin, begin_next
+from execution.beginning import begin, begin_next, begin_with_others
 from execution.keeping import Keeper, Kept
 from execution.queues import IO_QUEUE
 from execution.recovery import sweep
@@ -54,17 +54,19 @@ class Drain:
 
     def run_one(self, ready: Ready) -> None:
         """Run one message, and keep what comes of it."""
-        attempt = begin(ready.id, publish=self.send)
-        if attempt is None:
-            return
         if ready.queue == IO_QUEUE:
-            with _database_thread() as executor:
-                asyncio.run(run_async(attempt, executor=executor))
+            self._run_coroutine(ready)
             return
         takes_until = math.inf if self.goes_on else 0.0
-        attempts = [attempt]
+        attempts = begin_with_others(ready.id, publish=self.send)
         while attempts:
             attempts = begin_next(run_plain(attempts, takes_until=takes_until), publish=self.send)
+
+    def _run_coroutine(self, ready: Ready) -> None:
+        attempt = begin(ready.id, publish=self.send)
+        if attempt is not None:
+            with _database_thread() as executor:
+                asyncio.run(run_async(attempt, executor=executor))
 
 
 class KeeperWithoutThread(Keeper):

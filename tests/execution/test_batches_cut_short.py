@@ -93,7 +93,7 @@ def count(status: Status) -> int:
 
 
 def test_of_what_is_given_back_others_are_told(held_back: Execution, drain: Drain) -> None:
-    (claimed,) = claim_held_back_and_hold(held_back.pk, most=8, lease_seconds=1000)
+    (claimed,) = claim_held_back_and_hold(held_back.pk, run_id=held_back.pk, most=8, lease_seconds=1000)
 
     assert count(Status.QUEUED) == 5
     assert (claimed.run_holds_back, claimed.may_send_next) == (True, True)
@@ -108,7 +108,7 @@ def test_they_are_sent_before_the_one_that_was_kept_is_run(
     monkeypatch.setattr(Taker, "most", 3)
     for sent in NodeExecution.objects.filter(status=Status.QUEUED, held_back=False):
         claim(sent.pk, lease_seconds=1000)
-    (before,) = claim_held_back_and_hold(held_back.pk, most=1, lease_seconds=1000)
+    (before,) = claim_held_back_and_hold(held_back.pk, run_id=held_back.pk, most=1, lease_seconds=1000)
     taker = Taker(before, lease_seconds=1000)
     taker.run_holds_back = True
 

@@ -26,6 +26,7 @@ from execution.store.messages import due_probes, note_passed
 from execution.store.parts import End
 from execution.store.ready import Ready
 from execution.store.recording import record
+from execution.store.window import release
 from tests.config.processes import wait_until
 from tests.execution.drain import Drain
 from tests.execution.lock_waits import session_beside
@@ -132,7 +133,8 @@ def test_after_the_database_was_away_everybody_gets_time_to_say_that_they_live(
 def test_two_sweepers_at_once_act_once(user: User, drain: Drain, settings: Settings) -> None:
     settings.RUN_WINDOW = {"cpu": 40, "io": 40}
     names = [f"in {number}" for number in range(40)]
-    start(user, draw({name: (INPUT, {"name": name, "value": 1}) for name in names}))
+    run = start(user, draw({name: (INPUT, {"name": name, "value": 1}) for name in names}))
+    drain.send(release([run.pk]))
     for ready in drain.waiting:
         take(ready)
     drain.waiting.clear()

@@ -98,7 +98,7 @@ def test_a_tree_that_is_resumed_waits_for_its_turn_as_a_whole(user: User, drain:
 def test_what_a_window_has_room_for_is_counted_once(user: User) -> None:
     release([tree_id := uuid4()])
     with connection.cursor() as cursor:
-        cursor.execute("EXPLAIN EXECUTE release_next(%s, '{cpu,io}', '{8,8}')", [tree_id])
+        cursor.execute("EXPLAIN EXECUTE release_next(%s, '{cpu,io}', '{8,8}', '{2,8}', true)", [tree_id])
         plan = "\n".join(line for (line,) in cursor.fetchall())
 
     # Else it is a part of each place that reads it.

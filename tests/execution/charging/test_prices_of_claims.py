@@ -164,7 +164,7 @@ def claim_it(run: Execution, node: NodeExecution) -> Claimed | None:
 
 
 def claim_what_is_held_back(run: Execution, node: NodeExecution) -> Claimed | None:
-    return next(iter(claim_held_back_and_hold(run.pk, most=1, lease_seconds=10)), None)
+    return next(iter(claim_held_back_and_hold(run.pk, run_id=run.pk, most=1, lease_seconds=10)), None)
 
 
 Claim = Callable[[Execution, NodeExecution], Claimed | None]

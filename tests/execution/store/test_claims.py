@@ -69,8 +69,8 @@ def test_a_message_for_what_never_was_claims_nothing(db: None) -> None:
 def test_a_claim_waits_for_nobody_who_holds_the_run_and_a_later_one_starts_it(user: User) -> None:
     document = draw({name: (INPUT, {"name": name, "value": 1}) for name in "abc"})
     version = import_graph(owner=user, document=document).version
-    started = start_run(Order(user_id=user.pk, graph=load_plan(version.pk), input_data={}))
-    first, second, third = (each.id for each in started.ready)
+    start_run(Order(user_id=user.pk, graph=load_plan(version.pk), input_data={}))
+    first, second, third = NodeExecution.objects.values_list("pk", flat=True)
 
     with session_beside() as other, connection.cursor() as cursor:
         cursor.execute("SET lock_timeout = '1s'")
@@ -218,8 +218,8 @@ def test_results_that_come_at_once_join_into_one_execution(user: User) -> None:
         [f"{name}.result -> out.value_$_{number}" for number, name in enumerate(names)],
     )
     version = import_graph(owner=user, document=document).version
-    started = start_run(Order(user_id=user.pk, graph=load_plan(version.pk), input_data={}))
-    claims = [claim(ready.id, lease_seconds=LEASE) for ready in started.ready]
+    start_run(Order(user_id=user.pk, graph=load_plan(version.pk), input_data={}))
+    claims = [claim(key, lease_seconds=LEASE) for key in NodeExecution.objects.values_list("pk", flat=True)]
 
     def complete(claimed: Claimed | None) -> None:
         assert claimed is not None

@@ -59,7 +59,7 @@ def run(user: User, quick_blocks: None, drain: Drain) -> Execution:
 
 
 def take(run: Execution, *, most: int = 8) -> list[Claimed]:
-    return claim_held_back_and_hold(run.pk, most=most, lease_seconds=1000)
+    return claim_held_back_and_hold(run.pk, run_id=run.pk, most=most, lease_seconds=1000)
 
 
 def name_of(node: Claimed | NodeExecution) -> str:

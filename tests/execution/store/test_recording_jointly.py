@@ -24,6 +24,7 @@ from execution.store.reach import FEW_OPENED
 from execution.store.recording import JointlyRecorded, open_writer, record, record_jointly
 from execution.store.starting import Order, start_run
 from execution.store.taking import Taker
+from execution.store.window import FEW_MESSAGES
 from graphs.models import GraphVersion
 from graphs.services import import_graph
 from tests.execution.small_graphs import CALCULATOR, CONVERTER, INPUT, OUTPUT, STEP, draw, node_id
@@ -222,8 +223,10 @@ def test_they_are_if_the_process_goes_on_with_some_of_what_this_makes_ready(vers
     assert {claimed.id for claimed in taker.claimed} == opened
     assert 1 < len(opened) <= django_settings.MOST_AT_ONCE
     assert len({claimed.token for claimed in taker.claimed}) == len(opened)
+    held_back = NodeExecution.objects.filter(execution=together.execution_id, status=Status.QUEUED, held_back=True)
     to_send = {ready.id for ready in taker.unsent} | {ready.id for ready, _ in taker.to_claim}
-    assert (recorded.ready, to_send) == ((), together.find(Status.QUEUED) - was_queued)
+    assert (recorded.ready, len(to_send)) == ((), FEW_MESSAGES)
+    assert to_send | set(held_back.values_list("pk", flat=True)) == together.find(Status.QUEUED) - was_queued
 
 
 def end_with(name: str, ordinals: Iterable[int], value: Callable[[int], Any] = str) -> list[Step]:
