@@ -76,6 +76,18 @@ def test_a_top_up_lets_no_more_go_on_than_it_pays(user: User, drain: Drain) -> N
     assert statuses(run) == {"COMPLETED": 3, "SUSPENDED": 2}
 
 
+def test_all_wait_for_credits_although_few_messages_are_sent(user: User, drain: Drain) -> None:
+    set_balance(user.pk, 1)
+    nodes: dict[str, Any] = {f"n{number}": (PAID, {}) for number in range(20)}
+    run = start(user, nodes, on_insufficient_credits=OnInsufficientCredits.PARK)
+
+    for ready in iter(lambda: next(iter(drain.waiting), None), None):
+        drain.waiting.remove(ready)
+        drain.run_one(ready)
+
+    assert statuses(run) == {"SUSPENDED": 20}
+
+
 def park(user: User, drain: Drain, **asked: Any) -> Execution:
     """A run whose one node execution waits for 7 credits, of which there are 2."""
     set_balance(user.pk, 2)
