@@ -103,4 +103,4 @@ def release(tree_ids: Iterable[UUID], *, few: bool = False) -> list[Ready]:
 
 def release_forgotten() -> list[Ready]:
     """Return what is held back although there is room for it: whoever should have sent it could not know."""
-    return release(key for (key,) in Batch().fetch(_HOLDING_BACK))
+    return release((key for (key,) in Batch().fetch(_HOLDING_BACK)), few=True)

@@ -13,6 +13,7 @@ from execution.models import Execution, NodeExecution
 from execution.recovery import sweep
 from execution.services import resume_execution, start_execution, stop_execution
 from execution.store.messages import due_probes, note_passed, take_lost
+from execution.store.window import FEW_MESSAGES
 from graphs.services import import_graph
 from tests.execution.drain import Drain
 from tests.execution.small_graphs import INPUT, OUTPUT, STEP, draw
@@ -103,6 +104,8 @@ def test_the_sweeper_sends_what_everybody_forgot(user: User, drain: Drain) -> No
 
     sweep(drain.send)
 
+    assert len(drain.waiting) == sent() == FEW_MESSAGES
+    drain.run_one(drain.waiting.pop(0))
     assert len(drain.waiting) == sent() == 8
 
 
