@@ -201,11 +201,16 @@ class Attempt:
             self._end = end
 
     def unrecorded(self) -> Part | None:
-        """Return what it would record, if nothing of it has been recorded yet."""
-        if self.is_done or self._is_in_doubt or self._position:
+        """Return what it would record, if nothing of it has been recorded yet, nor is just being."""
+        if not self._record_lock.acquire(blocking=False):
             return None
-        with self._buffer_lock:
-            outputs, end = list(self._buffer), self._end
+        try:
+            if self.is_done or self._is_in_doubt or self._position:
+                return None
+            with self._buffer_lock:
+                outputs, end = list(self._buffer), self._end
+        finally:
+            self._record_lock.release()
         return Part(claimed=self.claimed, outputs=outputs, position=0, writer=self._writer, end=end)
 
     def _wait_for_others(self) -> None:

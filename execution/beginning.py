@@ -45,8 +45,8 @@ def begin_with_others(node_execution_id: UUID, *, publish: Publish) -> list[Atte
         return []
     try:
         more = claim_more_and_hold(claimed, lease_seconds=settings.LEASE_SECONDS)
-    except (*DATABASE_AWAY, InputsAwayError) as error:
-        logger.warning("can't claim more of a run", error=str(error).strip())
+    except Exception as error:  # noqa: BLE001 - whatever it is, the first one is claimed, and is to be run
+        logger.warning("can't claim more of a run", error=f"{type(error).__name__}: {error}".strip())
         more = []
     if more:
         claimed = replace(claimed, run_holds_back=more[-1].run_holds_back, may_send_next=more[-1].may_send_next)
@@ -81,7 +81,7 @@ def begin_next(taker: Taker, *, publish: Publish) -> list[Attempt]:
     publish(taker.unsent)
     if not taker.to_claim and taker.run_holds_back:
         # Nobody has claimed anything, so nobody has seen to the window.
-        publish(_release(taker.tree_id, few=False))
+        publish(_release(taker.tree_id, few=paces.is_quick(taker.previous.spec)))
     return []
 
 

@@ -12,6 +12,7 @@ import structlog
 from execution.attempts import Attempt
 from execution.database_patience import DATABASE_AWAY
 from execution.keeping import ClaimLostError
+from execution.paces import paces
 from execution.store.parts import Foreseen, ForesightError, Part
 from execution.store.recording import JointlyRecorded, Recorded, record_jointly
 from execution.store.taking import Taker
@@ -55,5 +56,5 @@ def _record_parts(parts: Sequence[Part], taker: Taker | None, foreseen: Sequence
     try:
         return record_jointly(parts, taker=taker, foreseen=foreseen)
     except ForesightError:
-        logger.debug("run ahead in vain", count=len(foreseen))
+        paces.note_in_vain([each.claimed.spec for each in foreseen])
         return record_jointly(parts, taker=taker)

@@ -85,6 +85,11 @@ def fail(attempt: Attempt, times: Times, error: Exception) -> End:
     )
 
 
+def proves_pace(attempt: Attempt, end: End | None) -> bool:
+    """Whether an attempt that was quick shows that its block is: it did what it does, and nothing was made up."""
+    return end is not None and end.status is Status.COMPLETED and not attempt.claimed.simulate
+
+
 def _explain(error: Exception) -> str:
     """Return what the user is told."""
     if isinstance(error, BlockError | TimeLimitError):

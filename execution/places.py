@@ -207,6 +207,7 @@ class _Seat:
         self.token = _NOTHING
         # As it stands in the place: nobody else writes it.
         self.deadline = 0.0
+        self.has_deadlines = True
 
 
 _seat = _Seat()
@@ -224,16 +225,18 @@ def take_place(places: Places, number: int) -> None:
 
 
 @contextmanager
-def stoppable(running: Running) -> Iterator[None]:
-    """Let the worker interrupt or kill this process while the block of code lasts."""
+def stoppable(running: Running, *, has_deadlines: bool = True) -> Iterator[None]:
+    """Let the worker interrupt or kill this process while the block of code lasts; for its time only if asked to."""
     if _seat.places is None or threading.current_thread() is not threading.main_thread():
         yield
         return
     _write_seat(running)
+    _seat.has_deadlines = has_deadlines
     try:
         yield
     finally:
         _write_seat(None)
+        _seat.has_deadlines = True
         forget_interruption()
 
 
@@ -242,7 +245,7 @@ def set_deadline(moment: float) -> float:
 
     Return what was set before.
     """
-    if _seat.places is None or _seat.token == _NOTHING or moment == _seat.deadline:
+    if _seat.places is None or _seat.token == _NOTHING or not _seat.has_deadlines or moment == _seat.deadline:
         return _seat.deadline
     with _seat.places.lock(_seat.number):
         content = _seat.places.read(_seat.number)

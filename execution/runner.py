@@ -26,7 +26,7 @@ from execution.foresight import run_ahead
 from execution.interruptions import AttemptStoppedError, run_open
 from execution.joint_records import record_ends
 from execution.keeping import ClaimLostError, keeper
-from execution.outcomes import Times, complete, fail, spend
+from execution.outcomes import Times, complete, fail, proves_pace, spend
 from execution.paces import paces
 from execution.places import Running, stoppable
 from execution.preparation import Prepared, check_output, prepare
@@ -92,7 +92,7 @@ def _run_in_turn(attempt: Attempt, ends: list[tuple[Attempt, End]], told: Told, 
             attempt.send_unsent()
             began = time.monotonic()
             end = _outcome(attempt, Times())
-            paces.note(attempt.claimed.spec, time.monotonic() - began)
+            paces.note(attempt.claimed.spec, time.monotonic() - began, is_proof=proves_pace(attempt, end))
     except ClaimLostError:
         attempt.log_lost()
         return True
@@ -112,7 +112,8 @@ def _run_ahead(ends: list[tuple[Attempt, End]], told: Told) -> list[Foreseen]:
         return []
     attempt, end = ends[0]
     try:
-        with stoppable(_running(attempt)):
+        # Nobody is killed for its time: that would be held against the one before it.
+        with stoppable(_running(attempt), has_deadlines=False):
             return run_ahead(attempt, end, run=partial(_run_foreseen, told=told))
     except AttemptStoppedError:
         _clear_up(attempt)
@@ -122,7 +123,7 @@ def _run_ahead(ends: list[tuple[Attempt, End]], told: Told) -> list[Foreseen]:
 
 def _run_foreseen(attempt: Attempt, *, told: Told) -> End | None:
     with told(attempt.claimed):
-        return _outcome(attempt, Times(), is_ahead=True)
+        return _outcome(attempt, Times())
 
 
 def _record_ends(ends: Sequence[tuple[Attempt, End]], taker: Taker | None, foreseen: Sequence[Foreseen]) -> None:
@@ -191,15 +192,14 @@ def _record_end(attempt: Attempt, end: End, taker: Taker | None = None) -> None:
         attempt.end(End(status=Status.FAILED, error=text, walltime=end.walltime, cputime=end.cputime))
 
 
-def _outcome(attempt: Attempt, times: Times, *, is_ahead: bool = False) -> End | None:
+def _outcome(attempt: Attempt, times: Times) -> End | None:
     try:
         with times.stopped():
             prepared, context = _prepare_with_context(attempt)
         if prepared.made_up is not None:
             _emit_made_up(attempt, prepared)
         else:
-            # Nobody is killed for what is run ahead: that would be for the one before it.
-            with alarm_after(prepared.spec.time_limit, kills=not is_ahead):
+            with alarm_after(prepared.spec.time_limit):
                 _pull(attempt, prepared, context, times)
     except SuspendedError:
         return None

@@ -24,11 +24,10 @@ class TimeLimitError(Exception):
 
 
 @contextmanager
-def alarm_after(limit: timedelta, *, kills: bool = True) -> Iterator[None]:
+def alarm_after(limit: timedelta) -> Iterator[None]:
     """Raise `TimeLimitError` in the block that runs inside once `limit` has passed.
 
-    Where no exception comes through (a C call, a block that catches all), the worker kills the process a while later,
-    unless it is not to be killed for this.
+    Where no exception comes through (a C call, a block that catches all), the worker kills the process a while later.
     Works in the main thread of a process, which is where a pool's child runs its tasks; elsewhere nobody interrupts.
     """
     if threading.current_thread() is not threading.main_thread():
@@ -40,8 +39,7 @@ def alarm_after(limit: timedelta, *, kills: bool = True) -> Iterator[None]:
 
     previous = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, limit.total_seconds())
-    if kills:
-        set_deadline(time.monotonic() + limit.total_seconds() + OVERDUE_SECONDS)
+    set_deadline(time.monotonic() + limit.total_seconds() + OVERDUE_SECONDS)
     try:
         yield
     finally:

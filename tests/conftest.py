@@ -75,6 +75,7 @@ def drain(monkeypatch: pytest.MonkeyPatch) -> Drain:
     # How quick a block is depends on what else the machine does.
     monkeypatch.setattr(Paces, "is_quick", lambda _paces, _spec: False)
     monkeypatch.setattr(paces, "_room", math.inf)
+    monkeypatch.setattr(paces, "_in_vain", {})
     return queue
 
 

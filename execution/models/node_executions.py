@@ -92,6 +92,9 @@ class NodeExecution(models.Model):
             models.Index(
                 fields=["tree_id", "queue", "id"], condition=Q(status="QUEUED", held_back=True), name="tree_held_back"
             ),
+            models.Index(
+                fields=["tree_id"], condition=Q(status="QUEUED", held_back=False, is_shared=True), name="tree_shared"
+            ),
             # Whether somebody is asked something, in a list of runs.
             models.Index(fields=["execution"], condition=Q(status="REVIEW"), name="node_execution_in_review"),
             # A run's node executions, a page at a time.

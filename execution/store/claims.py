@@ -160,8 +160,8 @@ _HOLDS_BACK = """EXISTS(SELECT FROM execution_nodeexecution h
                    WHERE h.tree_id = {tree} AND h.status = 'QUEUED' AND h.held_back AND h.id <> {others})"""
 
 _SHARES = """EXISTS(SELECT FROM execution_nodeexecution h
-                   WHERE h.tree_id = {tree} AND (h.queue = 'cpu') IS TRUE AND h.status = 'QUEUED' AND NOT h.held_back
-                     AND h.is_shared AND h.id <> {others})"""
+                   WHERE h.tree_id = {tree} AND h.status = 'QUEUED' AND NOT h.held_back AND h.is_shared
+                     AND h.id <> {others})"""
 
 _ONE = {
     "picked": "",
@@ -190,7 +190,7 @@ _FIRST_HELD_BACK = f"""oldest AS MATERIALIZED (
     %(only)s, (SELECT execution_id FROM oldest ORDER BY id LIMIT 1), %(run)s) AS run
 ), first AS MATERIALIZED (SELECT ARRAY(SELECT id FROM oldest WHERE execution_id = held.run) || ARRAY(
     SELECT n.id FROM execution_nodeexecution n
-     WHERE n.tree_id = %(id)s AND (n.queue = 'cpu') IS TRUE AND n.status = 'QUEUED' AND NOT n.held_back AND n.is_shared
+     WHERE n.tree_id = %(id)s AND n.status = 'QUEUED' AND NOT n.held_back AND n.is_shared
        AND n.execution_id = %(run)s AND held.run = %(run)s AND %(shares)s
      LIMIT %(most)s - (SELECT count(*) FROM oldest) FOR UPDATE SKIP LOCKED) AS ids FROM held
 ), picked AS MATERIALIZED (

@@ -105,7 +105,7 @@ def travel(run: LockedRun, travelling: Sequence[tuple[UUID, Sequence[tuple[str, 
         # What was held back comes along, or a mask: once more, with that known.
         reach = ask_for_reach(run.batch, execution_id=run.id, plan=plan, emitted=emitted, sharply=is_blurred)
     sinks, waiting = read_sinks(reach)
-    if any(sinks[each.claimed.node_id].opened for each in run.foreseen):
+    if any(each.claimed.node_id not in sinks or sinks[each.claimed.node_id].opened for each in run.foreseen):
         raise ForesightError
     write_deliveries(run, deliver(plan, sinks=sinks, emissions=emissions, masks=run.masks), waiting)
 
@@ -183,6 +183,7 @@ def _open_done(run: LockedRun, deliveries: Deliveries) -> list[Firing]:
             "logs": [end.log for _, end in ends],
         },
     )
+    run.has_opened_foreseen = True
     return [each.firing for each in run.foreseen]
 
 

@@ -106,7 +106,8 @@ def claim_more_and_hold(claimed: Claimed, *, lease_seconds: float) -> list[Claim
     """Claim what goes together with a quick claim, and set aside what that costs. Raises `InputsAwayError`."""
     most = paces.room_after(claimed.spec) - 1
     is_to_run = not (claimed.refusal or claimed.is_parked)
-    if not (is_to_run and most > 0 and claimed.run_holds_back and _may_go_together(claimed)):
+    # One more is not worth a claim of its own, which may have to be given back.
+    if not (is_to_run and most > 1 and claimed.run_holds_back and _may_go_together(claimed)):
         return []
     run_id = claimed.execution_id
     claims = claim_held_back(

@@ -24,7 +24,7 @@ def open_claim(previous: Claimed, firing: Firing, *, key: UUID, text: str) -> Cl
         price = price_at_hand(spec, inputs=inputs, mask=mask)
     elif is_paid:
         # What was delivered before is not read while the run is locked.
-        price = flat_price_at_hand(spec, pins=firing.pins, mask=mask)
+        price = flat_price_at_hand(spec, pins={*firing.pins, *firing.added}, mask=mask)
     if is_paid and price is None:
         return None
     return replace(

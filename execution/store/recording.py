@@ -117,8 +117,7 @@ def record_jointly(
             write_outputs(run, part.claimed.id, part.outputs, part.position)
         failure = next(filter(None, (_explain_failure(run, part) for part in parts)), "")
         let_travel(run, scene, [_emitted(run, part, failure) for part in (*parts, *ahead)])
-        for part in ahead:
-            write_outputs(run, part.claimed.id, part.outputs, part.position)
+        _write_foreseen(run)
         _count_ends(run, [*parts, *ahead])
         if sub_runs is not None and sub_runs.rows:
             batch.flush()
@@ -133,6 +132,14 @@ def record_jointly(
         taker.settle(ready, held=settled, run_holds_back=run.holds_back and _tree_goes_on(run))
         return JointlyRecorded(accepted=accepted)
     return JointlyRecorded(accepted=accepted, ready=ready)
+
+
+def _write_foreseen(run: LockedRun) -> None:
+    """Write what that emitted which was run ahead. Raises `ForesightError` if nothing travels now that opens it."""
+    if run.foreseen and not run.has_opened_foreseen:
+        raise ForesightError
+    for each in run.foreseen:
+        write_outputs(run, each.claimed.id, each.part.outputs, each.part.position)
 
 
 def _settle(run: LockedRun, parts: Sequence[Part], *, charges: Charges) -> Answer | None:

@@ -55,6 +55,7 @@ class LockedRun:
     has_held_back: bool = False
     few_will_do: bool = False
     foreseen: Sequence[Foreseen] = ()
+    has_opened_foreseen: bool = False
     taker: Taker | None = None
     ended: int = 0
     errors: int = 0

@@ -47,8 +47,8 @@ WITH free AS MATERIALIZED (
             ORDER BY id LIMIT GREATEST(free.places, 0) FOR UPDATE SKIP LOCKED) AS n
      WHERE free.places * 2 >= free.room
 )
-UPDATE execution_nodeexecution n SET held_back = false, is_backlog = next.fills, is_shared = %(shared)s,
-       queued_at = clock_timestamp()
+UPDATE execution_nodeexecution n SET held_back = false, is_backlog = next.fills,
+       is_shared = %(shared)s AND n.queue = 'cpu', queued_at = clock_timestamp()
   FROM next, execution_execution e, execution_execution top
  WHERE n.id = next.id AND (n.status = 'QUEUED') IS TRUE AND e.id = n.execution_id AND top.id = %(tree)s AND top.admitted
 RETURNING n.id, n.node_id, e.graph_version_id, e.resumptions = 0, next.fills
