@@ -21,6 +21,7 @@ from tests.config.processes import wait_until
 from tests.execution.agents_folder import AGENTS_FOLDER
 from tests.execution.drain import Drain
 from tests.execution.paid_blocks import MODULES
+from tests.execution.running_ahead import Ahead
 
 # Who has no real agents has no tests of them.
 collect_ignore = [] if any(AGENTS_FOLDER.glob("*.json")) else ["test_agents.py"]
@@ -53,6 +54,12 @@ def together(quick_blocks: None, goes_on: None, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(joint_records, "record_jointly", count)
     return counts
+
+
+@pytest.fixture
+def ahead(quick_blocks: None, goes_on: None, monkeypatch: pytest.MonkeyPatch) -> Ahead:
+    """What is run ahead, and recorded together, of blocks that are all quick."""
+    return Ahead(monkeypatch)
 
 
 @pytest.fixture
