@@ -76,6 +76,7 @@ def test_it_must_be_one_execution_that_needs_nothing_else(user: User, drain: Dra
     drain.run()
 
     assert (ahead.records, ahead.in_vain) == (records, [])
+    assert set(ahead.unclaimed) <= {"out"}
     assert ended(run).status == Status.COMPLETED
 
 
