@@ -12,6 +12,7 @@ from execution.attempts import Attempt, Publish
 from execution.engine.statuses import Status
 from execution.models import NodeExecution, PastAttempt, Review
 from execution.store.claims import Claimed
+from execution.store.parts import End
 from tests.credits.booking import set_balance
 from tests.execution.charging.paid_runs import charges
 from tests.execution.drain import Drain
@@ -161,7 +162,8 @@ def test_a_node_that_another_way_has_led_to_has_run(
     run = run_both_ways(payer, drain, settings, draw(nodes, arrows))
 
     assert outputs_of(run) == {"out": [1, 2]}
-    assert ahead.in_vain == [["late", "a", "b", "out"], ["a", "b", "out"], ["b", "out"]]
+    # These nodes are not run ahead again for a while.
+    assert ahead.in_vain == [["late", "a", "b", "out"]]
     assert charges(payer) == [7] * 4
     assert not has_orphans()
 
@@ -180,7 +182,8 @@ def test_what_an_older_one_holds_back_does_not_come(user: User, drain: Drain, ah
     older.end(COMPLETED)
     drain.run()
 
-    assert meanwhile == ([["a", "b", "out"]], [["step"], ["a"]], 3)
+    # One that isn't the first of its node may have to wait, so nothing is run ahead of it.
+    assert meanwhile == ([], [["step"], ["a"]], 3)
     assert outputs_of(ended(run)) == {"out": [2, 3]}
     assert not has_orphans()
 
@@ -199,3 +202,41 @@ def test_what_it_released_comes_with_more(user: User, drain: Drain, ahead: Ahead
     assert ahead.in_vain == [["a", "b", "out"]]
     assert ahead.records == [["step"], ["a"], ["a"], ["b", "b"], ["out", "out"]]
     assert outputs_of(ended(run)) == {"out": [2, 3]}
+
+
+@pytest.mark.parametrize("emits", ["[1]", "[]"])
+def test_it_does_not_come_with_an_end_whose_outputs_were_recorded_before(
+    user: User, drain: Drain, ahead: Ahead, monkeypatch: pytest.MonkeyPatch, emits: str
+) -> None:
+    """What comes of the first one may have been opened by then, even where it is silent."""
+    nodes: dict[str, Node] = {"in": (CONVERTER, {"type": "list", "value": emits}), "each": (STEP, {}), "out": OUT}
+    run = start(user, draw(nodes, ["in.value -> each.items", "each.item -> out.value"]))
+    keep_end = Attempt.keep_end
+
+    def flush_and_keep_end(attempt: Attempt, end: End) -> None:
+        if name_of(attempt.claimed) == "in":
+            attempt.flush()
+        keep_end(attempt, end)
+
+    monkeypatch.setattr(Attempt, "keep_end", flush_and_keep_end)
+
+    drain.run()
+
+    assert ahead.in_vain[0][0] == "in"
+    assert outputs_of(ended(run)) == ({"out": [1]} if emits == "[1]" else {})
+    assert (ended(run).opened, ended(run).node_count) == (len(NodeExecution.objects.all()),) * 2
+    assert not has_orphans()
+
+
+def test_what_cannot_be_foreseen_is_no_reason_to_lose_anything(
+    payer: User, drain: Drain, ahead: Ahead, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: Any, **_options: Any) -> None:
+        raise OSError("the storage is away")
+
+    monkeypatch.setattr(foresight, "open_claim", fail)
+    run = start(payer, draw_chain((PAID, {})))
+
+    drain.run()
+
+    assert (ended(run).status, max(map(len, ahead.records))) == (Status.COMPLETED, 1)

@@ -143,7 +143,7 @@ def test_what_turns_out_to_be_slow_is_slow_from_then_on(
     user: User, drain: Drain, ahead: Ahead, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     noted: list[str] = []
-    monkeypatch.setattr(Paces, "note", lambda _paces, spec, _seconds: noted.append(spec.plan.name))
+    monkeypatch.setattr(Paces, "note", lambda _paces, spec, _seconds, **_proof: noted.append(spec.plan.name))
     start(user, draw_after(PLUS, "a"))
 
     drain.run()

@@ -1,10 +1,12 @@
 """Which blocks a process expects to be quick."""
 
+import time
+
 import pytest
 from pytest_django import Settings
 
 from execution.engine.plan import PlanNode
-from execution.paces import QUICK_SECONDS, Paces
+from execution.paces import IN_VAIN_SECONDS, QUICK_SECONDS, Paces
 from execution.planning import NodeSpec
 from graphs.blocks.contract import Need
 from graphs.blocks.registry import find_block, find_interface
@@ -49,6 +51,28 @@ def test_the_median_of_the_last_five_tells(seconds: list[float], is_quick: bool)
     spec = specify()
 
     assert after(spec, *seconds).is_quick(spec) is is_quick
+
+
+def test_what_failed_or_was_made_up_shows_only_that_a_block_is_slow() -> None:
+    spec, paces = specify(), Paces()
+    paces.note(spec, QUICK, is_proof=False)
+    assert not paces.is_quick(spec)
+
+    paces = after(spec, QUICK)
+    for _ in range(2):
+        paces.note(spec, SLOW, is_proof=False)
+    assert not paces.is_quick(spec)
+
+
+def test_what_was_run_ahead_in_vain_is_not_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec, other = specify(), specify()
+    paces = after(spec, QUICK)
+    now = time.monotonic()
+    paces.note_in_vain([spec])
+
+    assert (paces.may_run_ahead(spec), paces.may_run_ahead(other), paces.is_quick(spec)) == (False, True, True)
+    monkeypatch.setattr("execution.paces.time.monotonic", lambda: now + IN_VAIN_SECONDS + 1)
+    assert paces.may_run_ahead(spec)
 
 
 def test_all_nodes_of_a_block_are_alike() -> None:
