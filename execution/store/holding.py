@@ -1,6 +1,7 @@
 """Setting credits aside for what is claimed, before it runs."""
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -39,6 +40,14 @@ WITH mine AS MATERIALIZED (
 )
 SELECT held.granted, held.spendable, held.committed FROM mine, LATERAL {metering.HOLD} AS held
 """,  # noqa: S608 - made of constants
+)
+
+# All of them before the account: who releases what the run holds back may have locked one of these that was claimed
+# meanwhile, and is about to lock the account.
+_LOCK_ALL = Prepared(
+    "lock_claims",
+    "ids uuid[]",
+    "SELECT FROM execution_nodeexecution WHERE id = ANY(%(ids)s) ORDER BY id FOR NO KEY UPDATE",
 )
 
 # An attempt before may have set something aside. Who has lost the claim meanwhile leaves it to its successor.
@@ -151,6 +160,12 @@ def _hold_or_unclaim(claims: Sequence[Claimed], *, was_held_back: bool | None) -
         if was_held_back is not None:
             unclaim(claims, was_held_back=was_held_back)
         raise
+    except DatabaseError:
+        if was_held_back:
+            # Nobody asks again for these, as for what comes by a message. If it can't be done, their leases run out.
+            with suppress(DatabaseError):
+                unclaim(claims)
+        raise
 
 
 def _hold_all(claims: Sequence[Claimed]) -> list[Claimed]:
@@ -160,6 +175,8 @@ def _hold_all(claims: Sequence[Claimed]) -> list[Claimed]:
     """
     priced = [_find_price(claimed) if claimed.is_paid else claimed for claimed in claims]
     batch = Batch()
+    if len(priced) > 1:
+        batch.ask(_LOCK_ALL, {"ids": [claimed.id for claimed in priced]})
     held = [(claimed, _ask_to_hold(batch, claimed)) for claimed in priced]
     batch.flush()
     denied = [claimed for claimed, answer in held if _is_denied(claimed, answer)]
