@@ -107,6 +107,8 @@ class StampBlock(Block[NoOpInputs]):
     Inputs = NoOpInputs
     Outputs = StampOutputs
     costs = COSTS
+    # When it ran is what matters: so it is never taken along with others, and one of two goes by a message.
+    leaves_traces = True
     examples = (Example(inputs={"value": 1}, outputs=(("stamp", lambda stamp: stamp["seen"] > stamp["value"]),)),)
 
     def run(self, inputs: NoOpInputs, context: BlockContext) -> Iterator[Yielded]:
