@@ -105,7 +105,7 @@ def _begin_taken(taker: Taker, publish: Publish) -> list[Attempt]:
 def _put_off_unpaid(claims: Sequence[Claimed]) -> Sequence[Claimed]:
     """Return the claims that are paid, if there are any: the others wait for them, as where all are claimed at once."""
     unpaid = [claimed for claimed in claims if claimed.is_unpaid]
-    if not 0 < len(unpaid) < len(claims):
+    if not unpaid or all(claimed.is_unpaid or claimed.is_parked for claimed in claims):
         return claims
     unclaim(unpaid)
     return [replace(claimed, run_holds_back=True) for claimed in claims if claimed not in unpaid]

@@ -51,6 +51,9 @@ def run_ahead(attempt: Attempt, end: End, *, run: Run) -> list[Foreseen]:
             break
         if not foreseen:
             attempt.keep_end(end)
+            if attempt.unrecorded() is None:
+                # Others have recorded what it has emitted meanwhile, so that has led on already.
+                break
         firing, text, claimed = found
         seen.add(claimed.node_id)
         part = _run_one(claimed, run)

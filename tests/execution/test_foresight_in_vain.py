@@ -12,7 +12,7 @@ from execution.attempts import Attempt, Publish
 from execution.engine.statuses import Status
 from execution.models import NodeExecution, PastAttempt, Review
 from execution.store.claims import Claimed
-from execution.store.parts import End
+from execution.store.parts import End, Part
 from tests.credits.booking import set_balance
 from tests.execution.charging.paid_runs import charges
 from tests.execution.drain import Drain
@@ -204,14 +204,16 @@ def test_what_it_released_comes_with_more(user: User, drain: Drain, ahead: Ahead
     assert outputs_of(ended(run)) == {"out": [2, 3]}
 
 
+@pytest.mark.parametrize("is_noticed", [True, False])
 @pytest.mark.parametrize("emits", ["[1]", "[]"])
 def test_it_does_not_come_with_an_end_whose_outputs_were_recorded_before(
-    user: User, drain: Drain, ahead: Ahead, monkeypatch: pytest.MonkeyPatch, emits: str
+    user: User, drain: Drain, ahead: Ahead, monkeypatch: pytest.MonkeyPatch, *, emits: str, is_noticed: bool
 ) -> None:
     """What comes of the first one may have been opened by then, even where it is silent."""
     nodes: dict[str, Node] = {"in": (CONVERTER, {"type": "list", "value": emits}), "each": (STEP, {}), "out": OUT}
     run = start(user, draw(nodes, ["in.value -> each.items", "each.item -> out.value"]))
-    keep_end = Attempt.keep_end
+    keep_end, unrecorded = Attempt.keep_end, Attempt.unrecorded
+    seen: dict[Attempt, Part | None] = {}
 
     def flush_and_keep_end(attempt: Attempt, end: End) -> None:
         if name_of(attempt.claimed) == "in":
@@ -219,12 +221,14 @@ def test_it_does_not_come_with_an_end_whose_outputs_were_recorded_before(
         keep_end(attempt, end)
 
     monkeypatch.setattr(Attempt, "keep_end", flush_and_keep_end)
+    if not is_noticed:
+        monkeypatch.setattr(Attempt, "unrecorded", lambda attempt: seen.setdefault(attempt, unrecorded(attempt)))
 
     drain.run()
 
-    assert ahead.in_vain[0][0] == "in"
+    assert [names[0] for names in ahead.in_vain] == ([] if is_noticed else ["in"])
     assert outputs_of(ended(run)) == ({"out": [1]} if emits == "[1]" else {})
-    assert (ended(run).opened, ended(run).node_count) == (len(NodeExecution.objects.all()),) * 2
+    assert (ended(run).opened, ended(run).node_count) == (NodeExecution.objects.count(),) * 2
     assert not has_orphans()
 
 

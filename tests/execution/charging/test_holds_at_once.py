@@ -1,5 +1,6 @@
 """Credits are set aside for several claims at once: in whose way that is, and what becomes of them if it goes wrong."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from django.contrib.auth.models import User
 from django.db import OperationalError
 
 from credits.models import Hold
-from execution.beginning import begin_with_others
+from execution.beginning import _put_off_unpaid, begin_with_others
 from execution.engine.statuses import Status
 from execution.models import Execution, NodeExecution
 from execution.store import holding
@@ -86,3 +87,13 @@ def test_the_one_that_comes_by_a_message_is_run_all_the_same(
     drain.run()
     assert (ended(run).status, charges(run.user)) == (Status.COMPLETED, [7] * COUNT)
     assert not NodeExecution.objects.exclude(attempt=1).exists()
+
+
+def test_one_that_cannot_be_paid_does_not_wait_for_one_that_waits_itself(run: Execution) -> None:
+    NodeExecution.objects.update(held_back=True)
+    paid, other, third = claim_held_back(run.pk, run_id=run.pk, most=3, lease_seconds=1000)
+    unpaid, parked = replace(other, is_unpaid=True), replace(third, is_parked=True)
+
+    assert _put_off_unpaid([unpaid, parked]) == [unpaid, parked]
+    assert [claimed.id for claimed in _put_off_unpaid([paid, unpaid, parked])] == [paid.id, parked.id]
+    assert NodeExecution.objects.get(pk=unpaid.id).status == Status.QUEUED
