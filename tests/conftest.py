@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
+import structlog
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.contrib.contenttypes.management import create_contenttypes
@@ -25,6 +26,12 @@ from tests.settings import TEST_DATABASE_PREFIX, USES_EMBEDDED_DATABASE
 
 _HAS_DATABASE = pytest.StashKey[bool]()
 _BROKER_SERVER = pytest.StashKey[str]()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def loggers_as_configured() -> None:
+    """Have each logger look up its processors whenever it is used: a test that catches them may not be the first."""
+    structlog.configure(cache_logger_on_first_use=False)
 
 
 @pytest.fixture(scope="session")
