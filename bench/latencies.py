@@ -1,7 +1,7 @@
 """How soon something happens: the first node after the POST, the first successor of a stream, the end after a stop."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID, uuid4
@@ -25,8 +25,23 @@ FEW_ITEMS: Final = 1_000
 STOP_SECONDS: Final = 20.0
 POLL_SECONDS: Final = 0.001
 
+Latency = Callable[[], float]
+"""Has something happen once; returns how many seconds it took."""
 
-def first_node(engine: Engine, *, repeats: int) -> Measured:
+
+def measure(engine: Engine, names: Sequence[str], *, repeats: int) -> list[Measured]:
+    """Measure these `LATENCIES` in turn, for they are compared with each other."""
+    measured = {name: LATENCIES[name](engine) for name in names}
+    for once in measured.values():
+        once()  # caches, connections
+    samples: dict[str, list[float]] = {name: [] for name in names}
+    for _ in range(repeats):
+        for name, once in measured.items():
+            samples[name].append(once())
+    return [Measured(workload=name, contender="engine", samples=tuple(found)) for name, found in samples.items()]
+
+
+def _first_node(engine: Engine) -> Latency:
     """Measure from the moment before the POST to the moment at which the first node's block runs."""
     client = log_in(engine.user)
     version = engine.save(write_document(apart(1), block_id=StampBlock.id))
@@ -38,10 +53,10 @@ def first_node(engine: Engine, *, repeats: int) -> Measured:
         engine.await_ends([key])
         return float(_outputs(key, "stamp")[0]["seen"]) - asked
 
-    return _repeat("first node", measure, repeats)
+    return measure
 
 
-def hop_by_message(engine: Engine, *, repeats: int) -> Measured:
+def _hop_by_message(engine: Engine) -> Latency:
     """Measure from a node's block to the block of its successor that another process runs, told by a message.
 
     The other successor is gone on with in place.
@@ -55,10 +70,10 @@ def hop_by_message(engine: Engine, *, repeats: int) -> Measured:
         seen = sorted(float(stamp["seen"]) for stamp in _outputs(key, "stamp"))
         return seen[-1] - seen[0]
 
-    return _repeat("hop by message", measure, repeats)
+    return measure
 
 
-def first_of_a_stream(engine: Engine, *, repeats: int) -> Measured:
+def _first_of_a_stream(engine: Engine) -> Latency:
     """Measure from a block's first yield to the moment at which the successor's block runs; the first goes on."""
     version = engine.save(write_stream(count=STREAM_ITEMS, first_pause=STREAM_PAUSE, successor=StampBlock.id))
 
@@ -71,7 +86,7 @@ def first_of_a_stream(engine: Engine, *, repeats: int) -> Measured:
         first = min(stamps, key=lambda stamp: float(stamp["value"]))
         return float(first["seen"]) - float(first["value"])
 
-    return _repeat("first of a stream", measure, repeats)
+    return measure
 
 
 def memory_of_a_stream(engine: Engine) -> list[Measured]:
@@ -94,7 +109,7 @@ def memory_of_a_stream(engine: Engine) -> list[Measured]:
     ]
 
 
-def stop(engine: Engine, *, repeats: int) -> Measured:
+def _stop(engine: Engine) -> Latency:
     """Measure from the call to the end of the block's code."""
     folder = open_folder("marks")
 
@@ -110,12 +125,7 @@ def stop(engine: Engine, *, repeats: int) -> Measured:
         engine.await_ends([key])
         return ended.stat().st_mtime - asked
 
-    return _repeat("stop", measure, repeats)
-
-
-def _repeat(workload: str, measure: Callable[[], float], repeats: int) -> Measured:
-    measure()  # caches, connections
-    return Measured(workload=workload, contender="engine", samples=tuple(measure() for _ in range(repeats)))
+    return measure
 
 
 def _outputs(execution_id: UUID, pin: str) -> list[Any]:
@@ -129,3 +139,11 @@ def _await_file(path: Path) -> None:
         if time.monotonic() > deadline:
             raise RunFailedError(f"{path.name} has not appeared after {STOP_SECONDS:.0f} s.")
         time.sleep(POLL_SECONDS)
+
+
+LATENCIES: Final[Mapping[str, Callable[[Engine], Latency]]] = {
+    "hop by message": _hop_by_message,
+    "first node": _first_node,
+    "first of a stream": _first_of_a_stream,
+    "stop": _stop,
+}

@@ -1,4 +1,4 @@
-"""Running workloads in turn: what disturbs the machine for a while disturbs all who are compared."""
+"""Running workloads in turn: what disturbs the machine for a while disturbs all that is compared."""
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +17,8 @@ SLOW_FACTOR: Final = 15.0
 SLOW_SECONDS: Final = 20.0
 # A run that is so long warms up by itself.
 WARM_TASKS: Final = 1500
+# What is over sooner is run several times in a round: the shorter, the more of it hits or misses what disturbs.
+ROUND_SECONDS: Final = 4.0
 
 
 class Taken:
@@ -52,37 +54,66 @@ class Taken:
             self.costs.clear()
 
 
-def measure(
-    session: Session, workload: Workload, *, who: Iterable[Contender], repeats: int, budget: float
-) -> list[Measured]:
-    """Run a workload in turn on all who can, `repeats` times as far as the budget (seconds) allows, at least once."""
-    everybody = [Taken(each) for each in who if each.can_run(workload.shape, work=workload.work)]
-    deadline = time.monotonic() + budget
-    took = 0.0
-    if workload.tasks < WARM_TASKS:
-        took = _take_round(session, workload, everybody)
-        for taken in everybody:
+class Series:
+    """A workload, and what everybody who can run it has taken so far."""
+
+    def __init__(self, workload: Workload, *, who: Iterable[Contender], budget: float) -> None:
+        """`budget`: no round is begun that would end after so many seconds of this workload, but for the first."""
+        self.workload = workload
+        self._everybody = [Taken(each) for each in who if each.can_run(workload.shape, work=workload.work)]
+        self._budget = budget
+        self._times = 1
+        self._spent = 0.0
+        self._took = 0.0
+
+    def warm_up(self, session: Session) -> None:
+        """Run it once for nothing, and see how often it goes into a round."""
+        if self.workload.tasks >= WARM_TASKS:
+            return
+        took = self._take_once(session)
+        self._times = max(1, int(ROUND_SECONDS / took))
+        self._spent, self._took = took, took * self._times
+        for taken in self._everybody:
             taken.forget()
-    for number in range(repeats):
-        if number and time.monotonic() + took > deadline:
-            break
-        took = _take_round(session, workload, everybody)
-    return [_describe(workload, taken) for taken in everybody if taken.seconds]
+
+    def take_round(self, session: Session) -> None:
+        """Run it, on everybody who is not out, as often as goes into a round and into the budget."""
+        if self._is_measured and self._spent + self._took > self._budget:
+            return
+        self._took = sum(self._take_once(session) for _ in range(self._times))
+        self._spent += self._took
+
+    def describe(self) -> list[Measured]:
+        """Return what was measured."""
+        return [_describe(self.workload, taken) for taken in self._everybody if taken.seconds]
+
+    @property
+    def _is_measured(self) -> bool:
+        return any(taken.seconds for taken in self._everybody)
+
+    def _take_once(self, session: Session) -> float:
+        """Return how many seconds it took."""
+        began = time.monotonic()
+        for taken in self._everybody:
+            if not taken.is_out:
+                taken.take(session, self.workload)
+        quickest = min(taken.seconds[-1] for taken in self._everybody if taken.seconds)
+        for taken in self._everybody:
+            last = taken.seconds[-1] if taken.seconds else 0.0
+            is_slow = last > SLOW_SECONDS and last > SLOW_FACTOR * quickest
+            if is_slow and taken.contender is not session.engine:
+                taken.is_out = True
+        return time.monotonic() - began
 
 
-def _take_round(session: Session, workload: Workload, everybody: Sequence[Taken]) -> float:
-    """Run it once on everybody who is not out; return how many seconds that took."""
-    began = time.monotonic()
-    for taken in everybody:
-        if not taken.is_out:
-            taken.take(session, workload)
-    quickest = min(taken.seconds[-1] for taken in everybody if taken.seconds)
-    for taken in everybody:
-        last = taken.seconds[-1] if taken.seconds else 0.0
-        is_slow = last > SLOW_SECONDS and last > SLOW_FACTOR * quickest
-        if is_slow and taken.contender is not session.engine:
-            taken.is_out = True
-    return time.monotonic() - began
+def measure(session: Session, together: Sequence[Series], *, repeats: int) -> list[Measured]:
+    """Run workloads that are compared with each other in turn, `repeats` rounds of each as far as its budget allows."""
+    for series in together:
+        series.warm_up(session)
+    for _ in range(repeats):
+        for series in together:
+            series.take_round(session)
+    return [measured for series in together for measured in series.describe()]
 
 
 def _describe(workload: Workload, taken: Taken) -> Measured:

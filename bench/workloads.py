@@ -26,6 +26,7 @@ class Workload:
 
     It is not repeated any more when that would take longer than the suite's budget for it, however few its samples are:
     `quick_seconds` in the quick suite, which leaves it out if that is 0 and compares it with peers if `is_compared`.
+    Those of one `group` are run in turn, for they are compared with each other.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Workload:
     work: Work = Work.NO_OP
     quick_seconds: float = 0.0
     is_compared: bool = True
+    group: str = ""
 
     @property
     def tasks(self) -> int:
@@ -42,7 +44,7 @@ class Workload:
 
 
 # How many nodes, and how many seconds that is worth to the quick suite.
-GROWTH: Final = {58: 10.0, 310: 30.0, 1738: 40.0, 4991: 50.0}
+GROWTH: Final = {58: 20.0, 310: 30.0, 1738: 40.0, 4991: 50.0}
 COMPARED_GROWTH: Final = 310
 FULL_SECONDS: Final = 240.0
 
@@ -50,10 +52,10 @@ FULL_SECONDS: Final = 240.0
 def choose(suite: Suite, *, traces: Mapping[str, Shape]) -> list[Workload]:
     """Return what a suite measures. Traces take the place of what would be made here under the same name."""
     chosen = [
-        Workload(name="chain-40", shape=chain(40), quick_seconds=15),
+        Workload(name="chain-40", shape=chain(40), quick_seconds=25),
         Workload(name="chain-400", shape=chain(400), quick_seconds=35),
-        Workload(name="fan-100", shape=fan_out(100), quick_seconds=20),
-        Workload(name="fan-1000", shape=fan_out(1000), quick_seconds=30, is_compared=False),
+        Workload(name="fan-100", shape=fan_out(100), quick_seconds=25, group="widths"),
+        Workload(name="fan-1000", shape=fan_out(1000), quick_seconds=30, is_compared=False, group="widths"),
         *(_montage(size, traces) for size in GROWTH),
         *(
             Workload(name=f"{runs} run{'s' * (runs > 1)}", shape=chain(10), runs=runs, quick_seconds=40 * (runs == 100))
@@ -82,4 +84,5 @@ def _montage(size: int, traces: Mapping[str, Shape]) -> Workload:
         shape=traces.get(name, montage(size)),
         quick_seconds=GROWTH[size],
         is_compared=size == COMPARED_GROWTH,
+        group="growth",
     )

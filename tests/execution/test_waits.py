@@ -41,7 +41,9 @@ def test_a_timer_emits_each_time_it_wakes_and_is_no_failed_attempt(user: User, d
     timer = NodeExecution.objects.order_by("opened_at")[0]
     assert outputs_of(ended(run)) == {"out": ["tick"] * 2}
     assert (timer.waits, timer.attempt) == (2, 1)
-    assert list(Output.objects.filter(node_execution=timer).values_list("position", flat=True)) == [0, 1]
+    assert list(
+        Output.objects.filter(node_execution=timer).order_by("position").values_list("position", flat=True)
+    ) == [0, 1]
 
 
 @pytest.mark.parametrize(("approved", "expected"), [(True, {"yes": ["better"]}), (False, {"no": ["better"]})])
