@@ -46,17 +46,23 @@ T = TypeVar("T")
 Told = Callable[[Claimed], AbstractContextManager[None]]
 """Told that a node execution runs as long as a block of code lasts."""
 
+GoesOn = Callable[[], bool]
+
+
+def never() -> bool:
+    """No process goes on in place."""
+    return False
+
 
 def _tell_nobody(_claimed: Claimed) -> AbstractContextManager[None]:
     return nullcontext()
 
 
-def run_plain(attempts: Sequence[Attempt], *, takes_until: float = 0.0, told: Told = _tell_nobody) -> Taker:
+def run_plain(attempts: Sequence[Attempt], *, goes_on: GoesOn = never, told: Told = _tell_nobody) -> Taker:
     """Run claimed node executions of one run to their ends, or to where they wait. Blocks the thread.
 
-    Several are run one after the other, and those that complete are recorded together. If that is before `takes_until`
-    (monotonic seconds), some of what it makes ready may be taken to go on with; for the rest messages are sent. Others
-    are `told` of each block that runs.
+    Several are run one after the other, and those that complete are recorded together. If the process then `goes_on`,
+    some of what it makes ready may be taken; for the rest messages are sent. Others are `told` of each block that runs.
     """
     taker = Taker(attempts[0].claimed, lease_seconds=settings.LEASE_SECONDS)
     for attempt in attempts[1:]:
@@ -68,16 +74,16 @@ def run_plain(attempts: Sequence[Attempt], *, takes_until: float = 0.0, told: To
             for attempt in attempts:
                 if not _run_in_turn(attempt, ends, told, is_alone=len(attempts) == 1):
                     break
-            if len(attempts) == 1 and time.monotonic() < takes_until:
+            if len(attempts) == 1 and goes_on():
                 foreseen = _run_ahead(ends, told)
         except BaseException:
-            takes_until = 0.0  # nobody goes on
+            goes_on = never
             raise
         finally:
             # Whatever comes out of a block is no reason to lose the others.
             for attempt in attempts:
                 _give_back(attempt)
-            _record_ends(ends, taker if time.monotonic() < takes_until else None, foreseen)
+            _record_ends(ends, taker if goes_on() else None, foreseen)
     finally:
         for attempt in attempts:
             keeper.let_go(attempt)

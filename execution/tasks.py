@@ -10,7 +10,6 @@ from uuid import UUID
 
 import structlog
 from celery import Task, current_app, shared_task
-from django.conf import settings
 from django.db import Error as DatabaseError
 from kombu.exceptions import BatchPublishError, KombuError  # type: ignore[attr-defined] # newer than its stubs
 from redis.exceptions import RedisError
@@ -19,6 +18,7 @@ from execution.async_loop import run_in_background
 from execution.beginning import begin, begin_next, begin_with_others
 from execution.queues import IO_QUEUE, backlog_of
 from execution.runner import Told, run_async, run_plain
+from execution.stay import Stay
 from execution.store.claims import Claimed
 from execution.store.messages import note_passed
 from execution.store.ready import Ready
@@ -42,9 +42,9 @@ logger = structlog.get_logger(__name__)
 def execute_node(self: Task[Any, Any], node_execution_id: str) -> None:
     """Run a node execution whose block is plain, with others if it is quick; send its successors as they become ready.
 
-    For `RUN_IN_PLACE_SECONDS` the process goes on with what comes of it, without messages.
+    For a while the process goes on with what comes of it, without messages (see `execution.stay`).
     """
-    takes_until = time.monotonic() + settings.RUN_IN_PLACE_SECONDS
+    began = time.monotonic()
     key, tell = UUID(node_execution_id), partial(task_events.of, within=self)
     attempts = begin_with_others(key, publish=send)
 
@@ -52,9 +52,12 @@ def execute_node(self: Task[Any, Any], node_execution_id: str) -> None:
         # Of what came by the message Celery tells.
         return nullcontext() if claimed.id == key else tell(claimed)
 
+    if not attempts:
+        return
+    stay = Stay(attempts[0].claimed.tree_id, since=began)
     told: Told = tell_of_others
     while attempts:
-        taker = run_plain(attempts, takes_until=takes_until, told=told)
+        taker = run_plain(attempts, goes_on=stay.goes_on, told=told)
         attempts, told = begin_next(taker, publish=send), tell
 
 

@@ -2,8 +2,12 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from uuid import UUID
 
 from django.db import connection
+
+from execution.store.batches import Batch
+from execution.store.round_trips import Prepared
 
 _STANDINGS = """
 SELECT q.queue, COALESCE(n.queued, 0), COALESCE(n.held_back, 0), COALESCE(n.running, 0),
@@ -18,6 +22,17 @@ SELECT q.queue, COALESCE(n.queued, 0), COALESCE(n.held_back, 0), COALESCE(n.runn
     ON n.queue = q.queue
  ORDER BY q.queue
 """
+
+# `queued_at` gives it the index of what lies in the queues.
+_OTHERS_WAIT = Prepared(
+    "others_wait",
+    "queue text, tree uuid",
+    """
+SELECT EXISTS(SELECT FROM execution_nodeexecution
+               WHERE status = 'QUEUED' AND NOT held_back AND queued_at IS NOT NULL
+                 AND queue = %(queue)s AND tree_id <> %(tree)s)
+""",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,3 +57,9 @@ def count_queues(queues: Collection[str]) -> list[QueueRows]:
             QueueRows(queue=queue, queued=queued, held_back=held_back, running=running, waits_for=waits_for)
             for queue, queued, held_back, running, waits_for in cursor.fetchall()
         ]
+
+
+def do_others_wait(queue: str, *, tree_id: UUID) -> bool:
+    """Whether a message for this queue, or its backlog, is on its way that belongs to another tree of runs."""
+    ((found,),) = Batch().fetch(_OTHERS_WAIT, {"queue": queue, "tree": tree_id})
+    return bool(found)

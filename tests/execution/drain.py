@@ -1,7 +1,6 @@
 """A queue in memory that behaves like the broker and its workers, in this process and in any order."""
 
 import asyncio
-import math
 import random
 import time
 from collections.abc import Iterator, Sequence
@@ -57,10 +56,9 @@ class Drain:
         if ready.queue == IO_QUEUE:
             self._run_coroutine(ready)
             return
-        takes_until = math.inf if self.goes_on else 0.0
         attempts = begin_with_others(ready.id, publish=self.send)
         while attempts:
-            attempts = begin_next(run_plain(attempts, takes_until=takes_until), publish=self.send)
+            attempts = begin_next(run_plain(attempts, goes_on=lambda: self.goes_on), publish=self.send)
 
     def _run_coroutine(self, ready: Ready) -> None:
         attempt = begin(ready.id, publish=self.send)

@@ -1,6 +1,5 @@
 """A process that goes on with what it made ready itself, step by step."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +13,11 @@ from execution.store.taking import Taker
 from tests.execution.drain import Drain
 
 COMPLETED = End(status=Status.COMPLETED)
+
+
+def always() -> bool:
+    """The process goes on in place, however long it has."""
+    return True
 
 
 def begin_first(drain: Drain) -> Attempt:
@@ -37,7 +41,7 @@ def begin_several(drain: Drain, items: Sequence[Any]) -> list[Attempt]:
 def run_on(attempts: Sequence[Attempt], drain: Drain) -> None:
     """Run attempts, and go on with what comes of them, as a worker's process does."""
     while attempts:
-        attempts = begin_next(run_plain(attempts, takes_until=math.inf), publish=drain.send)
+        attempts = begin_next(run_plain(attempts, goes_on=always), publish=drain.send)
 
 
 def take_next(attempt: Attempt, *, pin: str = "result", value: Any = 1, end: End = COMPLETED) -> Taker:

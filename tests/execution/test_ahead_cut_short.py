@@ -1,6 +1,5 @@
 """What is run ahead while something goes wrong: the run is stopped, the database goes away, a block is slow."""
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import pairwise
@@ -32,7 +31,7 @@ from tests.credits.booking import set_balance, standing
 from tests.execution.charging.paid_runs import charges
 from tests.execution.drain import Drain
 from tests.execution.failing_blocks import GATE
-from tests.execution.going_on import begin_first, sweep_until_quiet
+from tests.execution.going_on import always, begin_first, sweep_until_quiet
 from tests.execution.keepers import working_keeper
 from tests.execution.lock_waits import do_beside
 from tests.execution.outages_of_sessions import Send, lose_answer, lose_commit
@@ -109,7 +108,7 @@ def test_nothing_is_recorded_by_who_has_lost_the_claim(payer: User, drain: Drain
             raise AttemptStoppedError
 
     ahead.happen["p2"] = take_away
-    run_plain([attempt], takes_until=math.inf)
+    run_plain([attempt], goes_on=always)
     meanwhile = (attempt.is_lost, run.node_executions.count(), charges(payer))
     sweep_until_quiet(drain)
 
@@ -220,7 +219,7 @@ def test_an_end_does_not_wait_for_a_slow_one_that_is_run_ahead(  # noqa: PLR0917
     run = start(payer, draw(nodes, ["in.value -> a.value", "a.value -> gate.value", "gate.after -> out.value"]))
     attempt = begin_first(drain)
 
-    with do_beside(lambda: run_plain([attempt], takes_until=math.inf)):
+    with do_beside(lambda: run_plain([attempt], goes_on=always)):
         try:
             assert wait_until(lambda: marks.exists() and run.node_executions.filter(status="COMPLETED").exists())
             meanwhile = (

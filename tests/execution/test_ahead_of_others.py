@@ -1,6 +1,5 @@
 """Several processes run a graph and run ahead of each other: what comes out is what the machine in memory says."""
 
-import math
 import random
 from typing import Any
 
@@ -20,6 +19,7 @@ from execution.services import start_execution
 from execution.store.taking import Taker
 from graphs.services import import_graph
 from tests.execution.drain import Drain
+from tests.execution.going_on import always
 from tests.execution.random_graphs import make_document
 from tests.execution.reference import outputs_by_name, run_in_memory
 from tests.execution.running_ahead import Ahead, has_orphans
@@ -56,7 +56,7 @@ def run_beside_each_other(drain: Drain, chance: random.Random) -> None:
             processes += [[begun]] if begun else []
             continue
         attempts = processes.pop(chance.randrange(len(processes)))
-        attempts = begin_next(run_plain(attempts, takes_until=math.inf), publish=drain.send)
+        attempts = begin_next(run_plain(attempts, goes_on=always), publish=drain.send)
         processes += [attempts] if attempts else []
 
 

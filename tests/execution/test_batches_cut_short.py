@@ -1,6 +1,5 @@
 """Several claims of one run that don't go together, or not to their end: nobody waits for a lease, or the sweeper."""
 
-import math
 from typing import Any
 
 import pytest
@@ -22,7 +21,7 @@ from execution.store.ready import Ready
 from execution.store.taking import Taker
 from graphs.exceptions import BlockError
 from tests.execution.drain import Drain
-from tests.execution.going_on import COMPLETED, begin_first
+from tests.execution.going_on import COMPLETED, always, begin_first
 from tests.execution.small_graphs import CONVERTER, INPUT, STEP, draw
 from tests.execution.small_runs import start
 
@@ -124,7 +123,7 @@ def test_what_comes_out_of_one_is_no_reason_to_lose_the_others(
     end_second(monkeypatch, second, SystemExit(1))
 
     with pytest.raises(SystemExit):
-        run_plain([first, second], takes_until=math.inf)
+        run_plain([first, second], goes_on=always)
 
     # Nobody goes on, so nothing was taken; of the second one nobody knows anything.
     assert (count(Status.COMPLETED), count(Status.QUEUED), count(Status.RUNNING)) == (1, 1, 1)
@@ -136,7 +135,7 @@ def test_what_has_not_begun_is_given_back(user: User, drain: Drain, monkeypatch:
     end_second(monkeypatch, first, SystemExit(1))
 
     with pytest.raises(SystemExit):
-        run_plain([first, second], takes_until=math.inf)
+        run_plain([first, second], goes_on=always)
 
     assert NodeExecution.objects.get(pk=second.claimed.id).status == Status.QUEUED
     assert [ready.id for ready in drain.waiting] == [second.claimed.id]
@@ -156,7 +155,7 @@ def test_nothing_is_taken_of_a_run_that_one_of_them_fails(
 
     monkeypatch.setattr(runner, "_outcome", fail_second)
 
-    taker = run_plain([first, second], takes_until=math.inf)
+    taker = run_plain([first, second], goes_on=always)
 
     assert (taker.claimed, taker.to_claim) == ([], [])
     assert not begin_next(taker, publish=drain.send)

@@ -17,7 +17,7 @@ from execution.engine.statuses import Status
 from execution.models import NodeExecution
 from execution.planning import load_plan
 from execution.queues import IO_QUEUE
-from execution.runner import run_plain
+from execution.runner import never, run_plain
 from execution.services import start_execution, stop_execution
 from execution.store.ready import Ready
 from execution.store.recording import Recorded, record
@@ -26,7 +26,7 @@ from execution.tasks import execute_node
 from graphs.services import import_graph
 from tests.credits.booking import set_balance
 from tests.execution.drain import Drain
-from tests.execution.going_on import begin_first, take_next
+from tests.execution.going_on import always, begin_first, take_next
 from tests.execution.paid_blocks import PAID_ASYNC
 from tests.execution.random_graphs import make_document
 from tests.execution.reference import outputs_by_name, run_in_memory
@@ -97,7 +97,7 @@ def test_what_is_held_back_is_gone_on_with_first_in_first_out(user: User, drain:
 def test_who_has_had_its_message_for_too_long_sends_instead(user: User, drain: Drain) -> None:
     start(user, CHAIN)
 
-    taker = run_plain([begin_first(drain)], takes_until=0.0)
+    taker = run_plain([begin_first(drain)], goes_on=never)
 
     assert not begin_next(taker, publish=drain.send)
     assert len(drain.waiting) == 1
@@ -164,7 +164,7 @@ def test_nothing_is_taken_by_a_record_that_is_refused(user: User, drain: Drain) 
     attempt = begin_first(drain)
     stop_execution(execution_id=run.pk)
 
-    taker = run_plain([attempt], takes_until=float("inf"))
+    taker = run_plain([attempt], goes_on=always)
 
     assert not begin_next(taker, publish=drain.send)
     assert not NodeExecution.objects.exclude(status=Status.TERMINATED).exists()
@@ -184,7 +184,7 @@ def test_what_was_taken_can_be_stopped_like_everything_else(
         attempt.is_lost = True
 
     monkeypatch.setattr(attempt, "_publish", stop_meanwhile)
-    assert not begin_next(run_plain([attempt], takes_until=float("inf")), publish=drain.send)
+    assert not begin_next(run_plain([attempt], goes_on=always), publish=drain.send)
 
     run.refresh_from_db()
     assert run.status == Status.TERMINATED

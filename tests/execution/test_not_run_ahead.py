@@ -20,7 +20,7 @@ from tests.execution.charging.paid_runs import charges
 from tests.execution.drain import Drain
 from tests.execution.failing_blocks import FLAKY
 from tests.execution.failing_blocks import MODULES as FAILING_BLOCKS
-from tests.execution.going_on import begin_first, begin_several, run_on
+from tests.execution.going_on import always, begin_first, begin_several, run_on
 from tests.execution.paid_blocks import COUNTING, PAID, PAID_ASYNC, TALKING
 from tests.execution.running_ahead import Ahead
 from tests.execution.small_graphs import CALCULATOR, CONVERTER, INPUT, OUTPUT, STEP, draw
@@ -261,6 +261,6 @@ def test_nor_of_what_has_recorded_something_by_itself(user: User, drain: Drain, 
 
     attempt.emit = emit_and_flush  # type: ignore[method-assign]
 
-    run_plain([attempt], takes_until=float("inf"))
+    run_plain([attempt], goes_on=always)
 
     assert (ahead.records, ahead.unclaimed) == ([["in"]], [])
