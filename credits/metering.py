@@ -202,12 +202,12 @@ def require_funds(user_id: int) -> None:
 
 def find_lacking_funds(user_ids: Collection[int]) -> dict[int, FundsLackingError]:
     """Return, of those of the users who can't start a run for it, what they lack."""
-    found = {account.user_id: account for account in Account.objects.filter(user_id__in=user_ids)}
-    accounts = {user_id: found.get(user_id) or find_account(user_id) for user_id in user_ids}
+    funds = ledger.read_funds(user_ids)
+    for user_id in set(user_ids) - funds.keys():
+        opened = find_account(user_id)
+        funds[user_id] = opened.balance, opened.owed
     return {
-        user_id: FundsLackingError(
-            balance=account.balance, owed=account.owed, needed=account.owed + max(1 - account.balance, 0)
-        )
-        for user_id, account in accounts.items()
-        if account.balance <= 0 or account.owed > 0
+        user_id: FundsLackingError(balance=balance, owed=owed, needed=owed + max(1 - balance, 0))
+        for user_id, (balance, owed) in funds.items()
+        if balance <= 0 or owed > 0
     }

@@ -1,6 +1,7 @@
 """How a worker comes by an attempt: by a message that names a node execution, or by what its last record made ready."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from uuid import UUID, uuid4
 
@@ -13,13 +14,14 @@ from execution.engine.outputs import ERROR_PIN
 from execution.engine.statuses import Status
 from execution.keeping import ClaimLostError, keeper
 from execution.paces import paces
-from execution.store.claims import Claimed
+from execution.store.claims import Claimed, new_tokens
 from execution.store.holding import (
     InputsAwayError,
     claim_and_hold,
     claim_held_back_and_hold,
-    claim_more_and_hold,
+    claim_with_others_and_hold,
     unclaim,
+    unclaim_held,
 )
 from execution.store.parts import End
 from execution.store.ready import Ready
@@ -40,17 +42,15 @@ def begin(node_execution_id: UUID, *, publish: Publish, token: UUID | None = Non
 
 def begin_with_others(node_execution_id: UUID, *, publish: Publish) -> list[Attempt]:
     """Claim a node execution, and what goes together with it; nothing if there is nothing to do."""
-    claimed = _claim(node_execution_id, uuid4())
-    if claimed is None:
-        return []
+    tokens = new_tokens(settings.MOST_AT_ONCE)
     try:
-        more = claim_more_and_hold(claimed, lease_seconds=settings.LEASE_SECONDS)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the first one is claimed, and is to be run
-        logger.warning("can't claim more of a run", error=f"{type(error).__name__}: {error}".strip())
-        more = []
-    if more:
-        claimed = replace(claimed, run_holds_back=more[-1].run_holds_back, may_send_next=more[-1].may_send_next)
-    return _begin_all(_put_off_unpaid([claimed, *more]), publish)
+        with _given_back_on_error(tokens):
+            claims = claim_with_others_and_hold(node_execution_id, tokens=tokens, lease_seconds=settings.LEASE_SECONDS)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it may be the others' fault
+        logger.warning("can't claim with others", error=f"{type(error).__name__}: {error}".strip())
+        claimed = _claim(node_execution_id, uuid4())
+        claims = [claimed] if claimed else []
+    return _begin_all(claims, publish)
 
 
 def _claim(node_execution_id: UUID, token: UUID) -> Claimed | None:
@@ -74,32 +74,50 @@ def begin_next(taker: Taker, *, publish: Publish) -> list[Attempt]:
     Messages for the rest are sent by the first one once it has its place, or at once if there is none: while the broker
     can't be reached that takes seconds, in which a claim is to be looked after and can be stopped.
     """
-    attempts = _begin_taken(taker, publish)
+    taken = [*(token for _, token in taker.to_claim), *(claimed.token for claimed in taker.claimed)]
+    tokens = taken or new_tokens(taker.most)
+    try:
+        with _given_back_on_error(tokens):
+            claims = _claim_taken(taker) if taken else _claim_held_back(taker, tokens)
+    except (*DATABASE_AWAY, InputsAwayError) as error:
+        logger.warning("can't go on with a run; others will", error=str(error).strip())
+        claims = []
+    attempts = _begin_all(claims, publish)
     if attempts:
         attempts[0].unsent += taker.unsent
         return attempts
     publish(taker.unsent)
-    if not taker.to_claim and taker.run_holds_back:
+    if not claims and taker.run_holds_back:
         # Nobody has claimed anything, so nobody has seen to the window.
         publish(_release(taker.tree_id, few=paces.is_quick(taker.previous.spec)))
     return []
 
 
-def _begin_taken(taker: Taker, publish: Publish) -> list[Attempt]:
-    if taker.claimed or taker.to_claim:
-        # Those that are still to be claimed first: one that can't be paid may end the run.
-        claims = [found for ready, token in taker.to_claim if (found := _claim(ready.id, token))]
-        return _begin_all([*_put_off_unpaid(claims), *taker.claimed], publish)
+def _claim_taken(taker: Taker) -> Sequence[Claimed]:
+    # Those that are still to be claimed first: one that can't be paid may end the run.
+    claims = [found for ready, token in taker.to_claim if (found := _claim(ready.id, token))]
+    return [*_put_off_unpaid(claims), *taker.claimed]
+
+
+def _claim_held_back(taker: Taker, tokens: Sequence[UUID]) -> Sequence[Claimed]:
     if not taker.run_holds_back:
         return []
+    return claim_held_back_and_hold(
+        taker.tree_id, run_id=taker.run_id, tokens=tokens, lease_seconds=settings.LEASE_SECONDS
+    )
+
+
+@contextmanager
+def _given_back_on_error(tokens: Collection[UUID]) -> Iterator[None]:
+    """Give back what these tokens hold if the block of code fails: nobody will run it, nor renew its lease."""
     try:
-        claims = claim_held_back_and_hold(
-            taker.tree_id, run_id=taker.run_id, most=taker.most, lease_seconds=settings.LEASE_SECONDS
-        )
-    except (*DATABASE_AWAY, InputsAwayError) as error:
-        logger.warning("can't go on with a run; the sweeper will", error=str(error).strip())
-        return []
-    return _begin_all(claims, publish)
+        yield
+    except BaseException:
+        try:
+            patiently(lambda: unclaim_held(tokens), seconds=settings.LEASE_SECONDS)
+        except Exception:  # what comes is the first error
+            logger.exception("claims can't be given back; their leases will run out")
+        raise
 
 
 def _put_off_unpaid(claims: Sequence[Claimed]) -> Sequence[Claimed]:
@@ -113,22 +131,22 @@ def _put_off_unpaid(claims: Sequence[Claimed]) -> Sequence[Claimed]:
 
 def _begin_all(claims: Sequence[Claimed], publish: Publish) -> list[Attempt]:
     attempts = [Attempt(claimed, publish) for claimed in claims if not claimed.is_parked]
-    unsent = []
-    if any(claimed.may_send_next for claimed in claims):
-        unsent = _release(claims[0].tree_id, few=paces.is_quick(claims[0].spec))
-    if not attempts:
-        publish(unsent)
-        return []
-    attempts[0].unsent += unsent
-    for attempt in attempts:
-        keeper.hold(attempt)
-    try:
-        return [attempt for attempt in attempts if not _is_refused(attempt, publish)]
-    except BaseException:
-        # Nobody will run them: their leases are to run out.
-        for attempt in attempts:
-            keeper.let_go(attempt)
-        raise
+    with _given_back_on_error([attempt.claimed.token for attempt in attempts]):
+        unsent = []
+        if any(claimed.may_send_next for claimed in claims):
+            unsent = _release(claims[0].tree_id, few=paces.is_quick(claims[0].spec))
+        if not attempts:
+            publish(unsent)
+            return []
+        attempts[0].unsent += unsent
+        try:
+            for attempt in attempts:
+                keeper.hold(attempt)
+            return [attempt for attempt in attempts if not _is_refused(attempt, publish)]
+        except BaseException:
+            for attempt in attempts:
+                keeper.let_go(attempt)
+            raise
 
 
 def _is_refused(attempt: Attempt, publish: Publish) -> bool:

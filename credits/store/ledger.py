@@ -54,6 +54,16 @@ def post(*, user_id: int, key: str, type: str, amount: int, facts: Facts) -> Pos
     return Posted(sequence=sequence, is_new=is_new)
 
 
+def read_funds(user_ids: Collection[int]) -> dict[int, tuple[int, int]]:
+    """Return the balance of these users, and what they owe; of those who have an account.
+
+    Each start of a run asks: in SQL, for Django's models would take several times as long.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT user_id, balance, owed FROM credits_account WHERE user_id = ANY(%s)", [list(user_ids)])
+        return {user_id: (balance, owed) for user_id, balance, owed in cursor.fetchall()}
+
+
 def _ask(statement: str, arguments: list[Any]) -> tuple[Any, ...]:
     with connection.cursor() as cursor:
         cursor.execute(statement, arguments)

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID, uuid4
@@ -185,14 +185,14 @@ _FIRST_HELD_BACK = f"""oldest AS MATERIALIZED (
     SELECT id, execution_id FROM execution_nodeexecution
      WHERE tree_id = %(id)s AND queue = 'cpu' AND status = 'QUEUED' AND held_back
        AND EXISTS(SELECT FROM execution_execution top WHERE top.id = %(id)s AND top.admitted)
-     ORDER BY id LIMIT %(most)s FOR UPDATE SKIP LOCKED
+     ORDER BY id LIMIT cardinality(%(tokens)s) FOR UPDATE SKIP LOCKED
 ), held AS MATERIALIZED (SELECT COALESCE(
     %(only)s, (SELECT execution_id FROM oldest ORDER BY id LIMIT 1), %(run)s) AS run
 ), first AS MATERIALIZED (SELECT ARRAY(SELECT id FROM oldest WHERE execution_id = held.run) || ARRAY(
     SELECT n.id FROM execution_nodeexecution n
      WHERE n.tree_id = %(id)s AND n.status = 'QUEUED' AND NOT n.held_back AND n.is_shared
        AND n.execution_id = %(run)s AND held.run = %(run)s AND %(shares)s
-     LIMIT %(most)s - (SELECT count(*) FROM oldest) FOR UPDATE SKIP LOCKED) AS ids FROM held
+     LIMIT cardinality(%(tokens)s) - (SELECT count(*) FROM oldest) FOR UPDATE SKIP LOCKED) AS ids FROM held
 ), picked AS MATERIALIZED (
     SELECT ids, {_COUNT_SENT.format(tree="%(id)s", queue="'cpu'")} AS sent,
            {_HOLDS_BACK.format(tree="%(id)s", others="ALL(ids)")} AS held_back,
@@ -200,13 +200,13 @@ _FIRST_HELD_BACK = f"""oldest AS MATERIALIZED (
 ), """  # noqa: S608 - made of constants
 CLAIM_HELD_BACK = Prepared(
     "claim_held_back",
-    f"{_PARAMETERS}, run uuid, only uuid, most int, shares bool",
+    f"{_PARAMETERS}, run uuid, only uuid, tokens uuid[], shares bool",
     _CLAIM_TEXT.format(
         picked=_FIRST_HELD_BACK,
         key="ANY((SELECT ids FROM picked)::uuid[])",
         held_back="(SELECT held_back FROM picked)",
         shared="(SELECT shared FROM picked)",
-        token="gen_random_uuid()",  # noqa: S106 - each has one of its own
+        token="(%(tokens)s)[array_position((SELECT ids FROM picked), n.id)]",  # noqa: S106 - each has one of its own
         state="n.status = 'QUEUED'",
         sent="(SELECT sent FROM picked)",
     ),
@@ -216,6 +216,11 @@ CLAIM_HELD_BACK = Prepared(
 def worker_name() -> str:
     """Return how rows call this process: its machine and its process id."""
     return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def new_tokens(count: int) -> list[UUID]:
+    """Return tokens for so many claims."""
+    return [uuid4() for _ in range(count)]
 
 
 def claim(
@@ -237,15 +242,22 @@ def claim(
 
 
 def claim_held_back(
-    tree_id: UUID, *, run_id: UUID, lease_seconds: float, most: int = 1, shares: bool = False, strictly: bool = False
+    tree_id: UUID,
+    *,
+    run_id: UUID,
+    tokens: Sequence[UUID],
+    lease_seconds: float,
+    shares: bool = False,
+    strictly: bool = False,
 ) -> list[Claimed]:
     """Take the oldest node executions of a tree that are held back and for the `cpu` queue's workers, all of one run.
 
-    `strictly`: of the run `run_id`. If there are not so many, and one `shares`, those that are shared in that run are
-    taken along. Don't repeat it after an error: what was taken then is found by its lease.
+    As many as there are `tokens`, at most. `strictly`: of the run `run_id`. If there are not so many, and one `shares`,
+    those that are shared in that run are taken along. Don't repeat it after an error: others would be taken; what was
+    taken is found by its tokens, or by its lease.
     """
     asked = _describe_claim(tree_id, lease_seconds=lease_seconds)
-    asked |= {"run": run_id, "only": run_id if strictly else None, "most": most, "shares": shares}
+    asked |= {"run": run_id, "only": run_id if strictly else None, "tokens": list(tokens), "shares": shares}
     return [_read_claim(row) for row in Batch().fetch(CLAIM_HELD_BACK, asked)]
 
 

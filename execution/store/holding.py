@@ -1,9 +1,8 @@
 """Setting credits aside for what is claimed, before it runs."""
 
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import structlog
@@ -70,18 +69,20 @@ UPDATE execution_nodeexecution SET needs_credits = %s WHERE id = %s AND token = 
 
 # The hold goes with the claim: nobody knows when it will be claimed again, nor what it costs then.
 # Locked in the order of their ids, as everywhere.
-_UNCLAIM = f"""
+_UNCLAIM_TEXT: Final = f"""
 WITH held AS MATERIALIZED (
     SELECT id AS held_id FROM execution_nodeexecution
-     WHERE id = ANY(%(ids)s) AND token = ANY(%(tokens)s) AND (status = 'RUNNING') IS TRUE
+     WHERE {{which}} AND token = ANY(%(tokens)s) AND (status = 'RUNNING') IS TRUE
      ORDER BY id FOR NO KEY UPDATE
 ), mine AS (
     UPDATE execution_nodeexecution SET {AS_BEFORE}, held_back = %(held_back)s, queued_at = clock_timestamp()
       FROM held WHERE id = held_id
  RETURNING id
 )
-SELECT credits_release(array_agg(id), '{{}}') FROM mine HAVING count(*) > 0
+SELECT credits_release(array_agg(id), '{{{{}}}}') FROM mine HAVING count(*) > 0
 """  # noqa: S608 - made of constants
+_UNCLAIM: Final = _UNCLAIM_TEXT.format(which="id = ANY(%(ids)s)")
+_UNCLAIM_HELD: Final = _UNCLAIM_TEXT.format(which="status = 'RUNNING'")
 
 
 class InputsAwayError(Exception):
@@ -94,35 +95,56 @@ def claim_and_hold(
     """Claim a node execution and set aside what it costs. What is free takes one statement, what is not two.
 
     If there are not so many credits, the claim says what follows from it: it is refused, or parked.
-    `only_renews`: take what this token holds, and begin nothing. Raises `InputsAwayError`.
+    `only_renews`: take what this token holds, and begin nothing. Raises `InputsAwayError`: then nothing new is claimed.
     """
     claimed = claim(node_execution_id, lease_seconds=lease_seconds, token=token, only_renews=only_renews)
     if claimed is None:
         return None
-    return next(iter(_hold_or_unclaim([claimed], was_held_back=None if only_renews else False)), None)
+    try:
+        return next(iter(_hold_all([claimed])), None)
+    except InputsAwayError:
+        if not only_renews:
+            unclaim([claimed], was_held_back=False)
+        raise
 
 
-def claim_held_back_and_hold(tree_id: UUID, *, run_id: UUID, most: int, lease_seconds: float) -> list[Claimed]:
-    """Claim what a run's tree holds back, and set aside what it costs: one, or up to `most` of a run if all are quick.
+def claim_with_others_and_hold(
+    node_execution_id: UUID, *, tokens: Sequence[UUID], lease_seconds: float
+) -> list[Claimed]:
+    """Claim a node execution with the first token, and what goes together with it in its run with the others.
 
-    What is shared in the run `run_id` is as good. Raises `InputsAwayError`.
+    What they cost is set aside at once. After an error, let `unclaim_held` give back what the tokens hold.
+    Raises `InputsAwayError`.
     """
-    claims = claim_held_back(tree_id, run_id=run_id, most=most, shares=most > 1, lease_seconds=lease_seconds)
-    return _hold_or_unclaim(_keep_first(claims, max(1, _count_that_go_together(claims))), was_held_back=True)
+    first = claim(node_execution_id, lease_seconds=lease_seconds, token=tokens[0])
+    return _hold_all(_claim_more(first, tokens[1:], lease_seconds=lease_seconds)) if first else []
 
 
-def claim_more_and_hold(claimed: Claimed, *, lease_seconds: float) -> list[Claimed]:
-    """Claim what goes together with a quick claim, and set aside what that costs. Raises `InputsAwayError`."""
-    most = paces.room_after(claimed.spec) - 1
-    is_to_run = not (claimed.refusal or claimed.is_parked)
+def claim_held_back_and_hold(
+    tree_id: UUID, *, run_id: UUID, tokens: Sequence[UUID], lease_seconds: float
+) -> list[Claimed]:
+    """Claim what a run's tree holds back, and set aside what it costs: one, or more of a run if all are quick.
+
+    What is shared in the run `run_id` is as good. After an error, let `unclaim_held` give back what the tokens hold.
+    Raises `InputsAwayError`.
+    """
+    claims = claim_held_back(tree_id, run_id=run_id, tokens=tokens, shares=len(tokens) > 1, lease_seconds=lease_seconds)
+    return _hold_all(_keep_first(claims, max(1, _count_that_go_together(claims))))
+
+
+def _claim_more(first: Claimed, tokens: Sequence[UUID], *, lease_seconds: float) -> list[Claimed]:
+    """Return the first one, with what was claimed to go together with it."""
+    most = paces.room_after(first.spec) - 1
     # One more is not worth a claim of its own, which may have to be given back.
-    if not (is_to_run and most > 1 and claimed.run_holds_back and _may_go_together(claimed)):
-        return []
-    run_id = claimed.execution_id
+    if not (most > 1 and first.run_holds_back and _may_go_together(first)):
+        return [first]
+    run_id = first.execution_id
     claims = claim_held_back(
-        claimed.tree_id, run_id=run_id, most=most, shares=True, strictly=True, lease_seconds=lease_seconds
+        first.tree_id, run_id=run_id, tokens=tokens[:most], shares=True, strictly=True, lease_seconds=lease_seconds
     )
-    return _hold_or_unclaim(_keep_first(claims, _count_that_go_together(claims), besides=1), was_held_back=True)
+    more = _keep_first(claims, _count_that_go_together(claims), besides=1)
+    last = more[-1] if more else first
+    return [replace(first, run_holds_back=last.run_holds_back, may_send_next=last.may_send_next), *more]
 
 
 def _count_that_go_together(claims: Sequence[Claimed]) -> int:
@@ -150,22 +172,9 @@ def unclaim(claims: Sequence[Claimed], *, was_held_back: bool = True) -> None:
         Batch().fetch(_UNCLAIM, {"held_back": was_held_back, "ids": keys, "tokens": tokens})
 
 
-def _hold_or_unclaim(claims: Sequence[Claimed], *, was_held_back: bool | None) -> list[Claimed]:
-    """Set aside what claims cost; if that can't be told now they are QUEUED again, unless `was_held_back` is None."""
-    if not any(claimed.is_paid for claimed in claims):
-        return list(claims)
-    try:
-        return _hold_all(claims)
-    except InputsAwayError:
-        if was_held_back is not None:
-            unclaim(claims, was_held_back=was_held_back)
-        raise
-    except DatabaseError:
-        if was_held_back:
-            # Nobody asks again for these, as for what comes by a message. If it can't be done, their leases run out.
-            with suppress(DatabaseError):
-                unclaim(claims)
-        raise
+def unclaim_held(tokens: Collection[UUID]) -> None:
+    """Give back what these tokens hold, and hold it back: for who doesn't know what was claimed with them."""
+    Batch().fetch(_UNCLAIM_HELD, {"held_back": True, "tokens": list(tokens)})
 
 
 def _hold_all(claims: Sequence[Claimed]) -> list[Claimed]:
@@ -173,6 +182,8 @@ def _hold_all(claims: Sequence[Claimed]) -> list[Claimed]:
 
     If some can be paid and others can't, the others are QUEUED again and held back.
     """
+    if not any(claimed.is_paid for claimed in claims):
+        return list(claims)
     priced = [_find_price(claimed) if claimed.is_paid else claimed for claimed in claims]
     batch = Batch()
     if len(priced) > 1:

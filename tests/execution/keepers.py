@@ -1,4 +1,4 @@
-"""A keeper with its threads, in a test."""
+"""Keepers in tests: one with its threads, one that only counts."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,7 @@ import pytest
 from django.db import connections
 
 from execution import keeping
-from execution.keeping import Keeper
+from execution.keeping import Keeper, Kept
 
 
 @contextmanager
@@ -31,3 +31,19 @@ def working_keeper(modules: Sequence[ModuleType], monkeypatch: pytest.MonkeyPatc
     keeper._holds.set()
     keeper.expect(0.0)
     all_left.wait(timeout=20)
+
+
+class CountingKeeper(Keeper):
+    """Looks after nothing, and knows what it should look after."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: set[Kept] = set()
+
+    def hold(self, attempt: Kept) -> None:
+        self.held.add(attempt)
+
+    def let_go(self, attempt: Kept) -> None:
+        self.held.discard(attempt)
+
+    def expect(self, moment: float) -> None: ...

@@ -10,11 +10,10 @@ from execution import runner
 from execution.attempts import Attempt
 from execution.beginning import begin_next
 from execution.engine.statuses import Status
-from execution.keeping import Keeper, Kept
 from execution.models import Execution, NodeExecution
 from execution.outcomes import fail
 from execution.runner import run_plain
-from execution.store.claims import claim
+from execution.store.claims import claim, new_tokens
 from execution.store.holding import claim_held_back_and_hold
 from execution.store.parts import End
 from execution.store.ready import Ready
@@ -22,6 +21,7 @@ from execution.store.taking import Taker
 from graphs.exceptions import BlockError
 from tests.execution.drain import Drain
 from tests.execution.going_on import COMPLETED, always, begin_first
+from tests.execution.keepers import CountingKeeper
 from tests.execution.small_graphs import CONVERTER, INPUT, STEP, draw
 from tests.execution.small_runs import start
 
@@ -38,22 +38,6 @@ TWO = draw(
     },
     [f"{pin}.result -> to {pin}.value" for pin in "ab"],
 )
-
-
-class CountingKeeper(Keeper):
-    """Looks after nothing, and knows what it should look after."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.held: set[Kept] = set()
-
-    def hold(self, attempt: Kept) -> None:
-        self.held.add(attempt)
-
-    def let_go(self, attempt: Kept) -> None:
-        self.held.discard(attempt)
-
-    def expect(self, moment: float) -> None: ...
 
 
 @pytest.fixture
@@ -92,7 +76,7 @@ def count(status: Status) -> int:
 
 
 def test_of_what_is_given_back_others_are_told(held_back: Execution, drain: Drain) -> None:
-    (claimed,) = claim_held_back_and_hold(held_back.pk, run_id=held_back.pk, most=8, lease_seconds=1000)
+    (claimed,) = claim_held_back_and_hold(held_back.pk, run_id=held_back.pk, tokens=new_tokens(8), lease_seconds=1000)
 
     assert count(Status.QUEUED) == 5
     assert (claimed.run_holds_back, claimed.may_send_next) == (True, True)
@@ -107,7 +91,7 @@ def test_they_are_sent_before_the_one_that_was_kept_is_run(
     monkeypatch.setattr(Taker, "most", 3)
     for sent in NodeExecution.objects.filter(status=Status.QUEUED, held_back=False):
         claim(sent.pk, lease_seconds=1000)
-    (before,) = claim_held_back_and_hold(held_back.pk, run_id=held_back.pk, most=1, lease_seconds=1000)
+    (before,) = claim_held_back_and_hold(held_back.pk, run_id=held_back.pk, tokens=new_tokens(1), lease_seconds=1000)
     taker = Taker(before, lease_seconds=1000)
     taker.run_holds_back = True
 

@@ -12,7 +12,7 @@ from execution.models import Execution, NodeExecution
 from execution.queues import CPU_QUEUE
 from execution.recovery import sweep
 from execution.services import stop_execution
-from execution.store.claims import claim, claim_held_back
+from execution.store.claims import claim, claim_held_back, new_tokens
 from execution.store.taking import Taker
 from execution.store.window import FEW_MESSAGES, release
 from tests.execution.drain import Drain
@@ -49,7 +49,7 @@ def window(settings: Settings) -> None:
 def shared(user: User, drain: Drain, quick_blocks: None) -> Execution:
     """A run that has nothing left but what a message is on its way for."""
     run = start(user, draw_inputs(FEW_MESSAGES + 1))
-    assert claim_held_back(run.pk, run_id=run.pk, lease_seconds=1000)
+    assert claim_held_back(run.pk, run_id=run.pk, tokens=new_tokens(1), lease_seconds=1000)
     return run
 
 
@@ -134,7 +134,7 @@ def test_what_is_not_quick_is_given_back_by_who_comes(
 
 
 def test_what_is_shared_is_taken_by_who_goes_on_in_the_run(shared: Execution, drain: Drain) -> None:
-    taken = claim_held_back(shared.pk, run_id=shared.pk, most=8, shares=True, lease_seconds=1000)
+    taken = claim_held_back(shared.pk, run_id=shared.pk, tokens=new_tokens(8), shares=True, lease_seconds=1000)
 
     assert {claimed.id for claimed in taken} == {ready.id for ready in drain.waiting}
     assert [claim(ready.id, lease_seconds=1000) for ready in drain.waiting] == [None] * FEW_MESSAGES
@@ -144,8 +144,8 @@ def test_nobody_else_takes_it(shared: Execution, drain: Drain, user: User) -> No
     other = start(user, draw_inputs(1))
     NodeExecution.objects.filter(execution=other).update(tree_id=shared.pk, held_back=True)
 
-    assert not claim_held_back(shared.pk, run_id=shared.pk, most=8, shares=False, lease_seconds=1000)[1:]
-    assert not claim_held_back(shared.pk, run_id=other.pk, most=8, shares=True, lease_seconds=1000)
+    assert not claim_held_back(shared.pk, run_id=shared.pk, tokens=new_tokens(8), shares=False, lease_seconds=1000)[1:]
+    assert not claim_held_back(shared.pk, run_id=other.pk, tokens=new_tokens(8), shares=True, lease_seconds=1000)
     assert {node.pk for node in queued(execution=shared)} <= {ready.id for ready in drain.waiting}
 
 
@@ -172,7 +172,7 @@ def test_what_a_process_has_taken_before_it_died_is_run_by_another(
     shared: Execution, drain: Drain, settings: Settings
 ) -> None:
     settings.LEASE_SECONDS = 0.002  # a session must be half as old before it calls anybody lost
-    claim_held_back(shared.pk, run_id=shared.pk, most=8, shares=True, lease_seconds=-1000)
+    claim_held_back(shared.pk, run_id=shared.pk, tokens=new_tokens(8), shares=True, lease_seconds=-1000)
     NodeExecution.objects.filter(status=Status.RUNNING).update(lease_until="2000-01-01T00:00:00Z")
     drain.waiting.clear()
 
@@ -186,7 +186,7 @@ def test_what_a_process_has_taken_before_it_died_is_run_by_another(
 def test_a_run_that_is_stopped_leaves_nothing_to_share(shared: Execution, drain: Drain) -> None:
     stop_execution(execution_id=shared.pk)
 
-    assert not claim_held_back(shared.pk, run_id=shared.pk, most=8, shares=True, lease_seconds=1000)
+    assert not claim_held_back(shared.pk, run_id=shared.pk, tokens=new_tokens(8), shares=True, lease_seconds=1000)
 
 
 def test_a_tree_of_runs_of_quick_blocks_comes_to_its_end(user: User, drain: Drain, together: list[int]) -> None:

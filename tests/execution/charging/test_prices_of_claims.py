@@ -21,7 +21,7 @@ from execution.places import Running
 from execution.prices import price
 from execution.reporting import get_run
 from execution.services import stop_execution
-from execution.store.claims import Claimed
+from execution.store.claims import Claimed, new_tokens
 from execution.store.holding import InputsAwayError, claim_and_hold, claim_held_back_and_hold
 from execution.store.losses import hand_back
 from tests.credits.booking import standing
@@ -164,27 +164,24 @@ def claim_it(run: Execution, node: NodeExecution) -> Claimed | None:
 
 
 def claim_what_is_held_back(run: Execution, node: NodeExecution) -> Claimed | None:
-    return next(iter(claim_held_back_and_hold(run.pk, run_id=run.pk, most=1, lease_seconds=10)), None)
+    return next(iter(claim_held_back_and_hold(run.pk, run_id=run.pk, tokens=new_tokens(1), lease_seconds=10)), None)
 
 
 Claim = Callable[[Execution, NodeExecution], Claimed | None]
 CLAIMS: list[tuple[Claim, bool]] = [(claim_it, False), (claim_what_is_held_back, True)]
 
 
-@pytest.mark.parametrize(("claim", "held_back"), CLAIMS)
-def test_what_cannot_be_priced_now_is_as_if_nobody_had_claimed_it(
-    payer: User, drain: Drain, far_away: None, claim: Claim, held_back: bool
-) -> None:
-    run, before = wait_for_storage(payer, drain, held_back=held_back, attempt=2)
+def test_what_cannot_be_priced_now_is_as_if_nobody_had_claimed_it(payer: User, drain: Drain, far_away: None) -> None:
+    run, before = wait_for_storage(payer, drain, attempt=2)
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(InputsAwayError):
         patch.setattr(default_storage, "open", be_away)
-        claim(run, before)
+        claim_it(run, before)
 
     node = NodeExecution.objects.get(pk=before.pk)
     assert (node.status, node.token, node.lease_until) == (Status.QUEUED, None, None)
-    assert (node.held_back, node.attempt, standing(payer.pk)) == (held_back, 2, (100, 0, 0))
-    claimed = claim(run, node)
+    assert (node.held_back, node.attempt, standing(payer.pk)) == (False, 2, (100, 0, 0))
+    claimed = claim_it(run, node)
     assert claimed is not None
     assert (claimed.attempt, standing(payer.pk)) == (3, (100, 20, 0))
 

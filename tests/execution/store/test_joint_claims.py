@@ -13,8 +13,8 @@ from execution.engine.statuses import Status
 from execution.models import Execution, NodeExecution
 from execution.paces import Paces
 from execution.planning import NodeSpec, load_plan
-from execution.store.claims import Claimed, claim_held_back
-from execution.store.holding import InputsAwayError, claim_held_back_and_hold, unclaim
+from execution.store.claims import Claimed, claim_held_back, new_tokens
+from execution.store.holding import InputsAwayError, claim_held_back_and_hold, unclaim, unclaim_held
 from execution.store.taking import Taker
 from tests.credits.booking import set_balance, standing
 from tests.execution.drain import Drain
@@ -59,7 +59,7 @@ def run(user: User, quick_blocks: None, drain: Drain) -> Execution:
 
 
 def take(run: Execution, *, most: int = 8) -> list[Claimed]:
-    return claim_held_back_and_hold(run.pk, run_id=run.pk, most=most, lease_seconds=1000)
+    return claim_held_back_and_hold(run.pk, run_id=run.pk, tokens=new_tokens(most), lease_seconds=1000)
 
 
 def name_of(node: Claimed | NodeExecution) -> str:
@@ -168,7 +168,7 @@ def test_only_those_of_one_run_of_a_tree_go_together(user: User, quick_blocks: N
     waiting = [node.execution_id for node in NodeExecution.objects.filter(status=Status.QUEUED).order_by("id")]
     assert len(set(waiting)) == 2
 
-    claims = claim_held_back(run.pk, run_id=run.pk, most=8, lease_seconds=1000)
+    claims = claim_held_back(run.pk, run_id=run.pk, tokens=new_tokens(8), lease_seconds=1000)
 
     assert [claimed.execution_id for claimed in claims] == [waiting[0]] * waiting.count(waiting[0])
     assert len(claims) > 1
@@ -181,7 +181,7 @@ def test_nothing_is_claimed_in_a_run_that_waits_for_its_turn(run: Execution) -> 
     assert take(run) == []
 
 
-def test_all_are_given_back_if_what_one_costs_cannot_be_told(
+def test_all_can_be_given_back_if_what_one_costs_cannot_be_told(
     user: User, quick_blocks: None, paid_blocks: None, drain: Drain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_balance(user.pk, 100)
@@ -192,8 +192,10 @@ def test_all_are_given_back_if_what_one_costs_cannot_be_told(
 
     monkeypatch.setattr("execution.store.holding.read_all", be_away)
 
+    tokens = new_tokens(8)
     with pytest.raises(InputsAwayError):
-        take(run)
+        claim_held_back_and_hold(run.pk, run_id=run.pk, tokens=tokens, lease_seconds=1000)
+    unclaim_held(tokens)
 
     assert held_back() == [("paid", ordinal) for ordinal in range(ITEMS)]
     assert standing(user.pk) == (100, 0, 0)

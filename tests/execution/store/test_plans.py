@@ -13,7 +13,7 @@ from django.db.models import Count
 from execution.models import Execution, NodeExecution, NodeInput
 from execution.queues import CPU_QUEUE
 from execution.services import start_execution
-from execution.store.claims import CLAIM, CLAIM_AGAIN, CLAIM_HELD_BACK
+from execution.store.claims import CLAIM, CLAIM_AGAIN, CLAIM_HELD_BACK, new_tokens
 from execution.store.parts import MARK
 from execution.store.reach import SINKS
 from execution.store.round_trips import Prepared
@@ -196,8 +196,8 @@ def test_a_claim_and_a_mark_read_no_more_the_more_is_unfinished(busy_run: Execut
 
     assert rows_read(explain(CLAIM, {**claim, "id": sent})) <= 2 * window + 5
     assert rows_read(explain(CLAIM_AGAIN, {**claim, "id": sent})) <= 1
-    assert rows_read(explain(CLAIM_HELD_BACK, {**next_ones, "most": 1})) <= 2 * window + 5
-    assert rows_read(explain(CLAIM_HELD_BACK, {**next_ones, "most": 8})) <= 2 * window + 5 * 8 + 3
+    assert rows_read(explain(CLAIM_HELD_BACK, {**next_ones, "tokens": new_tokens(1)})) <= 2 * window + 5
+    assert rows_read(explain(CLAIM_HELD_BACK, {**next_ones, "tokens": new_tokens(8)})) <= 2 * window + 5 * 8 + 3
     assert rows_read(explain(MARK, {**mark, "id": sent, "token": uuid4()})) <= 1
 
 
