@@ -67,9 +67,10 @@ class Series:
         self._took = 0.0
 
     def warm_up(self, session: Session) -> None:
-        """Run it once for nothing, and see how often it goes into a round."""
+        """Run it for nothing: once to fill caches, and once to see how often it goes into a round."""
         if self.workload.tasks >= WARM_TASKS:
             return
+        self._take_once(session)
         took = self._take_once(session)
         self._times = max(1, int(ROUND_SECONDS / took))
         self._spent, self._took = took, took * self._times
