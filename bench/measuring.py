@@ -108,11 +108,14 @@ class Series:
 
 
 def measure(session: Session, together: Sequence[Series], *, repeats: int) -> list[Measured]:
-    """Run workloads that are compared with each other in turn, `repeats` rounds of each as far as its budget allows."""
+    """Run workloads that are compared with each other in turn, `repeats` rounds of each as far as its budget allows.
+
+    Every other round goes backwards, so that none always comes after the same: a large run leaves the database work.
+    """
     for series in together:
         series.warm_up(session)
-    for _ in range(repeats):
-        for series in together:
+    for number in range(repeats):
+        for series in together if number % 2 == 0 else reversed(together):
             series.take_round(session)
     return [measured for series in together for measured in series.describe()]
 
