@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import pytest
 from django.db import OperationalError, connection
 
 from execution.store.round_trips import exchange
@@ -26,3 +27,23 @@ def lose_answer(statements: Sequence[Any]) -> Any:
     exchange(statements)
     connection.close()
     raise OperationalError("server closed the connection unexpectedly")
+
+
+def break_commits(how: Send, *, of: Callable[[Sequence[str]], bool], monkeypatch: pytest.MonkeyPatch) -> list[Send]:
+    """Let connections break at the commits of transactions with such statements; return how they broke so far."""
+    broken: list[Send] = []
+    names: list[str] = []
+
+    def send(statements: Sequence[Any]) -> Any:
+        names.extend(getattr(statement, "name", statement) for statement, _ in statements)
+        if names[-1] not in ("COMMIT", "ROLLBACK"):
+            return exchange(statements)
+        is_meant = names[-1] == "COMMIT" and of(names)
+        names.clear()
+        if not is_meant:
+            return exchange(statements)
+        broken.append(how)
+        return how(statements)
+
+    monkeypatch.setattr("execution.store.batches.exchange", send)
+    return broken

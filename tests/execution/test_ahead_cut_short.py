@@ -1,6 +1,6 @@
 """What is run ahead while something goes wrong: the run is stopped, the database goes away, a block is slow."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
@@ -25,7 +25,6 @@ from execution.runner import run_plain
 from execution.services import stop_execution
 from execution.store.losses import hand_back
 from execution.store.opening import open_claim
-from execution.store.round_trips import exchange
 from tests.config.processes import wait_until
 from tests.credits.booking import set_balance, standing
 from tests.execution.charging.paid_runs import charges
@@ -34,7 +33,7 @@ from tests.execution.failing_blocks import GATE
 from tests.execution.going_on import always, begin_first, sweep_until_quiet
 from tests.execution.keepers import working_keeper
 from tests.execution.lock_waits import do_beside
-from tests.execution.outages_of_sessions import Send, lose_answer, lose_commit
+from tests.execution.outages_of_sessions import Send, break_commits, lose_answer, lose_commit
 from tests.execution.paid_blocks import MODULES, PAID
 from tests.execution.running_ahead import Ahead, has_orphans
 from tests.execution.small_graphs import CONVERTER, OUTPUT, draw
@@ -119,22 +118,7 @@ def test_nothing_is_recorded_by_who_has_lost_the_claim(payer: User, drain: Drain
 @pytest.fixture
 def breaks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> list[Send]:
     """How connections broke so far: whenever what was run ahead is recorded, instead of the commit or after it."""
-    broken: list[Send] = []
-    names: list[str] = []
-
-    def send(statements: Sequence[Any]) -> Any:
-        names.extend(getattr(statement, "name", statement) for statement, _ in statements)
-        if names[-1] != "COMMIT":
-            return exchange(statements)
-        is_ahead = "open_done" in names
-        names.clear()
-        if not is_ahead:
-            return exchange(statements)
-        broken.append(request.param)
-        return request.param(statements)
-
-    monkeypatch.setattr("execution.store.batches.exchange", send)
-    return broken
+    return break_commits(request.param, of=lambda names: "open_done" in names, monkeypatch=monkeypatch)
 
 
 @pytest.mark.parametrize("breaks", [lose_commit, lose_answer], indirect=True)

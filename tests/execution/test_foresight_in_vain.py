@@ -10,7 +10,7 @@ from pytest_django import Settings
 from execution import foresight
 from execution.attempts import Attempt, Publish
 from execution.engine.statuses import Status
-from execution.models import NodeExecution, PastAttempt, Review
+from execution.models import Execution, NodeExecution, PastAttempt, Review
 from execution.store.claims import Claimed
 from execution.store.parts import End, Part
 from tests.credits.booking import set_balance
@@ -168,12 +168,17 @@ def test_a_node_that_another_way_has_led_to_has_run(
     assert not has_orphans()
 
 
-def test_what_an_older_one_holds_back_does_not_come(user: User, drain: Drain, ahead: Ahead) -> None:
+def start_two(user: User, drain: Drain) -> tuple[Execution, Attempt]:
+    """Start a run in which a node runs twice; the first of the two has begun."""
     nodes: dict[str, Node] = {"step": (STEP, {"items": ["1", "2"]}), "a": (CONVERTER, {"type": "number"}), "b": PLUS}
     run = start(user, draw({**nodes, "out": OUT}, ["step.item -> a.value", "a.value -> b.a", "b.result -> out.value"]))
     drain.goes_on = False
     drain.run_one(drain.waiting.pop(0))
-    older = begin_first(drain)
+    return run, begin_first(drain)
+
+
+def test_what_an_older_one_holds_back_does_not_come(user: User, drain: Drain, ahead: Ahead) -> None:
+    run, older = start_two(user, drain)
     drain.goes_on = True
 
     drain.run()
@@ -189,11 +194,7 @@ def test_what_an_older_one_holds_back_does_not_come(user: User, drain: Drain, ah
 
 
 def test_what_it_released_comes_with_more(user: User, drain: Drain, ahead: Ahead) -> None:
-    nodes: dict[str, Node] = {"step": (STEP, {"items": ["1", "2"]}), "a": (CONVERTER, {"type": "number"}), "b": PLUS}
-    run = start(user, draw({**nodes, "out": OUT}, ["step.item -> a.value", "a.value -> b.a", "b.result -> out.value"]))
-    drain.goes_on = False
-    drain.run_one(drain.waiting.pop(0))
-    older = begin_first(drain)
+    run, older = start_two(user, drain)
     drain.run()
     drain.goes_on = True
 

@@ -24,12 +24,11 @@ from execution.store.holding import claim_and_hold
 from execution.store.losses import hand_back
 from execution.store.ready import Ready
 from execution.store.recording import record
-from execution.store.round_trips import exchange
 from tests.credits.booking import set_balance, standing
 from tests.execution.charging.paid_runs import charges
 from tests.execution.drain import Drain
 from tests.execution.going_on import COMPLETED, begin_several, run_on, sweep_until_quiet
-from tests.execution.outages_of_sessions import Send, lose_answer, lose_commit
+from tests.execution.outages_of_sessions import Send, break_commits, lose_answer, lose_commit
 from tests.execution.paid_blocks import PAID
 from tests.execution.small_graphs import OUTPUT, STEP, draw
 from tests.execution.small_runs import ended, outputs_of, start
@@ -68,21 +67,7 @@ def statuses_of(attempts: Sequence[Attempt]) -> list[str]:
 @pytest.fixture
 def breaks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> list[Send]:
     """How connections broke so far: whenever several ends are recorded, instead of the commit or after it."""
-    broken: list[Send] = []
-    marks = 0
-
-    def send(statements: Sequence[Any]) -> Any:
-        nonlocal marks
-        names = [getattr(statement, "name", statement) for statement, _ in statements]
-        marks = names.count("mark") or marks
-        if names[-1] != "COMMIT" or marks < 2:
-            return exchange(statements)
-        marks = 0
-        broken.append(request.param)
-        return request.param(statements)
-
-    monkeypatch.setattr("execution.store.batches.exchange", send)
-    return broken
+    return break_commits(request.param, of=lambda names: names.count("mark") >= 2, monkeypatch=monkeypatch)
 
 
 @pytest.mark.parametrize("breaks", [lose_commit, lose_answer], indirect=True)

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import OperationalError, ProgrammingError, connection
+from django.db import OperationalError, ProgrammingError
 from pytest_django import Settings
 from structlog.testing import capture_logs
 
@@ -25,6 +25,7 @@ from tests.execution.charging.paid_runs import charges, start
 from tests.execution.drain import Drain
 from tests.execution.going_on import COMPLETED, begin_first, sweep_until_quiet
 from tests.execution.keepers import CountingKeeper
+from tests.execution.outages_of_sessions import break_connection
 from tests.execution.paid_blocks import PAID
 from tests.execution.small_runs import ended
 
@@ -78,7 +79,7 @@ def break_the_connection(patch: pytest.MonkeyPatch) -> None:
 
     def hold_or_break(claims: Any) -> Any:
         if next(failures, None):
-            connection.cursor().execute("SELECT pg_terminate_backend(pg_backend_pid())")
+            break_connection()
         return hold_all(claims)
 
     patch.setattr(holding, "_hold_all", hold_or_break)
