@@ -147,3 +147,5 @@ LATENCIES: Final[Mapping[str, Callable[[Engine], Latency]]] = {
     "first of a stream": _first_of_a_stream,
     "stop": _stop,
 }
+# A process that was stopped is replaced, and the new one has nothing at hand yet: not in turn with the others.
+TOGETHER: Final = (("hop by message", "first node", "first of a stream"), ("stop",))

@@ -35,8 +35,9 @@ def run_suite(session: Session, suite: Suite, *, repeats: int, traces: Mapping[s
         planned = [_plan(session, suite, workload) for workload in together]
         print_line("; ".join(f"{series.workload.name}: {series.workload.tasks:,} tasks" for series in planned))
         results.measured += measure(session, planned, repeats=repeats)
-    wanted = [name for name in latencies.LATENCIES if only in name]
-    results.measured += _said(latencies.measure(session.engine, wanted, repeats=_LATENCY_REPEATS * repeats))
+    for names in latencies.TOGETHER:
+        wanted = [name for name in names if only in name]
+        results.measured += _said(latencies.measure(session.engine, wanted, repeats=_LATENCY_REPEATS * repeats))
     for name, measurement in (_FULL_ONLY if suite is Suite.FULL else {}).items():
         if only in name:
             print_line(f"{name}:")

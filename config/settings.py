@@ -188,7 +188,7 @@ RUN_WINDOW = {
 }
 # For so long (seconds) after its message a process goes on with what it made ready itself, and up to ten times as long
 # while no other run waits for one (see execution.stay); 0: all comes by messages.
-RUN_IN_PLACE_SECONDS = read_float("RUN_IN_PLACE_SECONDS", default=0.1, least=0, most=10)
+RUN_IN_PLACE_SECONDS = read_float("RUN_IN_PLACE_SECONDS", default=0.1, least=0, most=1)
 # So many node executions of quick blocks a process claims at once at most, and records together. 1: each by itself.
 MOST_AT_ONCE = read_int("MOST_AT_ONCE", default=8, least=1)
 # How many runs of one user go on at once; more wait their turn.

@@ -31,12 +31,9 @@ from execution.store.window import release
 logger = structlog.get_logger(__name__)
 
 
-def begin(node_execution_id: UUID, *, publish: Publish, token: UUID | None = None) -> Attempt | None:
-    """Claim a node execution; None if there is nothing to do: it was claimed before, or its run has ended.
-
-    `token`: what it may have been claimed with by this process.
-    """
-    claimed = _claim(node_execution_id, token or uuid4())
+def begin(node_execution_id: UUID, *, publish: Publish) -> Attempt | None:
+    """Claim a node execution; None if there is nothing to do: it was claimed before, or its run has ended."""
+    claimed = _claim(node_execution_id, uuid4())
     return next(iter(_begin_all([claimed] if claimed else [], publish)), None)
 
 
@@ -47,7 +44,7 @@ def begin_with_others(node_execution_id: UUID, *, publish: Publish) -> list[Atte
         with _given_back_on_error(tokens):
             claims = claim_with_others_and_hold(node_execution_id, tokens=tokens, lease_seconds=settings.LEASE_SECONDS)
     except Exception as error:  # noqa: BLE001 - whatever it is, it may be the others' fault
-        logger.warning("can't claim with others", error=f"{type(error).__name__}: {error}".strip())
+        logger.warning("can't claim with others", error=_describe(error))
         claimed = _claim(node_execution_id, uuid4())
         claims = [claimed] if claimed else []
     return _begin_all(claims, publish)
@@ -79,24 +76,19 @@ def begin_next(taker: Taker, *, publish: Publish) -> list[Attempt]:
     try:
         with _given_back_on_error(tokens):
             claims = _claim_taken(taker) if taken else _claim_held_back(taker, tokens)
-    except (*DATABASE_AWAY, InputsAwayError) as error:
-        logger.warning("can't go on with a run; others will", error=str(error).strip())
+    except Exception as error:  # noqa: BLE001 - whatever it is, what comes by a message is claimed by itself
+        logger.warning("can't go on with a run; others will", error=_describe(error))
         claims = []
-    attempts = _begin_all(claims, publish)
-    if attempts:
-        attempts[0].unsent += taker.unsent
-        return attempts
-    publish(taker.unsent)
-    if not claims and taker.run_holds_back:
+    attempts = _begin_all(claims, publish, unsent=taker.unsent)
+    if not claims and (taken or taker.run_holds_back):
         # Nobody has claimed anything, so nobody has seen to the window.
         publish(_release(taker.tree_id, few=paces.is_quick(taker.previous.spec)))
-    return []
+    return attempts
 
 
 def _claim_taken(taker: Taker) -> Sequence[Claimed]:
-    # Those that are still to be claimed first: one that can't be paid may end the run.
     claims = [found for ready, token in taker.to_claim if (found := _claim(ready.id, token))]
-    return [*_put_off_unpaid(claims), *taker.claimed]
+    return taker.claimed or _put_off_unpaid(claims)
 
 
 def _claim_held_back(taker: Taker, tokens: Sequence[UUID]) -> Sequence[Claimed]:
@@ -113,11 +105,24 @@ def _given_back_on_error(tokens: Collection[UUID]) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        try:
-            patiently(lambda: unclaim_held(tokens), seconds=settings.LEASE_SECONDS)
-        except Exception:  # what comes is the first error
-            logger.exception("claims can't be given back; their leases will run out")
+        _give_back(tokens)
         raise
+
+
+def _give_back(tokens: Collection[UUID]) -> None:
+    """Never raises: there is an error already."""
+    if not tokens:
+        return
+    try:
+        patiently(lambda: unclaim_held(tokens), seconds=settings.LEASE_SECONDS)
+    except DatabaseAwayError as error:
+        logger.warning("can't tell whether there are claims; their leases would run out", error=str(error).strip())
+    except Exception:
+        logger.exception("claims can't be given back; their leases will run out")
+
+
+def _describe(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".strip()
 
 
 def _put_off_unpaid(claims: Sequence[Claimed]) -> Sequence[Claimed]:
@@ -129,24 +134,25 @@ def _put_off_unpaid(claims: Sequence[Claimed]) -> Sequence[Claimed]:
     return [replace(claimed, run_holds_back=True) for claimed in claims if claimed not in unpaid]
 
 
-def _begin_all(claims: Sequence[Claimed], publish: Publish) -> list[Attempt]:
+def _begin_all(claims: Sequence[Claimed], publish: Publish, *, unsent: Sequence[Ready] = ()) -> list[Attempt]:
+    """Return attempts for the claims, but for those that are parked or refused; `unsent` is for the first to send."""
     attempts = [Attempt(claimed, publish) for claimed in claims if not claimed.is_parked]
-    with _given_back_on_error([attempt.claimed.token for attempt in attempts]):
-        unsent = []
-        if any(claimed.may_send_next for claimed in claims):
-            unsent = _release(claims[0].tree_id, few=paces.is_quick(claims[0].spec))
-        if not attempts:
-            publish(unsent)
-            return []
-        attempts[0].unsent += unsent
-        try:
+    try:
+        with _given_back_on_error([attempt.claimed.token for attempt in attempts]):
+            if any(claimed.may_send_next for claimed in claims):
+                unsent = [*_release(claims[0].tree_id, few=paces.is_quick(claims[0].spec)), *unsent]
+            if not attempts:
+                publish(unsent)
+                return []
+            attempts[0].unsent += unsent
             for attempt in attempts:
                 keeper.hold(attempt)
             return [attempt for attempt in attempts if not _is_refused(attempt, publish)]
-        except BaseException:
-            for attempt in attempts:
-                keeper.let_go(attempt)
-            raise
+    except BaseException:
+        for attempt in attempts:
+            keeper.let_go(attempt)
+        publish(unsent)
+        raise
 
 
 def _is_refused(attempt: Attempt, publish: Publish) -> bool:
@@ -166,6 +172,9 @@ def _refuse(attempt: Attempt, reason: str) -> None:
         attempt.end(End(status=Status.FAILED, error=reason, is_unpaid=attempt.claimed.is_unpaid))
     except ClaimLostError:
         attempt.log_lost()
+    except Exception:  # its lease runs out, and that counts: it must not go round for ever
+        logger.exception("a refusal can't be recorded", node_execution=str(attempt.claimed.id))
+        attempt.is_lost = True
     finally:
         keeper.let_go(attempt)
 

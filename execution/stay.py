@@ -1,4 +1,4 @@
-"""How long a process goes on with a run in place, without messages."""
+"""How long a process goes on with a tree of runs in place, without messages."""
 
 import time
 from typing import Final
@@ -6,7 +6,6 @@ from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db import Error as DatabaseError
 
 from execution.queues import CPU_QUEUE
 from execution.store.queues import do_others_wait
@@ -32,7 +31,7 @@ class Stay:
         if now < self._until:
             return True
         if now >= self._at_most or self._others_wait():
-            self._at_most = now
+            self._at_most = now  # it has left, and doesn't come back
             return False
         self._until = min(now + settings.RUN_IN_PLACE_SECONDS, self._at_most)
         return True
@@ -40,6 +39,6 @@ class Stay:
     def _others_wait(self) -> bool:
         try:
             return do_others_wait(CPU_QUEUE, tree_id=self._tree_id)
-        except DatabaseError as error:
-            logger.warning("can't see who waits", error=str(error).strip())
+        except Exception as error:  # noqa: BLE001 - who asks is about to record what has ended: nothing may keep it from that
+            logger.warning("can't see who waits", error=f"{type(error).__name__}: {error}".strip())
             return True

@@ -67,26 +67,31 @@ _NOTE_NEED = """
 UPDATE execution_nodeexecution SET needs_credits = %s WHERE id = %s AND token = %s AND status = 'RUNNING' RETURNING id
 """
 
+
 # The hold goes with the claim: nobody knows when it will be claimed again, nor what it costs then.
 # Locked in the order of their ids, as everywhere.
-_UNCLAIM_TEXT: Final = f"""
+def _write_unclaim(which: str) -> str:
+    return f"""
 WITH held AS MATERIALIZED (
     SELECT id AS held_id FROM execution_nodeexecution
-     WHERE {{which}} AND token = ANY(%(tokens)s) AND (status = 'RUNNING') IS TRUE
+     WHERE {which} AND token = ANY(%(tokens)s) AND (status = 'RUNNING') IS TRUE
      ORDER BY id FOR NO KEY UPDATE
 ), mine AS (
     UPDATE execution_nodeexecution SET {AS_BEFORE}, held_back = %(held_back)s, queued_at = clock_timestamp()
       FROM held WHERE id = held_id
  RETURNING id
 )
-SELECT credits_release(array_agg(id), '{{{{}}}}') FROM mine HAVING count(*) > 0
+SELECT credits_release(array_agg(id), '{{}}') FROM mine HAVING count(*) > 0
 """  # noqa: S608 - made of constants
-_UNCLAIM: Final = _UNCLAIM_TEXT.format(which="id = ANY(%(ids)s)")
-_UNCLAIM_HELD: Final = _UNCLAIM_TEXT.format(which="status = 'RUNNING'")
+
+
+_UNCLAIM: Final = _write_unclaim("id = ANY(%(ids)s)")
+# Among all that is RUNNING, which has an index.
+_UNCLAIM_HELD: Final = _write_unclaim("status = 'RUNNING'")
 
 
 class InputsAwayError(Exception):
-    """The storage doesn't give out the inputs that a price goes by. Nothing was claimed; it can be tried again."""
+    """The storage doesn't give out the inputs that a price goes by; it can be tried again."""
 
 
 def claim_and_hold(
@@ -117,7 +122,7 @@ def claim_with_others_and_hold(
     Raises `InputsAwayError`.
     """
     first = claim(node_execution_id, lease_seconds=lease_seconds, token=tokens[0])
-    return _hold_all(_claim_more(first, tokens[1:], lease_seconds=lease_seconds)) if first else []
+    return _hold_all(_with_others(first, tokens[1:], lease_seconds=lease_seconds)) if first else []
 
 
 def claim_held_back_and_hold(
@@ -132,7 +137,7 @@ def claim_held_back_and_hold(
     return _hold_all(_keep_first(claims, max(1, _count_that_go_together(claims))))
 
 
-def _claim_more(first: Claimed, tokens: Sequence[UUID], *, lease_seconds: float) -> list[Claimed]:
+def _with_others(first: Claimed, tokens: Sequence[UUID], *, lease_seconds: float) -> list[Claimed]:
     """Return the first one, with what was claimed to go together with it."""
     most = paces.room_after(first.spec) - 1
     # One more is not worth a claim of its own, which may have to be given back.

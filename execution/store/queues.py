@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from execution.store.batches import Batch
+from execution.store.batches import one_transaction
 from execution.store.round_trips import Prepared
 
 _STANDINGS = """
@@ -24,7 +24,7 @@ SELECT q.queue, COALESCE(n.queued, 0), COALESCE(n.held_back, 0), COALESCE(n.runn
 """
 
 # `queued_at` gives it the index of what lies in the queues.
-_OTHERS_WAIT = Prepared(
+OTHERS_WAIT = Prepared(
     "others_wait",
     "queue text, tree uuid",
     """
@@ -61,5 +61,7 @@ def count_queues(queues: Collection[str]) -> list[QueueRows]:
 
 def do_others_wait(queue: str, *, tree_id: UUID) -> bool:
     """Whether a message for this queue, or its backlog, is on its way that belongs to another tree of runs."""
-    ((found,),) = Batch().fetch(_OTHERS_WAIT, {"queue": queue, "tree": tree_id})
+    with one_transaction() as batch:
+        answer = batch.ask(OTHERS_WAIT, {"queue": queue, "tree": tree_id})
+    ((found,),) = answer.rows
     return bool(found)

@@ -35,12 +35,11 @@ def break_commits(how: Send, *, of: Callable[[Sequence[str]], bool], monkeypatch
     names: list[str] = []
 
     def send(statements: Sequence[Any]) -> Any:
-        names.extend(getattr(statement, "name", statement) for statement, _ in statements)
-        if names[-1] not in ("COMMIT", "ROLLBACK"):
-            return exchange(statements)
-        is_meant = names[-1] == "COMMIT" and of(names)
-        names.clear()
-        if not is_meant:
+        asked = [getattr(statement, "name", statement) for statement, _ in statements]
+        if "BEGIN" in asked:
+            names.clear()
+        names.extend(asked)
+        if names[-1] != "COMMIT" or not of(names):
             return exchange(statements)
         broken.append(how)
         return how(statements)

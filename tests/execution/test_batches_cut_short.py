@@ -160,7 +160,6 @@ def test_nothing_stays_with_the_keeper_that_nobody_will_run(
         raise ValueError("anything")
 
     monkeypatch.setattr("execution.beginning.claim_and_hold", go_wrong)
-    with pytest.raises(ValueError, match="anything"):
-        begin_next(taker, publish=drain.send)
+    assert begin_next(taker, publish=drain.send) == []
 
     assert keeper.held == set()

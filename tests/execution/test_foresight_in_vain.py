@@ -169,7 +169,7 @@ def test_a_node_that_another_way_has_led_to_has_run(
 
 
 def start_two(user: User, drain: Drain) -> tuple[Execution, Attempt]:
-    """Start a run in which a node runs twice; the first of the two has begun."""
+    """Start a run in which a node runs twice; the first of the two has begun, and nobody goes on in place."""
     nodes: dict[str, Node] = {"step": (STEP, {"items": ["1", "2"]}), "a": (CONVERTER, {"type": "number"}), "b": PLUS}
     run = start(user, draw({**nodes, "out": OUT}, ["step.item -> a.value", "a.value -> b.a", "b.result -> out.value"]))
     drain.goes_on = False

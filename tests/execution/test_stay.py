@@ -1,6 +1,7 @@
 """A process goes on with a run in place: for its time in any case, and for longer while nobody else waits for one."""
 
 import time
+from types import SimpleNamespace
 from uuid import UUID
 
 import pytest
@@ -12,14 +13,17 @@ from pytest_django import Settings
 from execution.engine.statuses import Status
 from execution.models import NodeExecution
 from execution.stay import LONGEST, Stay
+from execution.tasks import execute_node
 from tests.execution.drain import Drain
 from tests.execution.going_on import begin_first
-from tests.execution.small_graphs import INPUT, draw
-from tests.execution.small_runs import start
+from tests.execution.small_graphs import CONVERTER, INPUT, OUTPUT, draw
+from tests.execution.small_runs import ended, outputs_of, start
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("long_time")]
 
 SECONDS = 1000.0
+TEXT = (CONVERTER, {"type": "string"})
+OUT = (OUTPUT, {"name": "out"})
 ONE = draw({"in": (INPUT, {"name": "in", "value": 1})})
 
 
@@ -93,7 +97,7 @@ def test_what_is_held_back_elsewhere_is_no_reason_to_leave(user: User, tree_id: 
 
 
 def test_what_waits_in_its_own_tree_is_no_reason_to_leave(user: User, drain: Drain) -> None:
-    """Who leaves would come back for that."""
+    """Who leaves may come back for that."""
     start(user, draw({name: (INPUT, {"name": name, "value": 1}) for name in "ab"}))
     tree_id = begin_first(drain).claimed.tree_id
     assert NodeExecution.objects.filter(status=Status.QUEUED, held_back=False).exists()
@@ -106,14 +110,26 @@ def test_it_leaves_in_the_end(tree_id: UUID) -> None:
     assert not has_been_in(tree_id, times=LONGEST).goes_on()
 
 
-def test_the_time_that_is_added_ends_with_the_longest(tree_id: UUID, settings: Settings) -> None:
-    settings.RUN_IN_PLACE_SECONDS = 0.1
-    stay = Stay(tree_id, since=time.monotonic() - 0.1 * LONGEST + 0.02)
-    assert stay.goes_on()
+def test_the_time_that_is_added_ends_with_the_longest(tree_id: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.monotonic()
+    stay = Stay(tree_id, since=now)
+    clock = iter([(LONGEST - 0.1) * SECONDS, (LONGEST + 0.1) * SECONDS])
+    monkeypatch.setattr("execution.stay.time", SimpleNamespace(monotonic=lambda: now + next(clock)))
 
-    deadline = time.monotonic() + 0.06
-    while stay.goes_on():
-        assert time.monotonic() < deadline
+    assert stay.goes_on()
+    assert not stay.goes_on()
+
+
+def test_a_message_leads_on_as_long_as_there_is_time(user: User, drain: Drain, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("execution.tasks.send", drain.send)
+    arrows = ["in.result -> b.value", "b.value -> out.value"]
+    run = start(user, draw({"in": (INPUT, {"name": "in", "value": 1}), "b": TEXT, "out": OUT}, arrows))
+    (message,) = drain.waiting
+
+    execute_node(str(message.id))
+
+    assert outputs_of(ended(run)) == {"out": ["1"]}
+    assert drain.waiting == [message]
 
 
 def test_without_time_all_comes_by_messages(tree_id: UUID, settings: Settings) -> None:
@@ -122,9 +138,12 @@ def test_without_time_all_comes_by_messages(tree_id: UUID, settings: Settings) -
     assert not Stay(tree_id, since=time.monotonic()).goes_on()
 
 
-def test_it_leaves_if_it_can_not_see_who_waits(tree_id: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [OperationalError("the connection is lost"), RuntimeError("anything")])
+def test_it_leaves_if_it_can_not_see_who_waits(
+    tree_id: UUID, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
     def raise_error(*_: object, **__: object) -> bool:
-        raise OperationalError("the connection is lost")
+        raise error
 
     monkeypatch.setattr("execution.stay.do_others_wait", raise_error)
 

@@ -1,6 +1,7 @@
 """Claims of which it can't be told whether they may run: whatever goes wrong, they are given back, and run once."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -12,11 +13,12 @@ from structlog.testing import capture_logs
 
 from credits.models import Hold
 from execution import beginning
+from execution.attempts import Attempt
 from execution.beginning import begin_next, begin_with_others
 from execution.engine.statuses import Status
 from execution.models import Execution, NodeExecution
 from execution.store import holding
-from execution.store.claims import claim_held_back
+from execution.store.claims import Claimed, claim, claim_held_back
 from execution.store.holding import InputsAwayError
 from execution.store.ready import Ready
 from execution.store.taking import Taker
@@ -52,6 +54,10 @@ def taker(run: Execution, drain: Drain) -> Taker:
     attempt.end(COMPLETED, taker=taker)
     taker.run_holds_back = True
     return taker
+
+
+def run_nothing(*_arguments: Any, **_options: Any) -> Any:
+    raise RuntimeError("anything")
 
 
 def once(error: BaseException, function: Callable[..., Any], *, after: bool = False) -> Callable[..., Any]:
@@ -99,7 +105,15 @@ def keep_too_many(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(holding, "unclaim", once(OperationalError("lost"), holding.unclaim))
 
 
+def interrupt(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(holding, "_hold_all", once(SystemExit(), holding._hold_all))
+
+
 BREAKS = [lose_the_answer, break_the_connection, hold_nothing, take_the_storage_away, keep_too_many]
+
+
+def lose_the_first_answer(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(holding, "claim", once(OperationalError("lost"), claim, after=True))
 
 
 def queued() -> list[tuple[bool, int, Any]]:
@@ -125,10 +139,12 @@ def test_what_was_held_back_is_held_back_again(
 
     assert NodeExecution.objects.filter(status=Status.RUNNING).count() == 0
     assert Hold.objects.count() == 0
+    # Others are called at once, without the sweeper.
+    assert drain.waiting
     assert charged_once(run, drain)
 
 
-@pytest.mark.parametrize("go_wrong", BREAKS)
+@pytest.mark.parametrize("go_wrong", [*BREAKS, lose_the_first_answer])
 def test_one_that_comes_by_a_message_is_run_alone_then(
     run: Execution, drain: Drain, monkeypatch: pytest.MonkeyPatch, go_wrong: Break
 ) -> None:
@@ -170,7 +186,7 @@ def test_if_that_takes_too_long_their_leases_run_out(
     with capture_logs() as logs:
         assert begin_next(taker, publish=drain.send) == []
 
-    assert "claims can't be given back; their leases will run out" in [line["event"] for line in logs]
+    assert "can't tell whether there are claims; their leases would run out" in [line["event"] for line in logs]
     assert NodeExecution.objects.filter(status=Status.RUNNING).count() == COUNT - 1
 
 
@@ -180,10 +196,12 @@ def test_they_are_given_back_if_nothing_can_be_released(
     settings.MOST_AT_ONCE = 2
     monkeypatch.setattr(beginning, "_release", once(ProgrammingError("no such thing"), beginning._release))
 
+    taker.unsent = (Ready(id=uuid4(), queue="cpu", name=""),)
     with pytest.raises(ProgrammingError):
         begin_next(taker, publish=drain.send)
 
     assert len(queued()) == COUNT - 1
+    assert drain.waiting == [*taker.unsent]
     assert charged_once(run, drain)
 
 
@@ -192,9 +210,9 @@ def test_nobody_looks_after_what_is_given_back(
 ) -> None:
     keeper = CountingKeeper()
     monkeypatch.setattr(beginning, "keeper", keeper)
-    monkeypatch.setattr(beginning, "_is_refused", once(RuntimeError("anything"), beginning._is_refused))
+    monkeypatch.setattr(beginning, "_is_refused", once(SystemExit(), beginning._is_refused))
 
-    with pytest.raises(RuntimeError):
+    with pytest.raises(SystemExit):
         begin_next(taker, publish=drain.send)
 
     assert keeper.held == set()
@@ -207,3 +225,57 @@ def test_who_finds_nothing_of_what_it_was_to_claim_sees_to_the_window(taker: Tak
     assert begin_next(taker, publish=drain.send) == []
 
     assert drain.waiting
+
+
+def test_what_is_given_back_is_given_back_however_the_process_ends(
+    run: Execution, taker: Taker, drain: Drain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt(monkeypatch)
+
+    with pytest.raises(SystemExit):
+        begin_next(taker, publish=drain.send)
+
+    assert [each[1:] for each in queued()] == [(0, None)] * (COUNT - 1)
+    assert charged_once(run, drain)
+
+
+def test_what_was_claimed_with_a_record_is_given_back_if_another_claim_goes_wrong(
+    run: Execution, drain: Drain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (claim(message.id, lease_seconds=1000) for message in drain.waiting[:2])
+    assert first and second
+    drain.waiting.clear()
+    taker = Taker(first, lease_seconds=1000)
+    taker.to_claim = [(Ready(id=each.id, queue="cpu", name=""), each.token) for each in (first, second)]
+    monkeypatch.setattr(beginning, "_put_off_unpaid", run_nothing)
+
+    assert begin_next(taker, publish=drain.send) == []
+
+    assert [each[1:] for each in queued()] == [(0, None)] * COUNT
+    assert drain.waiting
+    monkeypatch.undo()
+
+
+def test_a_refusal_that_can_never_be_recorded_does_not_keep_others_from_running(
+    run: Execution, taker: Taker, drain: Drain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end, refused = Attempt.end, NodeExecution.objects.filter(status=Status.QUEUED).earliest("id").pk
+
+    def end_but_for_one(attempt: Attempt, *arguments: Any, **options: Any) -> None:
+        if attempt.claimed.id == refused:
+            raise RuntimeError("anything")
+        end(attempt, *arguments, **options)
+
+    def find_price(claimed: Claimed) -> Claimed:
+        return replace(claimed, refusal="no") if claimed.id == refused else find(claimed)
+
+    find = holding._find_price
+    monkeypatch.setattr(holding, "_find_price", find_price)
+    monkeypatch.setattr(Attempt, "end", end_but_for_one)
+
+    attempts = begin_next(taker, publish=drain.send)
+
+    assert len(attempts) == COUNT - 2
+    # Its lease runs out, and that counts: it doesn't go round for ever.
+    assert NodeExecution.objects.get(status=Status.RUNNING, pk=refused).attempt == 1
+    assert refused not in {attempt.claimed.id for attempt in attempts}

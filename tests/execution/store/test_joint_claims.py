@@ -115,14 +115,16 @@ def be_quick_but_for(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Paces, "is_quick", is_quick)
 
 
-def test_the_first_ones_that_are_quick_go_together_and_the_rest_is_not_forgotten(
-    user: User, drain: Drain, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def mixed_run(user: User, drain: Drain, monkeypatch: pytest.MonkeyPatch) -> Execution:
+    """A run that holds back three that are quick, and behind them one that isn't."""
     be_quick_but_for("slow", monkeypatch)
-    nodes, arrows = {"to": TEXT, "slow": TEXT}, ["step.item -> to.value", "step.key -> slow.value"]
-    run = hold_back(user, drain, nodes, arrows, items=3)
+    arrows = ["step.item -> to.value", "step.key -> slow.value"]
+    return hold_back(user, drain, {"to": TEXT, "slow": TEXT}, arrows, items=3)
 
-    claims = take(run)
+
+def test_the_first_ones_that_are_quick_go_together_and_the_rest_is_not_forgotten(mixed_run: Execution) -> None:
+    claims = take(mixed_run)
 
     assert [claimed.ordinal for claimed in claims] == [0, 1, 2]
     assert held_back() == [("slow", 0)]
@@ -140,13 +142,8 @@ def test_one_that_is_slow_is_claimed_alone(user: User, drain: Drain, monkeypatch
 
 
 @pytest.mark.usefixtures("goes_on")
-def test_a_process_goes_on_with_what_it_has_given_back(
-    user: User, drain: Drain, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    be_quick_but_for("slow", monkeypatch)
-    nodes, arrows = {"to": TEXT, "slow": TEXT}, ["step.item -> to.value", "step.key -> slow.value"]
-    run = hold_back(user, drain, nodes, arrows, items=3)
-    taker = Taker(take(run, most=1)[0], lease_seconds=1000)
+def test_a_process_goes_on_with_what_it_has_given_back(mixed_run: Execution, drain: Drain) -> None:
+    taker = Taker(take(mixed_run, most=1)[0], lease_seconds=1000)
     taker.run_holds_back = True
 
     attempts = begin_next(taker, publish=drain.send)

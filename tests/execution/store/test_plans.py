@@ -15,6 +15,7 @@ from execution.queues import CPU_QUEUE
 from execution.services import start_execution
 from execution.store.claims import CLAIM, CLAIM_AGAIN, CLAIM_HELD_BACK, new_tokens
 from execution.store.parts import MARK
+from execution.store.queues import OTHERS_WAIT
 from execution.store.reach import SINKS
 from execution.store.round_trips import Prepared
 from execution.store.runs import LOCK_RUN, lock_run
@@ -67,8 +68,8 @@ def vacuum() -> None:
 def explain(statement: Prepared, parameters: dict[str, Any]) -> dict[str, Any]:
     """Run a statement as a session does that has just been told of it, and take it back; return the plan."""
     with transaction.atomic(), connection.cursor() as cursor:
-        if statement is SINKS:
-            cursor.execute("SET LOCAL enable_seqscan = off")  # as in a record
+        if statement in (SINKS, OTHERS_WAIT):
+            cursor.execute("SET LOCAL enable_seqscan = off")  # as in a transaction of a batch
         cursor.execute("DEALLOCATE ALL")
         cursor.execute(statement.definition)
         cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement.call}", parameters)
@@ -199,6 +200,13 @@ def test_a_claim_and_a_mark_read_no_more_the_more_is_unfinished(busy_run: Execut
     assert rows_read(explain(CLAIM_HELD_BACK, {**next_ones, "tokens": new_tokens(1)})) <= 2 * window + 5
     assert rows_read(explain(CLAIM_HELD_BACK, {**next_ones, "tokens": new_tokens(8)})) <= 2 * window + 5 * 8 + 3
     assert rows_read(explain(MARK, {**mark, "id": sent, "token": uuid4()})) <= 1
+
+
+def test_who_asks_whether_others_wait_reads_what_is_on_its_way(busy_run: Execution) -> None:
+    window = settings.RUN_WINDOW[CPU_QUEUE]
+
+    assert rows_read(explain(OTHERS_WAIT, {"queue": CPU_QUEUE, "tree": busy_run.pk})) <= 2 * window
+    assert rows_read(explain(OTHERS_WAIT, {"queue": CPU_QUEUE, "tree": uuid4()})) <= 2
 
 
 def test_what_an_end_releases_is_found_without_reading_all_that_came_later(busy_run: Execution) -> None:
