@@ -8,7 +8,6 @@ from typing import Any, Final, TypeVar
 import structlog
 from django.db.models import (
     BigIntegerField,
-    BooleanField,
     Case,
     F,
     Func,
@@ -61,15 +60,14 @@ def measure_text(column: str) -> Func:
 
 def bound_values(rows: QuerySet[Row], bounds: Bounds, *, order: Sequence[str]) -> QuerySet[Row]:
     """Return the rows with their `value` only where it fits: ask `read_value`. In `order`, the first ones have room."""
-    taken = Window(
-        Sum(Case(When(size__lte=bounds.value, then=F("size")), default=Value(0)), output_field=BigIntegerField()),
-        order_by=list(order),
-    )
-    fits = Q(size__lte=bounds.value) & Q(taken__lte=bounds.total)
-    measured = rows.defer("value").order_by(*order).annotate(size=measure_text("value")).annotate(taken=taken)
+    is_short = Q(size__lte=bounds.value)
+    short = Sum(Case(When(is_short, then=F("size")), default=Value(0)), output_field=BigIntegerField())
+    measured = rows.defer("value").order_by(*order).annotate(size=measure_text("value"))
     bounded: QuerySet[Row] = measured.annotate(
-        fits=Case(When(fits, then=Value(True)), default=Value(False), output_field=BooleanField())
-    ).annotate(shown=Case(When(fits=True, then=F("value")), default=None))
+        taken=Window(short, order_by=list(order)),
+        fits=is_short & Q(taken__lte=bounds.total),
+        shown=Case(When(fits=True, then=F("value"))),
+    )
     return bounded
 
 

@@ -173,4 +173,5 @@ class NodeExecutionSerializer(serializers.ModelSerializer[NodeExecution]):
 
     def get_sub_executions(self, node_execution: NodeExecution) -> list[UUID]:
         """Return the runs that it waits, or waited, for."""
-        return [child.pk for child in node_execution.read_sub_runs]  # type: ignore[attr-defined] # prefetched
+        keys: list[UUID] = node_execution.sub_runs  # type: ignore[attr-defined] # `find_node_executions`
+        return keys

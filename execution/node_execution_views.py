@@ -29,7 +29,7 @@ class NodeExecutionsView(generics.ListAPIView[NodeExecution]):
         """Return those of the user's run."""
         if getattr(self, "swagger_fake_view", False):
             return NodeExecution.objects.none()
-        self.run = reporting.get_run(
+        self.run = reporting.get_run_of_node_executions(
             user_id=int(self.request.user.pk or 0),
             graph_id=self.kwargs["graph_id"],
             execution_id=self.kwargs["execution_id"],
@@ -53,7 +53,9 @@ class NodeExecutionView(APIView):
     @extend_schema(operation_id="get_node_execution", tags=["executions"], responses=NodeExecutionSerializer)
     def get(self, request: Request, graph_id: UUID, execution_id: UUID, node_execution_id: UUID) -> Response:
         """Return a node execution with its values whole."""
-        run = reporting.get_run(user_id=int(request.user.pk or 0), graph_id=graph_id, execution_id=execution_id)
+        run = reporting.get_run_of_node_executions(
+            user_id=int(request.user.pk or 0), graph_id=graph_id, execution_id=execution_id
+        )
         found = reporting.get_node_execution(run=run, node_execution_id=node_execution_id)
         context = {"request": request, "run": run, "allowance": Allowance(bounds=SINGLE)}
         return Response(NodeExecutionSerializer(found, context=context).data)

@@ -9,10 +9,12 @@ from datetime import datetime
 from typing import Any, Final, Protocol, cast
 from uuid import UUID
 
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import (
     Case,
     CharField,
     F,
+    OuterRef,
     Prefetch,
     Q,
     QuerySet,
@@ -36,12 +38,20 @@ MAX_SHOWN_OUTPUTS: Final = 10_000
 """Outputs of a run that one answer shows; `output_count` tells how many there are."""
 
 
+# Of the rest, times above all take as long to read as they would to be shown.
+_SHOWN_COLUMNS: Final = (
+    *("execution_id", "node_id", "ordinal", "status", "output_count", "attempt", "losses", "worker", "reused_from"),
+    *("wake_at", "opened_at", "queued_at", "started_at", "ended_at", "walltime", "cputime"),
+)
+
+
 class _Read(Protocol):
     """What `find_node_executions` adds to a node execution."""
 
     inputs_size: int
     shown_inputs: dict[str, Any] | None
     shown_log: str
+    sub_runs: list[UUID]
     read_outputs: list[Output]
     read_inputs: list[NodeInput]
 
@@ -71,7 +81,17 @@ def get_run(*, execution_id: UUID, user_id: int | None = None, graph_id: UUID | 
         runs = runs.filter(user_id=user_id)
     if graph_id is not None:
         runs = runs.filter(graph_version__graph_id=graph_id)
-    run = with_measures(runs).first()
+    return _get(with_measures(runs), execution_id)
+
+
+def get_run_of_node_executions(*, execution_id: UUID, user_id: int, graph_id: UUID) -> Execution:
+    """Return no more of a run than its node executions are shown with. Raises `ExecutionNotFoundError`."""
+    runs = Execution.objects.filter(pk=execution_id, user_id=user_id, graph_version__graph_id=graph_id)
+    return _get(runs.select_related("graph_version").only("nodes_input_masks", "graph_version__graph"), execution_id)
+
+
+def _get(runs: QuerySet[Execution], execution_id: UUID) -> Execution:
+    run = runs.first()
     if run is None:
         raise ExecutionNotFoundError(f"There is no execution {execution_id}.")
     return run
@@ -110,25 +130,29 @@ def show_outputs(run: Execution, *, limit: int = MAX_SHOWN_OUTPUTS) -> dict[str,
 
 
 def find_node_executions(run: Execution, *, bounds: Bounds = PAGE) -> QuerySet[NodeExecution]:
-    """Return the node executions of a run, oldest first, with all that is shown of them. Five queries.
+    """Return the node executions of a run, oldest first, with all that is shown of them. Four queries.
 
     What is beyond the bounds is not read: ask the functions below for their values.
     """
     shown = Q(position__lt=bounds.outputs) | Q(pin=ERROR_PIN)
-    outputs = bound_values(Output.objects.filter(shown), bounds, order=["node_execution_id", "position"])
+    emitted = Output.objects.filter(shown).defer("recorded_at")
+    outputs = bound_values(emitted, bounds, order=["node_execution_id", "position"])
     inputs = bound_values(NodeInput.objects.all(), bounds, order=["node_execution_id", "pin"])
     return (
         NodeExecution.objects.filter(execution=run)
         .order_by("id")
-        .defer("inputs", "log")
-        .annotate(inputs_size=measure_text("inputs"), shown_log=Left("log", bounds.value))
-        .annotate(shown_inputs=Case(When(inputs_size__lte=bounds.value, then=F("inputs")), default=None))
+        .only(*_SHOWN_COLUMNS)
+        .annotate(
+            inputs_size=measure_text("inputs"),
+            shown_inputs=Case(When(inputs_size__lte=bounds.value, then=F("inputs"))),
+            shown_log=Left("log", bounds.value),
+            sub_runs=ArraySubquery(Execution.objects.filter(parent=OuterRef("pk")).order_by("id").values("id")),
+        )
         .prefetch_related(
             # Into lists: Django would make a query set for each row and relation, half of the time of a page.
             Prefetch("outputs", outputs, to_attr="read_outputs"),
             Prefetch("later_inputs", inputs, to_attr="read_inputs"),
             Prefetch("past_attempts", PastAttempt.objects.order_by("id"), to_attr="read_attempts"),
-            Prefetch("children", Execution.objects.only("id", "parent_id").order_by("id"), to_attr="read_sub_runs"),
         )
     )
 
