@@ -19,6 +19,7 @@ from execution.reporting import (
     read_log,
     show_status,
 )
+from execution.row_serializers import RowSerializer
 
 STATUS_NAMES = [status.value for status in Status if status is not Status.SUSPENDED]
 
@@ -43,7 +44,7 @@ class PastAttemptSerializer(serializers.ModelSerializer[PastAttempt]):
         fields = ["number", "outcome", "worker", "error", "began_at", "ended_at"]
 
 
-class NodeExecutionSerializer(serializers.ModelSerializer[NodeExecution]):
+class NodeExecutionSerializer(RowSerializer[NodeExecution]):
     """One firing of a node. Its run is given as `context["run"]`, the room for values as `context["allowance"]`."""
 
     node_exec_id = serializers.UUIDField(source="id", help_text="The node execution's id.")
