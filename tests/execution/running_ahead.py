@@ -39,6 +39,8 @@ class Ahead:
         self.records: list[list[str]] = []
         self.in_vain: list[list[str]] = []
         self.happen: dict[str, Callable[[], object]] = {}
+        # What a block emits is recorded at once where it waits for so long: on a busy machine any block's would.
+        monkeypatch.setattr(attempts, "FIRST_FLUSH_AFTER", 1.0)
         monkeypatch.setattr(runner, "prepare", self._prepare)
         monkeypatch.setattr(joint_records, "record_jointly", self._record_jointly)
         monkeypatch.setattr(attempts, "record", self._record)
