@@ -186,8 +186,7 @@ RUN_WINDOW = {
     CPU_QUEUE: read_int("RUN_WINDOW_CPU", default=8, least=2),
     IO_QUEUE: read_int("RUN_WINDOW_IO", default=128, least=2),
 }
-# For so long (seconds) after its message a process goes on with what it made ready itself, and up to ten times as long
-# while no other run waits for one (see execution.stay); 0: all comes by messages.
+# For so long (seconds) a process goes on in place at least (see execution.stay); 0: all comes by messages.
 RUN_IN_PLACE_SECONDS = read_float("RUN_IN_PLACE_SECONDS", default=0.1, least=0, most=1)
 # So many node executions of quick blocks a process claims at once at most, and records together. 1: each by itself.
 MOST_AT_ONCE = read_int("MOST_AT_ONCE", default=8, least=1)
