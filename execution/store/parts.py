@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from execution.engine.dataflow import Firing
 from execution.engine.statuses import Status
@@ -75,35 +75,72 @@ class ForesightError(Exception):
     """It doesn't come as foreseen, or can't be paid: record without what was run ahead."""
 
 
-# The fence that keeps late attempts out: it moves the node execution on only if the claim still holds.
+# What a mark is told of a node execution, as SQL writes the types.
+_FACTS: Final = {
+    "id": "uuid",
+    "token": "uuid",
+    "position": "int",
+    "status": "text",
+    "count": "int",
+    "ended": "bool",
+    "walltime": "float8",
+    "cputime": "float8",
+    "log": "text",
+}
+
+_MARK_TEXT: Final = """
+UPDATE execution_nodeexecution
+   SET status = {status}, output_count = output_count + {count},
+       ended_at = CASE WHEN {ended} THEN clock_timestamp() END,
+       walltime = walltime + {walltime}, cputime = cputime + {cputime}, log = log || {log}
+ WHERE {which}
+RETURNING id
+"""
+
+# The fence that keeps late attempts out: a node execution is moved on only if its claim still holds.
+_FENCE: Final = "token = {token} AND (status = 'RUNNING') IS TRUE AND output_count = {position}"
+
+_OF_ONE: Final = {name: f"%({name})s" for name in _FACTS}
+_OF_EACH: Final = {name: f"(%({name})s)[array_position(%(id)s, id)]" for name in _FACTS}
+
 MARK = Prepared(
     "mark",
-    "id uuid, token uuid, position int, status text, count int, ended bool, walltime float8, cputime float8, log text",
-    """
-UPDATE execution_nodeexecution
-   SET status = %(status)s, output_count = output_count + %(count)s,
-       ended_at = CASE WHEN %(ended)s THEN clock_timestamp() END,
-       walltime = walltime + %(walltime)s, cputime = cputime + %(cputime)s, log = log || %(log)s
- WHERE id = %(id)s AND token = %(token)s AND (status = 'RUNNING') IS TRUE AND output_count = %(position)s
-RETURNING id
-""",
+    ", ".join(f"{name} {kind}" for name, kind in _FACTS.items()),
+    _MARK_TEXT.format(**_OF_ONE, which=f"id = %(id)s AND {_FENCE}".format(**_OF_ONE)),
+)
+
+# Those that pass are locked in the order of their ids before the first is changed: who renews leases, or looks for lost
+# ones, locks several without the run. For a single one that would be a fifth more of the server's time.
+MARK_SEVERAL = Prepared(
+    "mark_several",
+    ", ".join(f"{name} {kind}[]" for name, kind in _FACTS.items()),
+    _MARK_TEXT.format(
+        **_OF_EACH,
+        which=f"""id = ANY(ARRAY(
+       SELECT id FROM execution_nodeexecution WHERE id = ANY(%(id)s) AND {_FENCE.format(**_OF_EACH)}
+        ORDER BY id FOR NO KEY UPDATE))""",  # noqa: S608 - our own
+    ),
 )
 
 
-def ask_to_mark(batch: Batch, part: Part) -> Answer:
-    """Move the node execution on: a row, if the claim still holds."""
+def ask_to_mark(batch: Batch, parts: Sequence[Part]) -> Answer:
+    """Move node executions on: a row with its id for each whose claim still holds."""
+    facts = [_describe(part) for part in parts]
+    if len(facts) == 1:
+        return batch.ask(MARK, facts[0])
+    return batch.ask(MARK_SEVERAL, {name: [each[name] for each in facts] for name in _FACTS})
+
+
+def _describe(part: Part) -> dict[str, Any]:
     spent = part.end or NOTHING_SPENT
-    return batch.ask(
-        MARK,
-        {
-            "status": part.end.status if part.end else Status.RUNNING,
-            "count": len(part.outputs),
-            "ended": part.end is not None,
-            "walltime": spent.walltime,
-            "cputime": spent.cputime,
-            "log": spent.log,
-            "id": part.claimed.id,
-            "token": part.claimed.token,
-            "position": part.position,
-        },
-    )
+    return {
+        "id": part.claimed.id,
+        "token": part.claimed.token,
+        "position": part.position,
+        "status": part.end.status if part.end else Status.RUNNING,
+        "count": len(part.outputs),
+        "ended": part.end is not None,
+        "walltime": spent.walltime,
+        "cputime": spent.cputime,
+        "log": spent.log,
+    }

@@ -99,13 +99,13 @@ def record_jointly(
     first = parts[0].claimed
     with one_transaction() as batch:
         locked = batch.ask(LOCK_RUN, {"run": first.execution_id})
-        # Locked in the order of their ids, as everywhere.
-        marks = {part.claimed.id: ask_to_mark(batch, part) for part in sorted(parts, key=lambda part: part.claimed.id)}
+        marked = ask_to_mark(batch, parts)
         scene = ask_for_scene(batch, [(part.claimed, len(part.outputs)) for part in parts], foreseen=foreseen)
         failed = [part.claimed.id for part in parts if part.has_failed]
         sub_runs = batch.ask(UNFINISHED_SUB_RUNS, [failed]) if failed else None
         run = read_run(locked.rows[0], batch) if locked.rows else None
-        parts = [part for part in parts if marks[part.claimed.id].rows]
+        held = {key for (key,) in marked.rows}
+        parts = [part for part in parts if part.claimed.id in held]
         if run is None or run.status not in RUN_GOES_ON or not parts:
             batch.abandon()
             return NOTHING_RECORDED
@@ -113,11 +113,10 @@ def record_jointly(
         run.holds_back = any(part.claimed.run_holds_back for part in parts)
         run.few_will_do = paces.is_quick(first.spec)
         run.taker, run.foreseen = taker, foreseen
-        for part in parts:
-            write_outputs(run, part.claimed.id, part.outputs, part.position)
+        write_outputs(run, [*parts, *ahead])
         failure = next(filter(None, (_explain_failure(run, part) for part in parts)), "")
         let_travel(run, scene, [_emitted(run, part, failure) for part in (*parts, *ahead)])
-        _write_foreseen(run)
+        _require_foreseen(run)
         _count_ends(run, [*parts, *ahead])
         if sub_runs is not None and sub_runs.rows:
             batch.flush()
@@ -134,12 +133,10 @@ def record_jointly(
     return JointlyRecorded(accepted=accepted, ready=ready)
 
 
-def _write_foreseen(run: LockedRun) -> None:
-    """Write what that emitted which was run ahead. Raises `ForesightError` if nothing travels now that opens it."""
+def _require_foreseen(run: LockedRun) -> None:
+    """Raise `ForesightError` if nothing travels that opens what was run ahead."""
     if run.foreseen and not run.has_opened_foreseen:
         raise ForesightError
-    for each in run.foreseen:
-        write_outputs(run, each.claimed.id, each.part.outputs, each.part.position)
 
 
 def _settle(run: LockedRun, parts: Sequence[Part], *, charges: Charges) -> Answer | None:
@@ -195,11 +192,11 @@ def find_standing(hold: Hold) -> Standing:
 
 _WRITE_OUTPUTS = Prepared(
     "write_outputs",
-    "node_execution uuid, first int, pins text[], texts text[]",
+    "ids uuid[], positions int[], pins text[], texts text[]",
     """
 INSERT INTO execution_output (node_execution_id, position, pin, value)
-SELECT %(node_execution)s, o.position - 1 + %(first)s, o.pin, o.value::json
-  FROM unnest(%(pins)s, %(texts)s) WITH ORDINALITY AS o(pin, value, position)
+SELECT o.id, o.position, o.pin, o.value::json
+  FROM unnest(%(ids)s, %(positions)s, %(pins)s, %(texts)s) AS o(id, position, pin, value)
 """,
 )
 
@@ -215,14 +212,16 @@ def write_ahead(writer: ValueWriter, outputs: Sequence[Output]) -> None:
         writer.write(value)
 
 
-def write_outputs(run: LockedRun, node_execution_id: UUID, outputs: Sequence[Output], position: int) -> None:
-    """Write what a node execution emitted, from `position` on."""
-    if outputs:
-        texts = [run.writer.write(value) for _, value in outputs]
-        pins = [pin for pin, _ in outputs]
-        run.batch.ask(
-            _WRITE_OUTPUTS, {"node_execution": node_execution_id, "first": position, "pins": pins, "texts": texts}
-        )
+def write_outputs(run: LockedRun, parts: Sequence[Part]) -> None:
+    """Write what node executions emitted. The rows of those that were run ahead need not be there before the commit."""
+    written = [
+        (part.claimed.id, position, pin, run.writer.write(value))
+        for part in parts
+        for position, (pin, value) in enumerate(part.outputs, start=part.position)
+    ]
+    if written:
+        columns = [list(column) for column in zip(*written, strict=True)]
+        run.batch.ask(_WRITE_OUTPUTS, dict(zip(("ids", "positions", "pins", "texts"), columns, strict=True)))
 
 
 def _count_ends(run: LockedRun, parts: Sequence[Part]) -> None:

@@ -10,7 +10,7 @@ from execution.large_values import ValueWriter
 from execution.prices import count_usage, dump_usage
 from execution.store.charging import ask_to_release
 from execution.store.claims import Claimed
-from execution.store.parts import End, Output
+from execution.store.parts import End, Output, Part
 from execution.store.recording import REFUSED, RUN_GOES_ON, Recorded, save, write_ahead, write_outputs
 from execution.store.runs import LockedRun, lock_run
 from execution.store.scenes import Emitted, ask_for_scene, let_travel
@@ -53,7 +53,7 @@ def suspend(
         if not has_to_wait:
             _queue_again(claimed)
             run.announce(claimed.id, claimed.node_id)
-        write_outputs(run, claimed.id, outputs, position)
+        write_outputs(run, [Part(claimed=claimed, outputs=outputs, position=position, writer=writer)])
         emitted = Emitted(claimed=claimed, outputs=outputs, has_ended=False)
         let_travel(run, ask_for_scene(run.batch, [(claimed, len(outputs))]), [emitted])
         run.walltime += suspension.spent.walltime

@@ -67,7 +67,7 @@ def statuses_of(attempts: Sequence[Attempt]) -> list[str]:
 @pytest.fixture
 def breaks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> list[Send]:
     """How connections broke so far: whenever several ends are recorded, instead of the commit or after it."""
-    return break_commits(request.param, of=lambda names: names.count("mark") >= 2, monkeypatch=monkeypatch)
+    return break_commits(request.param, of=lambda names: "mark_several" in names, monkeypatch=monkeypatch)
 
 
 @pytest.mark.parametrize("breaks", [lose_commit, lose_answer], indirect=True)
