@@ -6,14 +6,16 @@ into it takes twice as much of the processor.
 
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import Any, cast
+from operator import attrgetter
+from types import NoneType
+from typing import Any, Final, cast
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
 from django.db import DEFAULT_DB_ALIAS, connections
 from psycopg.abc import Transformer as Adapter
-from psycopg.adapt import PyFormat, Transformer
-from psycopg.errors import error_from_result
+from psycopg.adapt import Transformer
+from psycopg.errors import DataError, error_from_result
 from psycopg.generators import fetch_many, send
 from psycopg.pq import ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGconn, PGresult
@@ -35,7 +37,6 @@ class Prepared:
         self._names, self._types = zip(*(each.split() for each in parameters.split(", ")), strict=True)
         self._text = text % {each: f"${number}" for number, each in enumerate(self._names, start=1)}
         self._key = name.encode()
-        self._formats = [PyFormat.TEXT] * len(self._names)
 
     @property
     def call(self) -> str:
@@ -47,17 +48,21 @@ class Prepared:
         """What makes it known to a session."""
         return f"PREPARE {self.name} ({', '.join(self._types)}) AS {self._text}"
 
-    def write(self, params: Mapping[str, Any], transformer: Adapter) -> _Message:
+    def write(self, params: Mapping[str, Any]) -> _Message:
         """Return its call with these values. As text they are of any type: of that which it was prepared for."""
-        given = [params[name] for name in self._names]
-        texts = [_list_as_text(each) if isinstance(each, list) else each for each in given]
-        values = transformer.dump_sequence(texts, self._formats)
+        values = [_write_value(params[name]) for name in self._names]
         return lambda wire: wire.send_query_prepared(self._key, values)
 
 
-def _list_as_text(values: Sequence[Any]) -> str:
-    """Write an array as PostgreSQL does. The driver finds out for each what kind of values it has."""
-    return "{" + ",".join([_quote(value) if isinstance(value, str) else _name(value) for value in values]) + "}"
+class _Forms(dict[type, Callable[[Any], str]]):
+    """How values are written, by their types: the driver finds out for each. What is new is written as its parent."""
+
+    def __missing__(self, kind: type) -> Callable[[Any], str]:
+        form = next((self[parent] for parent in kind.__mro__ if parent in self), None)
+        if form is None:
+            raise TypeError(f"A {kind.__name__} can't be a parameter of a prepared statement, nor in an array.")
+        self[kind] = form
+        return form
 
 
 def _quote(text: str) -> str:
@@ -65,12 +70,30 @@ def _quote(text: str) -> str:
     return f'"{escaped}"'
 
 
-def _name(value: Any) -> str:
+_PLAIN: Final[dict[type, Callable[[Any], str]]] = {
+    bool: str,
+    int: int.__repr__,
+    float: float.__repr__,
+    UUID: attrgetter("hex"),
+}
+_IN_ARRAYS: Final = _Forms(_PLAIN | {str: _quote, NoneType: lambda _: "NULL"})
+
+
+def _write_array(values: Sequence[Any]) -> str:
+    return "{" + ",".join([_IN_ARRAYS[type(value)](value) for value in values]) + "}"
+
+
+_ALONE: Final = _Forms(_PLAIN | {str: str.__str__, list: _write_array})
+
+
+def _write_value(value: Any) -> bytes | None:
     if value is None:
-        return "NULL"
-    if not isinstance(value, int | float | UUID):
-        raise TypeError(f"An array can't hold a {type(value).__name__}.")
-    return str(value)
+        return None
+    text = _ALONE[type(value)](value)
+    if "\0" in text:
+        # It would be cut off there.
+        raise DataError("PostgreSQL has no text with a zero in it.")
+    return text.encode()
 
 
 # The sessions that live, with the names of what they know.
@@ -90,7 +113,7 @@ def exchange(statements: Sequence[tuple[str | Prepared, Params]]) -> list[list[R
     with wrapper.wrap_database_errors:
         _introduce(session, [statement for statement, _ in statements if isinstance(statement, Prepared)])
         transformer: Adapter = Transformer(session)
-        messages = [_write(statement, params, session, transformer) for statement, params in statements]
+        messages = [_write(statement, params, session) for statement, params in statements]
         if not session.autocommit and session.pgconn.transaction_status == TransactionStatus.IDLE:
             # The driver begins a transaction with its first statement, and these pass it by.
             messages.insert(0, _say("BEGIN"))
@@ -114,9 +137,9 @@ def _introduce(session: Any, statements: Sequence[Prepared]) -> None:
             known.add(statement.name)
 
 
-def _write(statement: str | Prepared, params: Params, session: Any, transformer: Adapter) -> _Message:
+def _write(statement: str | Prepared, params: Params, session: Any) -> _Message:
     if isinstance(statement, Prepared):
-        return statement.write(cast(Mapping[str, Any], params), transformer)
+        return statement.write(cast(Mapping[str, Any], params))
     return _say(session.cursor().mogrify(statement, params) if params else statement)
 
 

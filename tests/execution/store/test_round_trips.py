@@ -1,8 +1,10 @@
 """Statements that share a round trip: values arrive as they are, and nobody gets the answer to another's question."""
 
+import math
 import os
 import signal
 from collections.abc import Callable, Iterator
+from enum import IntEnum
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 from psycopg import Connection
 
 from execution.database_patience import patiently
+from execution.engine.statuses import Status
 from execution.store.batches import one_transaction
 from execution.store.round_trips import Prepared, exchange
 from tests.config.processes import wait_until
@@ -24,12 +27,13 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 ECHO = Prepared(
     "test_echo",
-    "texts text[], keys uuid[], numbers int[], flags bool[],"
+    "texts text[], keys uuid[], numbers bigint[], flags bool[], shares float8[],"
     " text text, key uuid, number bigint, flag bool, share float8",
-    "SELECT %(texts)s, %(keys)s, %(numbers)s, %(flags)s, %(text)s, %(key)s, %(number)s, %(flag)s, %(share)s",
+    "SELECT %(texts)s, %(keys)s, %(numbers)s, %(flags)s, %(shares)s,"
+    " %(text)s, %(key)s, %(number)s, %(flag)s, %(share)s",
 )
 NOTHING: dict[str, Any] = {
-    **{name: [] for name in ("texts", "keys", "numbers", "flags")},
+    **{name: [] for name in ("texts", "keys", "numbers", "flags", "shares")},
     **{name: None for name in ("text", "key", "number", "flag", "share")},
 }
 REPEAT = Prepared("test_repeat", "text text", "SELECT %(text)s")
@@ -58,7 +62,6 @@ TRICKY = (
 )
 # PostgreSQL has no text with a zero in it, and UTF-8 no half of a pair.
 texts = st.sampled_from(TRICKY) | st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
-ints = st.integers(-(2**31), 2**31 - 1)
 bigints = st.integers(-(2**63), 2**63 - 1)
 
 
@@ -70,8 +73,9 @@ VALUES = st.fixed_dictionaries(
     {
         "texts": list_of(texts),
         "keys": list_of(st.uuids()),
-        "numbers": list_of(ints),
+        "numbers": list_of(bigints),
         "flags": list_of(st.booleans()),
+        "shares": list_of(st.floats(allow_nan=False)),
         "text": st.none() | texts,
         "key": st.none() | st.uuids(),
         "number": st.none() | bigints,
@@ -93,6 +97,57 @@ def test_values_come_back_as_they_went(values: dict[str, Any]) -> None:
     ((row,),) = exchange([(ECHO, values)])
 
     assert dict(zip(NOTHING, row, strict=True)) == values
+
+
+class Size(IntEnum):
+    """A number with a name."""
+
+    LARGE = 7
+
+
+def test_what_is_no_number_stays_that() -> None:
+    ((row,),) = exchange([(ECHO, NOTHING | {"share": math.nan, "shares": [math.nan, 1.0]})])
+
+    found = dict(zip(NOTHING, row, strict=True))
+    assert math.isnan(found["share"])
+    assert math.isnan(found["shares"][0])
+    assert found["shares"][1] == 1.0
+
+
+def test_what_has_a_name_is_written_as_what_it_is() -> None:
+    values = {"text": Status.QUEUED, "texts": [Status.FAILED], "number": Size.LARGE, "numbers": [Size.LARGE]}
+
+    ((row,),) = exchange([(ECHO, NOTHING | values)])
+
+    found = dict(zip(NOTHING, row, strict=True))
+    assert {name: found[name] for name in values} == {
+        "text": "QUEUED",
+        "texts": ["FAILED"],
+        "number": 7,
+        "numbers": [7],
+    }
+
+
+@pytest.mark.parametrize("values", [{"number": 2**63}, {"numbers": [1, -(2**63) - 1]}])
+def test_a_number_that_is_too_large_is_refused_and_does_no_harm(values: dict[str, Any]) -> None:
+    before = session_id()
+
+    with pytest.raises(DataError, match="out of range"):
+        exchange([(ADD, {"name": "a"}), (ECHO, NOTHING | values)])
+
+    assert not Group.objects.exists()
+    assert session_id() == before
+
+
+@pytest.mark.parametrize("values", [{"text": b"a"}, {"texts": [b"a"]}, {"texts": [["a"]]}, {"texts": ("a",)}])
+def test_what_nobody_knows_how_to_write_is_refused_and_does_no_harm(values: dict[str, Any]) -> None:
+    before = session_id()
+
+    with pytest.raises(TypeError, match="can't be a parameter"):
+        exchange([(ADD, {"name": "a"}), (ECHO, NOTHING | values)])
+
+    assert not Group.objects.exists()
+    assert session_id() == before
 
 
 @pytest.mark.parametrize("values", [{"text": "a\0b"}, {"texts": ["a", "b\0"]}])
