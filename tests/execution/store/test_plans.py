@@ -9,17 +9,18 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.db.models import Count
+from django.db.models.functions import Now
 
 from execution.models import Execution, NodeExecution, NodeInput
 from execution.queues import CPU_QUEUE
 from execution.services import start_execution
 from execution.store.claims import CLAIM, CLAIM_AGAIN, CLAIM_HELD_BACK, new_tokens
-from execution.store.parts import MARK
+from execution.store.parts import MARK, MARK_SEVERAL
 from execution.store.queues import OTHERS_WAIT
 from execution.store.reach import SINKS
 from execution.store.round_trips import Prepared
 from execution.store.runs import LOCK_RUN, lock_run
-from execution.store.scenes import RELEASED
+from execution.store.scenes import ORDER, ORDER_OF_SEVERAL, RELEASED
 from graphs.models import GraphVersion
 from graphs.services import import_graph
 from tests.execution.drain import Drain
@@ -200,6 +201,39 @@ def test_a_claim_and_a_mark_read_no_more_the_more_is_unfinished(busy_run: Execut
     assert rows_read(explain(CLAIM_HELD_BACK, {**next_ones, "tokens": new_tokens(1)})) <= 2 * window + 5
     assert rows_read(explain(CLAIM_HELD_BACK, {**next_ones, "tokens": new_tokens(8)})) <= 2 * window + 5 * 8 + 3
     assert rows_read(explain(MARK, {**mark, "id": sent, "token": uuid4()})) <= 1
+
+
+@pytest.mark.parametrize("count", [2, 8])
+def test_a_mark_of_several_reads_no_more_the_more_is_unfinished(busy_run: Execution, count: int) -> None:
+    NodeExecution.objects.filter(status="QUEUED").update(status="RUNNING", token=uuid4(), lease_until=Now())
+    running = list(NodeExecution.objects.filter(status="RUNNING").order_by("?").values_list("id", "token")[:count])
+    told = {"position": 0, "status": "COMPLETED", "count": 1, "ended": True, "walltime": 0.0, "cputime": 0.0, "log": ""}
+    mark = {name: [value] * count for name, value in told.items()}
+    mark |= {"id": [key for key, _ in running], "token": [token for _, token in running]}
+
+    plan = explain(MARK_SEVERAL, mark)
+
+    # Once to lock them, once to change them, and what is changed counts as read.
+    assert plan["Actual Rows"] == count
+    assert rows_read(plan) <= 3 * count
+
+
+@pytest.mark.parametrize("count", [1, 8])
+def test_how_some_stand_among_their_node_s_executions_is_found_without_reading_the_others(
+    busy_run: Execution, count: int
+) -> None:
+    vacuum()
+    middle = NodeExecution.objects.filter(execution=busy_run, ordinal__gte=WAITING / 3).order_by("ordinal")[:count]
+    first, run = middle[0], {"run": busy_run.pk}
+
+    if count == 1:
+        plan = explain(ORDER, {**run, "id": first.pk, "node": first.node_id, "ordinal": first.ordinal})
+    else:
+        plan = explain(ORDER_OF_SEVERAL, {**run, "ids": [each.pk for each in middle]})
+
+    # Itself, one before it, one behind it.
+    assert plan["Actual Rows"] == count
+    assert rows_read(plan) <= 3 * count
 
 
 def test_who_asks_whether_others_wait_reads_what_is_on_its_way(busy_run: Execution) -> None:
