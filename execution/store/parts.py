@@ -97,7 +97,8 @@ UPDATE execution_nodeexecution
 RETURNING id
 """
 
-# The fence that keeps late attempts out: a node execution is moved on only if its claim still holds.
+# The fence that keeps late attempts out: a node execution is moved on only if its claim still holds. Why `IS TRUE`:
+# see `execution.store.claims`.
 _FENCE: Final = "token = {token} AND (status = 'RUNNING') IS TRUE AND output_count = {position}"
 
 _OF_ONE: Final = {name: f"%({name})s" for name in _FACTS}
@@ -109,8 +110,8 @@ MARK = Prepared(
     _MARK_TEXT.format(**_OF_ONE, which=f"id = %(id)s AND {_FENCE}".format(**_OF_ONE)),
 )
 
-# Those that pass are locked in the order of their ids before the first is changed: who renews leases, or looks for lost
-# ones, locks several without the run. For a single one that would be a fifth more of the server's time.
+# Those that pass are locked in the order of their ids before the first is changed: who renews leases locks several too,
+# and not their runs. For a single one this takes PostgreSQL longer.
 MARK_SEVERAL = Prepared(
     "mark_several",
     ", ".join(f"{name} {kind}[]" for name, kind in _FACTS.items()),

@@ -50,7 +50,7 @@ ORDER = Prepared(
     "id uuid, run uuid, node uuid, ordinal int",
     _ORDER_TEXT.format(id="%(id)s", node="%(node)s", ordinal="%(ordinal)s"),
 )
-# For a single one it would be a third more of the server's time.
+# For a single one this takes PostgreSQL longer.
 ORDER_OF_SEVERAL = Prepared(
     "order_of_several",
     "run uuid, ids uuid[]",
