@@ -40,7 +40,7 @@ CAPTURE_AND_HOLD: Final = (
     "credits_capture_and_hold_all(%(user)s, %(run)s, %(root)s, %(max_cost)s,"
     " %(keys)s, %(amounts)s, %(facts)s, %(nexts)s, %(next_amounts)s)"
 )
-"""For a larger statement: a row for each place of the arrays, in order, with the columns of `CAPTURE`, `next` and `granted`.
+"""For a larger statement: for each place of the arrays, in order, the columns of `CAPTURE`, `next` and `granted`.
 
 A place asks for a charge (`keys`, `amounts`, `facts`), then a hold (`nexts`, `next_amounts`), or one of them; what is
 not asked for is NULL. The values come from `describe_capture` and `describe_hold`, all of one run.

@@ -26,7 +26,6 @@ DECLARE
     amounts bigint[];
     remains bigint;
     least bigint;
-    used bigint := 0;
     entries text[] := '{}';
     prices bigint[] := '{}';
     facts jsonb[] := '{}';
@@ -45,14 +44,16 @@ BEGIN
         remains := a.balance - a.held;
         least := remains;
         SELECT array_agg(key), array_agg(amount),
-               a.owed = 0 AND bool_or(key = ANY(p_nexts) OR account_id <> a.id OR root_execution_id <> p_root) IS NOT TRUE
+               bool_or(key = ANY(p_nexts) OR account_id <> a.id OR root_execution_id <> p_root) IS NOT TRUE
+               AND a.owed = 0
                AND NOT EXISTS (SELECT FROM credits_ledgerentry
                                 WHERE key = ANY(ARRAY(SELECT 'usage:' || asked FROM unnest(p_keys) AS asked)))
           INTO known, amounts, is_plain FROM credits_hold WHERE key = ANY(p_keys || p_nexts);
     END IF;
 
-    -- What would be done one by one. `sources` are the holds that pass on to what is `opened`, for the same amount;
-    -- what is charged after it was opened here has no hold of its own in the end.
+    -- What comes of it one by one. `remains` is what can be spent then. `sources` are the holds that pass on to what is
+    -- `opened`, for the same amount; what was opened here and is charged further on has no hold in the end, and what
+    -- passed on to it passes on again.
     FOR place IN 1..count LOOP
         EXIT WHEN NOT is_plain;
         source := NULL;
@@ -67,7 +68,6 @@ BEGIN
                 amount := amounts[array_position(known, p_keys[place])];
                 source := CASE WHEN amount IS NOT NULL THEN p_keys[place] END;
             END IF;
-            used := used + p_amounts[place];
             remains := remains + COALESCE(amount, 0) - p_amounts[place];
             is_plain := array_position(p_keys, p_keys[place]) = place;
             IF p_amounts[place] > 0 THEN
@@ -95,18 +95,19 @@ BEGIN
         least := LEAST(least, remains);
     END LOOP;
 
+    -- What can be spent less at most is what the run has cost and holds more at most.
     is_plain := is_plain AND least >= 0;
     IF is_plain AND p_max_cost IS NOT NULL THEN
-        is_plain := COALESCE((SELECT cost FROM credits_runcost WHERE root_execution_id = p_root), 0) + GREATEST(
-            used, a.balance - a.held - least
-                  + COALESCE((SELECT sum(amount) FROM credits_hold WHERE root_execution_id = p_root), 0)) <= p_max_cost;
+        is_plain := a.balance - a.held - least
+                    + COALESCE((SELECT cost FROM credits_runcost WHERE root_execution_id = p_root), 0)
+                    + COALESCE((SELECT sum(amount) FROM credits_hold WHERE root_execution_id = p_root), 0) <= p_max_cost;
     END IF;
 
     IF is_plain THEN
         IF cardinality(sources) > 0 THEN
             UPDATE credits_hold SET key = pair.next, execution_id = p_execution, root_execution_id = p_root
               FROM unnest(sources, opened) AS pair(key, next)
-             WHERE credits_hold.key = pair.key AND pair.next IS NOT NULL;
+             WHERE credits_hold.key = ANY(sources) AND credits_hold.key = pair.key AND pair.next IS NOT NULL;
         END IF;
         IF cardinality(gone) > 0 THEN
             DELETE FROM credits_hold WHERE key = ANY(gone);

@@ -41,26 +41,30 @@ SELECT %(key)s, held.granted, held.spendable, held.committed FROM mine, LATERAL 
 """,  # noqa: S608 - made of constants
 )
 
-# The same for several claims of one run. All of them are locked before the account: who releases what the run holds back
-# may have locked one of these that was claimed meanwhile, and is about to lock the account.
+# The same for several claims of one run. All of them are locked before the account: who releases what the run holds
+# back may have locked one of these that was claimed meanwhile, and is about to lock the account.
 _HOLD_ALL = Prepared(
     "hold_all",
     "user int, run uuid, root uuid, max_cost bigint, keys uuid[], amounts bigint[], tokens uuid[]",
     f"""
-WITH mine AS MATERIALIZED (
-    SELECT id, amount, place
-      FROM execution_nodeexecution
-      JOIN unnest(%(keys)s, %(amounts)s, %(tokens)s) WITH ORDINALITY AS asked(key, amount, asked_token, place) ON id = key
-     WHERE id = ANY(%(keys)s) AND token = asked_token AND (status = 'RUNNING') IS TRUE
-     ORDER BY id FOR NO KEY UPDATE OF execution_nodeexecution
+WITH asked AS MATERIALIZED (
+    SELECT * FROM unnest(%(keys)s, %(amounts)s, %(tokens)s) WITH ORDINALITY AS asked(key, amount, token, place)
+     ORDER BY key
+), mine AS MATERIALIZED (
+    SELECT key, amount, place
+      FROM asked, LATERAL (SELECT FROM execution_nodeexecution n
+                            WHERE n.id = asked.key AND n.token = asked.token AND (status = 'RUNNING') IS TRUE
+                              FOR NO KEY UPDATE) AS locked
 ), listed AS MATERIALIZED (
-    SELECT array_agg(id ORDER BY place) AS keys, array_agg(amount ORDER BY place) AS amounts FROM mine HAVING count(*) > 0
+    SELECT array_agg(key ORDER BY place) AS keys, array_agg(amount ORDER BY place) AS amounts
+      FROM mine HAVING count(*) > 0
 )
 SELECT held.next, held.granted, held.spendable, held.committed
   FROM listed, LATERAL {metering.HOLD_ALL.format(keys="listed.keys", amounts="listed.amounts")} AS held
 """,  # noqa: S608 - made of constants
 )
 
+# Before some of them are let go of.
 _LOCK_ALL = Prepared(
     "lock_claims",
     "ids uuid[]",
@@ -262,13 +266,13 @@ def _ask_to_hold(claims: Sequence[Claimed]) -> list[tuple[Claimed, Held | None]]
 
 
 def _ask_to_hold_all(batch: Batch, holds: Sequence[tuple[Claimed, dict[str, Any]]]) -> Answer:
-    (claimed, hold), *others = holds
+    (first, of_run), *others = holds
     if not others:
-        return batch.ask(_HOLD, {**hold, "token": claimed.token})
+        return batch.ask(_HOLD, {**of_run, "token": first.token})
     return batch.ask(
         _HOLD_ALL,
         {
-            **hold,
+            **of_run,
             "keys": [claimed.id for claimed, _ in holds],
             "amounts": [hold["amount"] for _, hold in holds],
             "tokens": [claimed.token for claimed, _ in holds],
