@@ -78,8 +78,7 @@ BEGIN
         END IF;
         IF p_nexts[place] IS NOT NULL THEN
             remains := remains - p_next_amounts[place];
-            is_plain := is_plain AND array_position(p_nexts, p_nexts[place]) = place
-                        AND COALESCE(array_position(p_keys, p_nexts[place]) > place, true);
+            is_plain := is_plain AND array_position(p_nexts, p_nexts[place]) = place;
             opened := opened || p_nexts[place];
             opened_amounts := opened_amounts || p_next_amounts[place];
             IF amount = p_next_amounts[place] THEN

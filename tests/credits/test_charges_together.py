@@ -137,7 +137,7 @@ def ask_one_by_one(user_id: int, scene: Scene) -> list[Any]:
 def ask_together(user_id: int, scene: Scene) -> list[Any]:
     places = describe(user_id, scene)
     nothing: dict[str, Any] = {}
-    asked = {
+    asked: dict[str, Any] = {
         "user": user_id,
         "run": ROOT,
         "root": ROOT,
@@ -191,6 +191,8 @@ def try_out(user_id: int, scene: Scene, ask: Callable[[int, Scene], list[Any]]) 
 @example(scene=Scene(balance=200, **same(8), max_cost=80))
 @example(scene=Scene(balance=200, **same(8), max_cost=79))
 @example(scene=Scene(balance=200, **same(8, holds=0), max_cost=39))
+@example(scene=Scene(balance=200, **same(3), charged=(7,), max_cost=32))
+@example(scene=Scene(balance=200, **same(3), charged=(7,), max_cost=31))
 @example(scene=Scene(balance=80, **same(8)))
 @example(scene=Scene(balance=79, **same(8)))
 @example(scene=Scene(balance=200, **same(8), low=180, buys_below=175))
