@@ -97,9 +97,9 @@ BEGIN
     -- What can be spent less at most is what the run has cost and holds more at most.
     is_plain := is_plain AND least >= 0;
     IF is_plain AND p_max_cost IS NOT NULL THEN
-        is_plain := a.balance - a.held - least
-                    + COALESCE((SELECT cost FROM credits_runcost WHERE root_execution_id = p_root), 0)
-                    + COALESCE((SELECT sum(amount) FROM credits_hold WHERE root_execution_id = p_root), 0) <= p_max_cost;
+        is_plain := p_max_cost >= a.balance - a.held - least
+            + COALESCE((SELECT cost FROM credits_runcost WHERE root_execution_id = p_root), 0)
+            + COALESCE((SELECT sum(amount) FROM credits_hold WHERE root_execution_id = p_root), 0);
     END IF;
 
     IF is_plain THEN
