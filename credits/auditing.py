@@ -80,7 +80,7 @@ LAWS: Final = {
         "entry_is_immutable",
         "ledger_is_never_emptied",
         "entry_is_numbered",
-        "entry_is_booked",
+        "entries_are_booked",
         "entry_number_once_per_account",
         "entry_type_known",
         "entry_changes_something",
@@ -90,7 +90,7 @@ LAWS: Final = {
     "credits_hold": (
         "hold_keeps_its_amount",
         "holds_are_never_emptied",
-        "hold_is_counted",
+        "holds_are_counted",
         "holds_are_discounted",
         "hold_above_zero",
     ),

@@ -37,13 +37,21 @@ CAPTURE: Final = "credits_capture(%(user)s, %(key)s, %(amount)s, %(facts)s, %(ma
 """For a larger statement: `charged`, `owed`, `is_new` and `has_news`. Its parameters come from `describe_capture`."""
 
 CAPTURE_AND_HOLD: Final = (
-    "credits_capture_and_hold(%(user)s, asked.key, asked.amount, asked.facts::jsonb, %(max_cost)s,"
-    " asked.next, %(run)s, %(root)s, asked.next_amount, %(max_cost)s)"
+    "credits_capture_and_hold_all(%(user)s, %(run)s, %(root)s, %(max_cost)s,"
+    " %(keys)s, %(amounts)s, %(facts)s, %(nexts)s, %(next_amounts)s)"
 )
-"""For a larger statement with rows of `asked`: the columns of `CAPTURE` and whether the hold was `granted`.
+"""For a larger statement: for each place of the arrays, in order, the columns of `CAPTURE`, `next` and `granted`.
 
-A row asks for a charge (`key`, `amount`, `facts`), a hold (`next`, `next_amount`), or both; what is not asked for is
-NULL. The values come from `describe_capture` and `describe_hold`, all of one run.
+A place asks for a charge (`keys`, `amounts`, `facts`), then a hold (`nexts`, `next_amounts`), or one of them; what is
+not asked for is NULL. The values come from `describe_capture` and `describe_hold`, all of one run.
+"""
+
+HOLD_ALL: Final = (
+    "credits_capture_and_hold_all(%(user)s, %(run)s, %(root)s, %(max_cost)s, '{{}}', '{{}}', '{{}}', {keys}, {amounts})"
+)
+"""For a larger statement: the columns of `Held` for each of several holds of one run, and whose it is (`next`).
+
+`spendable` and `committed` are told of what is not granted.
 """
 
 CHARGE_FEE: Final = "credits_charge_fee(due.user_id, due.count, %(per)s, due.facts, due.max_cost)"

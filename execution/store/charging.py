@@ -107,9 +107,9 @@ def ask_to_settle(batch: Batch, execution_ids: Collection[UUID], *, have_complet
 
 def tell_news(answers: Iterable[Answer]) -> None:
     """See to it that users hear, after the commit, what charges have led to."""
-    for user_id, has_news, *_ in (row for answer in answers for row in answer.rows):
-        if has_news:
-            tell_after_commit(user_id)
+    told = [user_id for answer in answers for user_id, has_news, *_ in answer.rows if has_news]
+    for user_id in dict.fromkeys(told):
+        tell_after_commit(user_id)
 
 
 def release_holds(*, keys: Collection[UUID]) -> None:

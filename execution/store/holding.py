@@ -37,12 +37,34 @@ WITH mine AS MATERIALIZED (
     SELECT FROM execution_nodeexecution WHERE id = %(key)s AND token = %(token)s AND (status = 'RUNNING') IS TRUE
        FOR NO KEY UPDATE
 )
-SELECT held.granted, held.spendable, held.committed FROM mine, LATERAL {metering.HOLD} AS held
+SELECT %(key)s, held.granted, held.spendable, held.committed FROM mine, LATERAL {metering.HOLD} AS held
 """,  # noqa: S608 - made of constants
 )
 
-# All of them before the account: who releases what the run holds back may have locked one of these that was claimed
-# meanwhile, and is about to lock the account.
+# The same for several claims of one run. All of them are locked before the account: who releases what the run holds
+# back may have locked one of these that was claimed meanwhile, and is about to lock the account.
+_HOLD_ALL = Prepared(
+    "hold_all",
+    "user int, run uuid, root uuid, max_cost bigint, keys uuid[], amounts bigint[], tokens uuid[]",
+    f"""
+WITH asked AS MATERIALIZED (
+    SELECT * FROM unnest(%(keys)s, %(amounts)s, %(tokens)s) WITH ORDINALITY AS asked(key, amount, token, place)
+     ORDER BY key
+), mine AS MATERIALIZED (
+    SELECT key, amount, place
+      FROM asked, LATERAL (SELECT FROM execution_nodeexecution n
+                            WHERE n.id = asked.key AND n.token = asked.token AND (status = 'RUNNING') IS TRUE
+                              FOR NO KEY UPDATE) AS locked
+), listed AS MATERIALIZED (
+    SELECT array_agg(key ORDER BY place) AS keys, array_agg(amount ORDER BY place) AS amounts
+      FROM mine HAVING count(*) > 0
+)
+SELECT held.next, held.granted, held.spendable, held.committed
+  FROM listed, LATERAL {metering.HOLD_ALL.format(keys="listed.keys", amounts="listed.amounts")} AS held
+""",  # noqa: S608 - made of constants
+)
+
+# Before some of them are let go of.
 _LOCK_ALL = Prepared(
     "lock_claims",
     "ids uuid[]",
@@ -190,17 +212,15 @@ def _hold_all(claims: Sequence[Claimed]) -> list[Claimed]:
     if not any(claimed.is_paid for claimed in claims):
         return list(claims)
     priced = [_find_price(claimed) if claimed.is_paid else claimed for claimed in claims]
-    batch = Batch()
-    if len(priced) > 1:
-        batch.ask(_LOCK_ALL, {"ids": [claimed.id for claimed in priced]})
-    held = [(claimed, _ask_to_hold(batch, claimed)) for claimed in priced]
-    batch.flush()
-    denied = [claimed for claimed, answer in held if _is_denied(claimed, answer)]
-    if 0 < len(denied) < len(held):
+    held = _ask_to_hold(priced)
+    denied = [claimed for claimed, found in held if found and not found.granted]
+    if 0 < len(denied) < len(claims):
         # What is paid runs first: it may cost less than is set aside for it, or nothing.
         unclaim(denied)
-        held = [(replace(each, run_holds_back=True), answer) for each, answer in held if each not in denied]
-    settled = [_settle_hold(claimed, answer) for claimed, answer in held]
+        held = [(replace(each, run_holds_back=True), found) for each, found in held if each not in denied]
+    settled = [
+        claimed if found is None or found.granted else _turn_down(claimed, held=found) for claimed, found in held
+    ]
     return [claimed for claimed in settled if claimed is not None]
 
 
@@ -222,35 +242,48 @@ def _find_price(claimed: Claimed) -> Claimed:
         return replace(claimed, refusal=f"What it costs can't be told ({type(error).__name__}).")
 
 
-def _ask_to_hold(batch: Batch, claimed: Claimed) -> Answer | None:
-    """Ask for what a claim costs to be set aside, or to let go of what was; None if there is nothing to ask for."""
-    if not claimed.is_paid:
-        return None
-    if claimed.price is None:
-        return batch.ask(_LET_GO, [claimed.id, claimed.token, [claimed.id]])
-    asked = describe_hold(claimed, claimed.price)
-    return batch.ask(_HOLD, {**asked, "token": claimed.token}) if asked else None
+def _ask_to_hold(claims: Sequence[Claimed]) -> list[tuple[Claimed, Held | None]]:
+    """Have what claims cost set aside, or let go of what was; return what came of it. Those that are lost are left out.
+
+    None where there was nothing to set aside.
+    """
+    batch = Batch()
+    asked = {claimed.id: describe_hold(claimed, claimed.price) for claimed in claims if claimed.price}
+    holds = [(claimed, hold) for claimed in claims if (hold := asked.get(claimed.id))]
+    refused = [claimed for claimed in claims if claimed.is_paid and claimed.price is None]
+    if refused and len(claims) > 1:
+        batch.ask(_LOCK_ALL, {"ids": [claimed.id for claimed in claims]})
+    let_go = {claimed.id: batch.ask(_LET_GO, [claimed.id, claimed.token, [claimed.id]]) for claimed in refused}
+    answer = _ask_to_hold_all(batch, holds) if holds else None
+    batch.flush()
+    held = {
+        key: Held(granted=granted, spendable=spendable, committed=committed)
+        for key, granted, spendable, committed in (answer.rows if answer else [])
+    }
+    lost = {key for key, let in let_go.items() if not let.rows}
+    lost |= {claimed.id for claimed, _ in holds if claimed.id not in held}
+    return [(claimed, held.get(claimed.id)) for claimed in claims if claimed.id not in lost]
 
 
-def _is_denied(claimed: Claimed, answer: Answer | None) -> bool:
-    """Whether there are not enough credits for it."""
-    return claimed.price is not None and answer is not None and bool(answer.rows) and not answer.rows[0][0]
+def _ask_to_hold_all(batch: Batch, holds: Sequence[tuple[Claimed, dict[str, Any]]]) -> Answer:
+    (first, of_run), *others = holds
+    if not others:
+        return batch.ask(_HOLD, {**of_run, "token": first.token})
+    return batch.ask(
+        _HOLD_ALL,
+        {
+            **of_run,
+            "keys": [claimed.id for claimed, _ in holds],
+            "amounts": [hold["amount"] for _, hold in holds],
+            "tokens": [claimed.token for claimed, _ in holds],
+        },
+    )
 
 
-def _settle_hold(claimed: Claimed, answer: Answer | None) -> Claimed | None:
-    """Return the claim as it may go on, or as it waits for credits; None if it is lost."""
-    if answer is None:
-        return claimed
-    if not answer.rows:
-        return None
-    if claimed.price is None:
-        return claimed
-    granted, spendable, committed = answer.rows[0]
-    held = Held(granted=granted, spendable=spendable, committed=committed)
-    return claimed if granted else _turn_down(replace(claimed, price=None), needed=claimed.price.hold, held=held)
-
-
-def _turn_down(claimed: Claimed, *, needed: int, held: Held) -> Claimed | None:
+def _turn_down(claimed: Claimed, *, held: Held) -> Claimed | None:
+    """Return the claim as it waits for credits, or fails for want of them; None if it is lost."""
+    needed = claimed.price.hold if claimed.price else 0
+    claimed = replace(claimed, price=None)
     lacks_balance = held.spendable < needed
     if lacks_balance and claimed.on_insufficient_credits == OnInsufficientCredits.PARK:
         Batch().fetch(_PARK, [needed, claimed.id, claimed.token])

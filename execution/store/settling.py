@@ -23,14 +23,11 @@ _NOTHING: Final[dict[str, Any]] = {"key": None, "amount": None, "facts": None}
 # What was opened as claimed in this transaction waits for an ordinary claim if it can't be paid: that says why.
 _SETTLE = Prepared(
     "settle",
-    f"{SAVING.parameters}, user int, root uuid, max_cost bigint, keys uuid[], amounts bigint[], facts text[],"
+    f"{SAVING.parameters}, user int, root uuid, max_cost bigint, keys uuid[], amounts bigint[], facts jsonb[],"
     " nexts uuid[], next_amounts bigint[]",
     f"""
 WITH done AS MATERIALIZED (
-    SELECT asked.next, step.*
-      FROM unnest(%(keys)s, %(amounts)s, %(facts)s, %(nexts)s, %(next_amounts)s)
-           AS asked(key, amount, facts, next, next_amount),
-           LATERAL {metering.CAPTURE_AND_HOLD} AS step
+    SELECT * FROM {metering.CAPTURE_AND_HOLD} AS step
 ), queued AS (
     UPDATE execution_nodeexecution SET {AS_BEFORE} FROM done WHERE id = done.next AND NOT done.granted
 ), saved AS (

@@ -1,15 +1,16 @@
 """What PostgreSQL itself refuses, whoever asks."""
 
 from collections.abc import Callable
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.contrib.auth.models import User
 from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.utils.timezone import now
 
 from credits.auditing import find_faults, find_laws_out_of_force
-from credits.models import Account, Hold, LedgerEntry
-from tests.credits.booking import account_of, give, standing
+from credits.models import Account, Hold, LedgerEntry, Notice, RunCost, TopUp
+from tests.credits.booking import ROOT, account_of, give, set_balance, standing
 
 pytestmark = pytest.mark.django_db
 
@@ -78,14 +79,94 @@ def test_an_entry_that_is_ignored_changes_nothing(payer: int) -> None:
     assert find_faults() == ()
 
 
-def test_two_entries_in_one_statement_are_refused(payer: int) -> None:
+def test_several_entries_of_one_statement_are_numbered_and_booked(payer: int) -> None:
+    other = User.objects.create_user("grace").pk
+    set_balance(other, 40)
+    accounts = [account_of(payer), account_of(other)]
+    started = [account.entry_count for account in accounts]
+
+    LedgerEntry.objects.bulk_create(
+        LedgerEntry(
+            account=accounts[whose],
+            key=f"{whose}.{number}",
+            type=kind,
+            amount=amount,
+            owed=owed,
+            root_execution_id=UUID(int=whose) if kind == "USAGE" else None,
+        )
+        for number, (whose, kind, amount, owed) in enumerate(
+            [(0, "GRANT", 5, 0), (1, "USAGE", -4, 0), (0, "USAGE", -105, 2), (1, "USAGE", -6, 0), (0, "USAGE", 0, 1)]
+        )
+    )
+
+    entries = LedgerEntry.objects.filter(key__contains=".").order_by("account_id", "sequence")
+    assert list(entries.values_list("key", "sequence", "balance_after", "owed_after")) == [
+        ("0.0", started[0] + 1, 105, 0),
+        ("0.2", started[0] + 2, 0, 2),
+        ("0.4", started[0] + 3, 0, 3),
+        ("1.1", started[1] + 1, 36, 0),
+        ("1.3", started[1] + 2, 30, 0),
+    ]
+    assert (standing(payer), standing(other)) == ((0, 0, 3), (30, 0, 0))
+    costs = RunCost.objects.order_by("root_execution_id").values_list("cost", "owed", "entry_count", "first_sequence")
+    assert list(costs) == [(108, 3, 2, started[0] + 2), (10, 0, 2, started[1] + 1)]
+    assert find_faults() == ()
+
+
+def test_several_holds_of_one_statement_are_counted(payer: int) -> None:
+    other = User.objects.create_user("grace").pk
+    set_balance(other, 40)
+
+    Hold.objects.bulk_create(
+        Hold(key=uuid4(), account=account_of(whose), execution_id=ROOT, root_execution_id=ROOT, amount=amount)
+        for whose, amount in [(other, 3), (payer, 4), (other, 5)]
+    )
+
+    assert (standing(payer), standing(other)) == ((100, 4, 0), (40, 8, 0))
+
+
+def test_of_several_entries_those_that_are_ignored_leave_no_gap(payer: int) -> None:
+    give(payer, 5, key="a gift")
+    first = account_of(payer).entry_count
+
+    entries = [LedgerEntry(account=account_of(payer), key=key, type="GRANT", amount=5) for key in ("a", "a gift", "b")]
+    LedgerEntry.objects.bulk_create(entries, ignore_conflicts=True)
+
+    assert list(LedgerEntry.objects.filter(key__in="ab").order_by("sequence").values_list("sequence", flat=True)) == [
+        first + 1,
+        first + 2,
+    ]
+    assert standing(payer) == (115, 0, 0)
+    assert find_faults() == ()
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_what_is_told_of_several_entries_is_what_each_would_have_told(payer: int, at_once: bool) -> None:
     account = account_of(payer)
-    entries = [LedgerEntry(account=account, key=key, type="GRANT", amount=5) for key in "ab"]
+    TopUp.objects.create(account=account, kind="AUTO", status="PAID", amount=9, payment_id="pi_1", ended_at=now())
+    Account.objects.filter(pk=account.pk).update(
+        low_balance_threshold=60, auto_top_up_threshold=80, auto_top_up_amount=9, auto_top_ups_per_day=1, news=0
+    )
+    Notice.objects.all().delete()
+    amounts = [("USAGE", -25), ("USAGE", -20), ("GRANT", 10), ("USAGE", -30), ("REFUND", -35), ("GRANT", 70)]
+    entries = [
+        LedgerEntry(account=account, key=str(number), type=kind, amount=amount)
+        for number, (kind, amount) in enumerate(amounts)
+    ]
 
-    with pytest.raises(IntegrityError), transaction.atomic():
-        LedgerEntry.objects.bulk_create(entries)
+    for some in [entries] if at_once else [[entry] for entry in entries]:
+        LedgerEntry.objects.bulk_create(some)
 
-    assert standing(payer) == (100, 0, 0)
+    assert list(Notice.objects.order_by("id").values_list("kind", "balance")) == [
+        ("AUTO_TOP_UP_PAUSED", 75),
+        ("LOW_BALANCE", 55),
+        ("LOW_BALANCE", 35),
+        ("OUT_OF_CREDITS", 0),
+        ("AUTO_TOP_UP_PAUSED", 0),
+    ]
+    account.refresh_from_db()
+    assert (account.news, account.is_low, account.is_out, account.balance) == (5, False, False, 70)
+    assert not TopUp.objects.filter(status="PENDING").exists()
 
 
 def test_numbers_and_balances_are_not_the_writers_to_choose(payer: int) -> None:

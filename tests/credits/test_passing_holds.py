@@ -12,7 +12,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from credits.auditing import find_faults
-from credits.metering import CAPTURE, CAPTURE_AND_HOLD, HOLD, describe_capture, describe_hold
+from credits.metering import CAPTURE, HOLD, describe_capture, describe_hold
 from credits.models import Account, Hold, LedgerEntry, Notice, RunCost
 from credits.pricing import Usage
 from tests.credits.booking import ROOT, capture, flat_price, hold, set_balance, standing, subject
@@ -93,12 +93,10 @@ def do_both(user_id: int, scene: Scene) -> tuple[Any, ...]:
     return *charged, Account.objects.get(user_id=user_id).news > before, granted
 
 
-STEP = f"""
-SELECT step.*
-  FROM (VALUES (%(key)s::uuid, %(amount)s::bigint, %(facts)s, %(next)s::uuid, %(next_amount)s::bigint))
-       AS asked(key, amount, facts, next, next_amount),
-       LATERAL {CAPTURE_AND_HOLD} AS step
-"""  # noqa: S608 - made of constants
+STEP = (
+    "SELECT * FROM credits_capture_and_hold(%(user)s, %(key)s, %(amount)s, %(facts)s, %(max_cost)s,"
+    " %(next)s, %(run)s, %(root)s, %(next_amount)s, %(max_cost)s)"
+)
 
 
 def do_step(charge: dict[str, Any] | None, held: dict[str, Any] | None) -> tuple[Any, ...]:

@@ -210,14 +210,14 @@ def test_blocks_that_fail_too_often_are_told(user: User, drain: Drain, admins: N
 @pytest.mark.django_db(transaction=True)
 def test_books_that_do_not_agree_are_told(user: User, admins: None) -> None:
     with connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE credits_ledgerentry DISABLE TRIGGER entry_is_booked")
+        cursor.execute("ALTER TABLE credits_ledgerentry DISABLE TRIGGER entries_are_booked")
         try:
             audit_ledger()
         finally:
-            cursor.execute("ALTER TABLE credits_ledgerentry ENABLE TRIGGER entry_is_booked")
+            cursor.execute("ALTER TABLE credits_ledgerentry ENABLE TRIGGER entries_are_booked")
 
     assert "The books don't agree" in mail.outbox[0].subject
-    assert "entry_is_booked: is not in force" in mail.outbox[0].body
+    assert "entries_are_booked: is not in force" in mail.outbox[0].body
 
 
 def make_old(occurrence: Occurrence, *, days: int) -> Occurrence:

@@ -1,6 +1,7 @@
 """Credits are set aside for several claims at once: in whose way that is, and what becomes of them if it goes wrong."""
 
 from dataclasses import replace
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
@@ -41,6 +42,19 @@ def test_an_account_is_locked_after_all_of_the_claims(run: Execution) -> None:
             other.execute("SELECT FROM credits_account WHERE user_id = %s FOR NO KEY UPDATE NOWAIT", [run.user_id])
 
     assert Hold.objects.count() == COUNT
+
+
+def test_nothing_is_set_aside_for_a_claim_that_is_lost(run: Execution) -> None:
+    NodeExecution.objects.update(held_back=True)
+    claims = claim_held_back(run.pk, run_id=run.pk, tokens=new_tokens(COUNT), lease_seconds=1000)
+    lost, stopped = claims[1], claims[2]
+    NodeExecution.objects.filter(pk=lost.id).update(token=uuid4())
+    NodeExecution.objects.filter(pk=stopped.id).update(status="TERMINATED")
+
+    held = holding._hold_all(claims)
+
+    assert [claimed.id for claimed in held] == [claims[0].id, claims[3].id]
+    assert set(Hold.objects.values_list("key", flat=True)) == {claims[0].id, claims[3].id}
 
 
 def test_one_that_cannot_be_paid_does_not_wait_for_one_that_waits_itself(run: Execution) -> None:
