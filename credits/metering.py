@@ -66,7 +66,10 @@ RELEASE_RUNS: Final = "SELECT credits_release('{}', %s::uuid[])"
 
 @dataclass(frozen=True, kw_only=True)
 class Held:
-    """Whether credits were set aside. `spendable` is what there was; `committed` what the run had cost or held."""
+    """Whether credits were set aside. `spendable` is what there was; `committed` what the run had cost or held.
+
+    Of one that was granted along with others neither is told: 0 and None.
+    """
 
     granted: bool
     spendable: int

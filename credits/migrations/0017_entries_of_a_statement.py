@@ -10,6 +10,9 @@ Who adds entries of several accounts adds them in the order of the accounts' ids
 from django.db import migrations
 
 FORWARD = """
+-- In the order in which a charge takes them.
+LOCK TABLE credits_hold, credits_ledgerentry IN ACCESS EXCLUSIVE MODE;
+
 CREATE OR REPLACE FUNCTION credits_number_entry() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
     before record;

@@ -250,14 +250,14 @@ def _ask_to_hold(claims: Sequence[Claimed]) -> list[tuple[Claimed, Held | None]]
     batch = Batch()
     asked = {claimed.id: describe_hold(claimed, claimed.price) for claimed in claims if claimed.price}
     holds = [(claimed, hold) for claimed in claims if (hold := asked.get(claimed.id))]
-    refused = [claimed for claimed in claims if claimed.is_paid and claimed.price is None]
-    if refused and len(claims) > 1:
+    unpriced = [claimed for claimed in claims if claimed.is_paid and claimed.price is None]
+    if unpriced and len(claims) > 1:
         batch.ask(_LOCK_ALL, {"ids": [claimed.id for claimed in claims]})
-    let_go = {claimed.id: batch.ask(_LET_GO, [claimed.id, claimed.token, [claimed.id]]) for claimed in refused}
+    let_go = {claimed.id: batch.ask(_LET_GO, [claimed.id, claimed.token, [claimed.id]]) for claimed in unpriced}
     answer = _ask_to_hold_all(batch, holds) if holds else None
     batch.flush()
     held = {
-        key: Held(granted=granted, spendable=spendable, committed=committed)
+        key: Held(granted=granted, spendable=spendable or 0, committed=committed)
         for key, granted, spendable, committed in (answer.rows if answer else [])
     }
     lost = {key for key, let in let_go.items() if not let.rows}

@@ -94,7 +94,7 @@ UPDATE execution_nodeexecution
        ended_at = CASE WHEN {ended} THEN clock_timestamp() END,
        walltime = walltime + {walltime}, cputime = cputime + {cputime}, log = log || {log}
  WHERE {which}
-RETURNING id
+RETURNING token
 """
 
 # The fence that keeps late attempts out: a node execution is moved on only if its claim still holds. Why `IS TRUE`:
@@ -125,7 +125,7 @@ MARK_SEVERAL = Prepared(
 
 
 def ask_to_mark(batch: Batch, parts: Sequence[Part]) -> Answer:
-    """Move node executions on: a row with its id for each whose claim still holds."""
+    """Move node executions on: a row with its token for each claim that still holds."""
     facts = [_describe(part) for part in parts]
     if len(facts) == 1:
         return batch.ask(MARK, facts[0])

@@ -105,7 +105,7 @@ def record_jointly(
         sub_runs = batch.ask(UNFINISHED_SUB_RUNS, [failed]) if failed else None
         run = read_run(locked.rows[0], batch) if locked.rows else None
         held = {key for (key,) in marked.rows}
-        parts = [part for part in parts if part.claimed.id in held]
+        parts = [part for part in parts if part.claimed.token in held]
         if run is None or run.status not in RUN_GOES_ON or not parts:
             batch.abandon()
             return NOTHING_RECORDED

@@ -97,7 +97,7 @@ def set_up(user_id: int, scene: Scene) -> None:
 
 
 def about(key: int) -> Any:
-    return subject(UUID(int=1000 + key))
+    return subject(UUID(int=1000 + key), root_graph_id=UUID(int=9))
 
 
 def describe(user_id: int, scene: Scene) -> list[tuple[dict[str, Any] | None, dict[str, Any] | None]]:

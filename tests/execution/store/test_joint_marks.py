@@ -1,6 +1,7 @@
 """What is recorded together passes the fence each by itself, locked in one order, and has its own outputs."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import permutations
 from typing import Any
 from uuid import UUID, uuid4
@@ -11,7 +12,7 @@ from django.db import connection
 from psycopg import Connection
 
 from execution.engine.statuses import Status
-from execution.models import NodeExecution, Output
+from execution.models import Execution, NodeExecution, Output
 from execution.planning import load_plan
 from execution.store.claims import Claimed, claim
 from execution.store.parts import End, Part
@@ -174,3 +175,15 @@ def test_a_claim_that_is_renewed_while_it_is_waited_for_holds(
 
 def change_row(session: "Connection[Any]", claimed: Claimed, change: str) -> None:
     session.execute(f"UPDATE execution_nodeexecution SET {change} WHERE id = %s", [claimed.id])  # noqa: S608 - our own
+
+
+def test_who_has_lost_its_claim_to_another_of_the_same_record_is_refused(claims: list[Claimed]) -> None:
+    held = claims[0]
+    stale = replace(held, token=uuid4())
+
+    recorded = record_jointly([part_of(held, [("result", 0)]), part_of(stale, [])])
+
+    assert recorded.accepted == {held.token}
+    run = Execution.objects.get(pk=held.execution_id)
+    assert (run.unfinished, run.node_count) == (COUNT - 1, 1)
+    assert written_by(held) == [(0, "result", 0)]
