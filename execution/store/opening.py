@@ -8,7 +8,7 @@ from execution.engine.dataflow import Firing
 from execution.planning import load_plan
 from execution.prices import may_cost
 from execution.store.claims import Claimed
-from execution.store.holding import flat_price_at_hand, price_at_hand
+from execution.store.prices_at_hand import flat_price_at_hand, price_at_hand
 
 
 def open_claim(previous: Claimed, firing: Firing, *, key: UUID, text: str) -> Claimed | None:

@@ -168,12 +168,12 @@ def test_a_price_that_goes_wrong_does_not_fail_the_node_before(
     failed: list[str] = []
 
     def price_later(*arguments: Any, **options: Any) -> Any:
-        monkeypatch.setattr("execution.store.holding.price", price)
+        monkeypatch.setattr("execution.store.prices_at_hand.price", price)
         failed.append("once")
         raise ValueError("What a strange price.")
 
     run = start(payer, {**IN, "paid": (PAID, {})}, ["in.result -> paid.value"])
-    monkeypatch.setattr("execution.store.holding.price", price_later)
+    monkeypatch.setattr("execution.store.prices_at_hand.price", price_later)
 
     drain.run()
 

@@ -147,7 +147,7 @@ def test_a_price_that_goes_wrong_is_left_to_an_ordinary_claim(
 ) -> None:
     set_balance(user.pk, 10)
     run = start(user, JOIN, ARROWS)
-    monkeypatch.setattr("execution.store.holding.flat_price", _go_wrong)
+    monkeypatch.setattr("execution.store.prices_at_hand.flat_price", _go_wrong)
 
     taker = end_inputs(drain)
 
