@@ -54,7 +54,8 @@ SELECT set_config('execution.may_admit', CASE WHEN EXISTS(
 """,
 )
 
-# One that is RUNNING although it was not admitted is no less in need of it: what it holds back waits.
+# One that is RUNNING although it was not admitted is no less in need of it: what it holds back waits. Why `IS TRUE`: see
+# `execution.store.claims`.
 _ADMIT: Final = Prepared(
     "admit",
     "user int, limit int, window int",
@@ -77,7 +78,7 @@ WITH next AS MATERIALIZED (
 )
 UPDATE execution_nodeexecution n SET held_back = false, is_backlog = false, is_shared = false,
        queued_at = clock_timestamp()
-  FROM first, execution_execution e WHERE n.id = first.id AND n.status = 'QUEUED' AND e.id = n.execution_id
+  FROM first, execution_execution e WHERE n.id = first.id AND (n.status = 'QUEUED') IS TRUE AND e.id = n.execution_id
 RETURNING n.id, n.node_id, e.graph_version_id, e.resumptions = 0
 """,
 )

@@ -6,12 +6,11 @@ began.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
 
 from django.db import Error as DatabaseError
 from django.db import connection, transaction
 
-from execution.store.round_trips import Params, Prepared, Row, exchange
+from execution.store.round_trips import READ_NOTHING_WHOLE, Params, Prepared, Row, exchange
 
 
 class Answer:
@@ -70,10 +69,6 @@ class Batch:
         self.is_abandoned = True
 
 
-# A plan is kept until there are new statistics: while a table is empty it must not be to read it from end to end.
-_READ_NOTHING_WHOLE: Final = "SET LOCAL enable_seqscan = off"
-
-
 @contextmanager
 def one_transaction() -> Iterator[Batch]:
     """Run a batch in a transaction of its own, or as a part of the one that Django has open.
@@ -81,10 +76,8 @@ def one_transaction() -> Iterator[Batch]:
     Its beginning and its end travel with the statements. Nothing in it may use `transaction.atomic`.
     """
     if connection.in_atomic_block:
-        # What is SET LOCAL in a savepoint that stays holds until the transaction of Django's ends.
         with transaction.atomic():
             batch = Batch()
-            batch.ask(_READ_NOTHING_WHOLE)
             yield batch
             batch.flush()
             if batch.is_abandoned:
@@ -92,7 +85,7 @@ def one_transaction() -> Iterator[Batch]:
         return
     batch = Batch()
     batch.ask("BEGIN")
-    batch.ask(_READ_NOTHING_WHOLE)
+    batch.ask(READ_NOTHING_WHOLE)
     try:
         yield batch
         batch.ask("ROLLBACK" if batch.is_abandoned else "COMMIT")

@@ -96,6 +96,10 @@ def _write_value(value: Any) -> bytes | None:
     return text.encode()
 
 
+# A plan is kept until there are new statistics, by whichever statement needs it first: while a table is empty, or was
+# lately, it must not be to read it from end to end. It holds to the end of the transaction, so of these statements.
+READ_NOTHING_WHOLE: Final = "SELECT set_config('enable_seqscan', 'off', true)"
+
 # The sessions that live, with the names of what they know.
 _known: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
 
@@ -114,6 +118,9 @@ def exchange(statements: Sequence[tuple[str | Prepared, Params]]) -> list[list[R
         _introduce(session, [statement for statement, _ in statements if isinstance(statement, Prepared)])
         transformer: Adapter = Transformer(session)
         messages = [_write(statement, params, session) for statement, params in statements]
+        if statements[0][0] != "BEGIN":
+            # Who begins a transaction says so itself.
+            messages.insert(0, _say(READ_NOTHING_WHOLE))
         if not session.autocommit and session.pgconn.transaction_status == TransactionStatus.IDLE:
             # The driver begins a transaction with its first statement, and these pass it by.
             messages.insert(0, _say("BEGIN"))

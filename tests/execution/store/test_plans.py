@@ -14,13 +14,14 @@ from django.db.models.functions import Now
 from execution.models import Execution, NodeExecution, NodeInput
 from execution.queues import CPU_QUEUE
 from execution.services import start_execution
-from execution.store.claims import CLAIM, CLAIM_AGAIN, CLAIM_HELD_BACK, new_tokens
+from execution.store.claims import CLAIM, CLAIM_AGAIN, CLAIM_HELD_BACK, claim, claim_held_back, new_tokens
 from execution.store.parts import MARK, MARK_SEVERAL
 from execution.store.queues import OTHERS_WAIT
 from execution.store.reach import SINKS
 from execution.store.round_trips import Prepared
 from execution.store.runs import LOCK_RUN, lock_run
 from execution.store.scenes import ORDER, ORDER_OF_SEVERAL, RELEASED
+from execution.store.window import release
 from graphs.models import GraphVersion
 from graphs.services import import_graph
 from tests.execution.drain import Drain
@@ -267,9 +268,7 @@ def test_no_table_is_read_from_end_to_end_for_having_been_empty(user: User, drai
     nodes |= {f"sum {number}": (CALCULATOR, {"operation": "Add"}) for number in range(WAITING)}
     arrows = [f"{pin}.result -> sum {number}.{pin}" for number in range(WAITING) for pin in "ab"]
     version = import_graph(owner=user, document=draw(nodes, arrows)).version
-    with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE execution_nodeexecution CASCADE")
-        cursor.execute("VACUUM (ANALYZE) execution_nodeexecution")
+    empty_node_executions()
     drain.goes_on = True
     connection.close()
     start_execution(user=user, version=version, input_data={})
@@ -277,6 +276,32 @@ def test_no_table_is_read_from_end_to_end_for_having_been_empty(user: User, drai
     drain.run()
     # The drain's own looks for timers are among them, but nothing for each record.
     assert rows_of_scans() - before < WAITING * WAITING / 10
+
+
+def test_what_is_asked_by_itself_is_not_planned_to_read_an_empty_table_whole_either() -> None:
+    empty_node_executions()
+    connection.close()
+    release([uuid4()])
+    claim(uuid4(), lease_seconds=1.0, token=uuid4())
+    claim_held_back(uuid4(), run_id=uuid4(), tokens=new_tokens(ASKED), lease_seconds=1.0)
+    for statement in ("release_next", "claim", "claim_held_back"):
+        assert "Seq Scan" not in explain_kept_plan(statement), statement
+
+
+def explain_kept_plan(statement: str) -> str:
+    """Return the plan that this session has for a prepared statement, whatever would be planned now."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT cardinality(parameter_types) FROM pg_prepared_statements WHERE name = %s", [statement])
+        ((count,),) = cursor.fetchall()
+        cursor.execute(f"EXPLAIN (COSTS off) EXECUTE {statement}({', '.join(['NULL'] * count)})")
+        return "\n".join(line for (line,) in cursor.fetchall())
+
+
+def empty_node_executions() -> None:
+    """Have PostgreSQL know that there are none."""
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE execution_nodeexecution CASCADE")
+        cursor.execute("VACUUM (ANALYZE) execution_nodeexecution")
 
 
 def rows_of_scans() -> int:
