@@ -54,8 +54,8 @@ SELECT set_config('execution.may_admit', CASE WHEN EXISTS(
 """,
 )
 
-# One that is RUNNING although it was not admitted is no less in need of it: what it holds back waits. Why `IS TRUE`: see
-# `execution.store.claims`.
+# One that is RUNNING although it was not admitted is no less in need of it: what it holds back waits.
+# Why `IS TRUE`: see `execution.store.claims`.
 _ADMIT: Final = Prepared(
     "admit",
     "user int, limit int, window int",
