@@ -23,7 +23,7 @@ logger = structlog.get_logger(__name__)
 def record_ends(attempts: Sequence[Attempt], *, taker: Taker | None, foreseen: Sequence[Foreseen] = ()) -> None:
     """Record the ends that attempts of one run keep (see `Attempt.keep_end`), and send what that makes ready.
 
-    `taker` takes what to go on with; `foreseen` is what was run ahead of the record of a single one.
+    `taker` takes what to go on with; `foreseen` is what was run ahead of the record.
     """
     try:
         offering, recorded = _record(attempts, taker, foreseen)

@@ -74,7 +74,7 @@ def run_plain(attempts: Sequence[Attempt], *, goes_on: GoesOn = never, told: Tol
             for attempt in attempts:
                 if not _run_in_turn(attempt, ends, told, is_alone=len(attempts) == 1):
                     break
-            if len(attempts) == 1 and goes_on():
+            if len(ends) == len(attempts) and goes_on():
                 foreseen = _run_ahead(ends, told)
         except BaseException:
             goes_on = never
@@ -113,17 +113,15 @@ def _run_in_turn(attempt: Attempt, ends: list[tuple[Attempt, End]], told: Told, 
 
 
 def _run_ahead(ends: list[tuple[Attempt, End]], told: Told) -> list[Foreseen]:
-    """Run what is foreseen to come of the only one of these, in its place: who stops that one stops this, too."""
-    if not ends:
-        return []
-    attempt, end = ends[0]
+    """Run what is foreseen to come of these, in the place of the first one: who stops that one stops this, too."""
+    attempt, _ = ends[0]
     try:
         # Nobody is killed for its time: that would be held against the one before it.
         with stoppable(_running(attempt), has_deadlines=False):
-            return run_ahead(attempt, end, run=partial(_run_foreseen, told=told))
+            return run_ahead(ends, run=partial(_run_foreseen, told=told))
     except AttemptStoppedError:
         _clear_up(attempt)
-        ends.clear()
+        del ends[0]
         return []
 
 

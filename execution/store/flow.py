@@ -10,9 +10,9 @@ from execution.engine.outputs import run_outputs
 from execution.paces import paces
 from execution.prices import may_cost
 from execution.queues import CPU_QUEUE
-from execution.store.claims import worker_name
+from execution.store.ahead import write_foreseen
+from execution.store.filling import add_inputs
 from execution.store.opening import open_claim
-from execution.store.parts import NOTHING_SPENT, ForesightError
 from execution.store.reach import Reach, Waiting, WaitingByOrdinal, ask_for_reach, read_sinks
 from execution.store.round_trips import Prepared
 from execution.store.runs import LockedRun, wake
@@ -41,33 +41,6 @@ SELECT f.id, %(run)s, %(tree)s, f.node_id, f.ordinal, f.queue,
        CASE WHEN f.ready THEN clock_timestamp() END, f.ready AND %(held_back)s, f.is_paid
   FROM unnest(%(ids)s, %(nodes)s, %(ordinals)s, %(queues)s, %(ready)s, %(inputs)s, %(paid)s)
        AS f(id, node_id, ordinal, queue, ready, inputs, is_paid)
-""",
-)
-
-# What was run ahead has ended before anybody has seen it begin.
-_OPEN_DONE = Prepared(
-    "open_done",
-    "run uuid, tree uuid, worker text, ids uuid[], tokens uuid[], nodes uuid[], inputs text[], paid bool[],"
-    " counts int[], walltimes float8[], cputimes float8[], logs text[]",
-    """
-INSERT INTO execution_nodeexecution
-       (id, execution_id, tree_id, node_id, ordinal, queue, status, inputs, opened_at, queued_at, started_at,
-        claimed_at, ended_at, attempt, token, worker, is_paid, output_count, walltime, cputime, log)
-SELECT f.id, %(run)s, %(tree)s, f.node_id, 0, 'cpu', 'COMPLETED', f.inputs::json, clock_timestamp(), clock_timestamp(),
-       clock_timestamp(), clock_timestamp(), clock_timestamp(), 1, f.token, %(worker)s, f.is_paid, f.output_count,
-       f.walltime, f.cputime, f.log
-  FROM unnest(%(ids)s, %(tokens)s, %(nodes)s, %(inputs)s, %(paid)s, %(counts)s, %(walltimes)s, %(cputimes)s, %(logs)s)
-       AS f(id, token, node_id, inputs, is_paid, output_count, walltime, cputime, log)
-""",
-)
-
-_FILL = Prepared(
-    "fill",
-    "ids uuid[], numbers int[], pins text[], texts text[]",
-    """
-INSERT INTO execution_nodeinput (node_execution_id, number, pin, value)
-SELECT a.id, a.number, a.pin, a.value::json
-  FROM unnest(%(ids)s, %(numbers)s, %(pins)s, %(texts)s) AS a(id, number, pin, value)
 """,
 )
 
@@ -105,8 +78,6 @@ def travel(run: LockedRun, travelling: Sequence[tuple[UUID, Sequence[tuple[str, 
         # What was held back comes along, or a mask: once more, with that known.
         reach = ask_for_reach(run.batch, execution_id=run.id, plan=plan, emitted=emitted, sharply=is_blurred)
     sinks, waiting = read_sinks(reach)
-    if any(each.claimed.node_id not in sinks or sinks[each.claimed.node_id].opened for each in run.foreseen):
-        raise ForesightError
     write_deliveries(run, deliver(plan, sinks=sinks, emissions=emissions, masks=run.masks), waiting)
 
 
@@ -137,10 +108,10 @@ def write_deliveries(run: LockedRun, deliveries: Deliveries, waiting: WaitingByO
     known = {key: waiting.get(key) or Waiting(id=new_id()) for key in keys}
     run.opened += deliveries.opened
     run.unfinished += len(deliveries.ready)
-    done = _open_done(run, deliveries)
+    done = write_foreseen(run, deliveries, waiting)
     taken = _take(run, [firing for firing in deliveries.ready if firing not in done], known)
     left = [firing for firing in deliveries.firings if firing not in taken and firing not in done]
-    _add_inputs(run, [firing for firing in taken if not firing.is_new], known)
+    add_inputs(run, [firing for firing in taken if not firing.is_new], known)
     if run.taker and taken:
         run.taker.ask_to_claim(run.batch)
     ready = [firing for firing in left if firing.is_ready]
@@ -153,38 +124,6 @@ def write_deliveries(run: LockedRun, deliveries: Deliveries, waiting: WaitingByO
         return
     for firing in ready:
         run.announce(known[firing.node_id, firing.ordinal].id, firing.node_id)
-
-
-def _open_done(run: LockedRun, deliveries: Deliveries) -> list[Firing]:
-    """Write what was run ahead. Raises `ForesightError` if something else comes."""
-    if not run.foreseen:
-        return []
-    coming = {firing.node_id: firing for firing in deliveries.ready}
-    if any(coming.get(each.claimed.node_id) != each.firing for each in run.foreseen):
-        raise ForesightError
-    if run.opened - run.opened_before > run.max_node_executions:
-        # The run ends where it has opened too many: what comes after that doesn't run.
-        raise ForesightError
-    ends = [(each.part, each.part.end or NOTHING_SPENT) for each in run.foreseen]
-    run.batch.ask(
-        _OPEN_DONE,
-        {
-            "run": run.id,
-            "tree": run.tree_id,
-            "worker": worker_name(),
-            "ids": [each.claimed.id for each in run.foreseen],
-            "tokens": [each.claimed.token for each in run.foreseen],
-            "nodes": [each.claimed.node_id for each in run.foreseen],
-            "inputs": [each.text for each in run.foreseen],
-            "paid": [each.claimed.is_paid for each in run.foreseen],
-            "counts": [len(part.outputs) for part, _ in ends],
-            "walltimes": [end.walltime for _, end in ends],
-            "cputimes": [end.cputime for _, end in ends],
-            "logs": [end.log for _, end in ends],
-        },
-    )
-    run.has_opened_foreseen = True
-    return [each.firing for each in run.foreseen]
 
 
 def _are_sent(run: LockedRun, ready: Sequence[Firing], *, knows_none: bool) -> bool:
@@ -237,26 +176,14 @@ def _open(run: LockedRun, firings: Sequence[Firing], known: WaitingByOrdinal, *,
             "inputs": [run.writer.write_all(firing.added if firing.is_ready else {}) for firing in firings],
         },
     )
-    _add_inputs(run, [firing for firing in firings if not firing.is_ready], known)
+    add_inputs(run, [firing for firing in firings if not firing.is_ready], known)
 
 
 def _fill(run: LockedRun, firings: Sequence[Firing], known: WaitingByOrdinal, *, held_back: bool) -> None:
-    _add_inputs(run, firings, known)
+    add_inputs(run, firings, known)
     ready = [known[firing.node_id, firing.ordinal].id for firing in firings if firing.is_ready]
     if ready:
         run.batch.ask(_QUEUE, {"ids": ready, "held_back": held_back})
-
-
-def _add_inputs(run: LockedRun, firings: Sequence[Firing], known: WaitingByOrdinal) -> None:
-    added = [
-        (waiting.id, number, pin, run.writer.write(value))
-        for firing in firings
-        for waiting in [known[firing.node_id, firing.ordinal]]
-        for number, (pin, value) in enumerate(firing.added.items(), start=waiting.pin_count + 1)
-    ]
-    if added:
-        columns = [list(column) for column in zip(*added, strict=True)]
-        run.batch.ask(_FILL, dict(zip(("ids", "numbers", "pins", "texts"), columns, strict=True)))
 
 
 def _remember(run: LockedRun, statics: Mapping[tuple[UUID, str], Any]) -> None:

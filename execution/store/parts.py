@@ -56,9 +56,9 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class Foreseen:
-    """What was run ahead: an execution that its predecessor's record is to open, as `firing`, with `part` as its end.
+    """What was run ahead: an execution that the record is to make ready, as `firing`, with `part` as its end.
 
-    `text` is what its row has as inputs.
+    `text` is what is added to its inputs.
     """
 
     firing: Firing

@@ -86,8 +86,8 @@ def record_jointly(
     Of those whose claims are no longer theirs nothing is written. Two round trips: what has to be known is asked for
     together with the run's lock, and what follows from it is sent together with the commit.
     `taker` takes what becomes ready: what the process goes on with, the rest to be sent after that has its place.
-    `foreseen` is what was run ahead of the record of a single part, one after the other. Raises `ForesightError` if
-    that can't be recorded: nothing is then.
+    `foreseen` is what was run ahead of the record, in that order. Raises `ForesightError` if it can't be recorded:
+    nothing is then.
     """
     if taker:
         taker.start_over()

@@ -58,14 +58,15 @@ class Ahead:
         return prepare(claimed)
 
     def _record_jointly(self, parts: Sequence[Part], **options: Any) -> JointlyRecorded:
-        names = [name_of(part.claimed) for part in (*parts, *(each.part for each in options.get("foreseen", ())))]
+        foreseen = [each.part for each in options.get("foreseen", ())]
         try:
             recorded = record_jointly(parts, **options)
         except ForesightError:
-            self.in_vain.append(names)
+            self.in_vain.append([name_of(part.claimed) for part in (*parts, *foreseen)])
             raise
-        if recorded.accepted:
-            self.records.append(names)
+        accepted = [part for part in parts if part.claimed.token in recorded.accepted]
+        if accepted:
+            self.records.append([name_of(part.claimed) for part in (*accepted, *foreseen)])
         return recorded
 
     def _record(self, claimed: Claimed, **options: Any) -> Recorded:

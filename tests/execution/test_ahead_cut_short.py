@@ -14,7 +14,7 @@ from pytest_django import Settings
 from credits.auditing import find_faults
 from credits.models import Hold
 from execution import attempts as attempts_module
-from execution import beginning, foresight, runner
+from execution import beginning, outlook, runner
 from execution.engine.statuses import Status
 from execution.interruptions import AttemptStoppedError
 from execution.keeping import Keeper
@@ -169,10 +169,10 @@ def test_the_first_one_is_recorded_although_the_next_cannot_be_foreseen(
     run = start(payer, CHAIN)
 
     def be_away(*_arguments: Any, **_options: Any) -> None:
-        monkeypatch.setattr(foresight, "open_claim", open_claim)
+        monkeypatch.setattr(outlook, "open_claim", open_claim)
         raise OperationalError("server closed the connection unexpectedly")
 
-    monkeypatch.setattr(foresight, "open_claim", be_away)
+    monkeypatch.setattr(outlook, "open_claim", be_away)
 
     with suppress(OperationalError):
         drain.run()

@@ -7,7 +7,7 @@ import pytest
 from django.contrib.auth.models import User
 from pytest_django import Settings
 
-from execution import foresight
+from execution import foresight, outlook
 from execution.attempts import Attempt, Publish
 from execution.engine.statuses import Status
 from execution.models import Execution, NodeExecution, PastAttempt, Review
@@ -239,7 +239,7 @@ def test_what_cannot_be_foreseen_is_no_reason_to_lose_anything(
     def fail(*_arguments: Any, **_options: Any) -> None:
         raise OSError("the storage is away")
 
-    monkeypatch.setattr(foresight, "open_claim", fail)
+    monkeypatch.setattr(outlook, "open_claim", fail)
     run = start(payer, draw_chain((PAID, {})))
 
     drain.run()

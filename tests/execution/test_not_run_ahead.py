@@ -1,4 +1,4 @@
-"""What is not run ahead: what can't be told, isn't alone, isn't quick, or is noticed if it runs twice."""
+"""What is not run ahead: what can't be told, is too much, isn't quick, or is noticed if it runs twice."""
 
 from dataclasses import replace
 from typing import Any
@@ -37,46 +37,60 @@ PLUS: Node = (CALCULATOR, {"operation": "Add", "b": 1})
 JOIN: Node = (CALCULATOR, {"operation": "Add"})
 OUT: Node = (OUTPUT, {"name": "out"})
 
-# Each with what is recorded, in order.
-NOT_ALONE: dict[str, tuple[dict[str, Node], list[str], list[list[str]]]] = {
-    "two nodes": (
-        {"in": IN, "a": PLUS, "out": OUT},
-        ["in.value -> a.a", "in.value -> out.value"],
-        [["in"], ["a", "out"]],
+# Each with what is recorded, in order, and what of it was run ahead.
+NOT_FIT: dict[str, tuple[dict[str, Node], list[str], list[list[str]], set[str]]] = {
+    "more than there is room for": (
+        {"in": IN, **{f"a{number}": PLUS for number in range(8)}},
+        [f"in.value -> a{number}.a" for number in range(8)],
+        [["in"], [f"a{number}" for number in range(8)]],
+        set(),
+    ),
+    "a slow one among them": (
+        {"in": IN, "a": PLUS, "slow": (STEP, {"items": [1]})},
+        ["in.value -> a.a", "in.value -> slow.items_$_0"],
+        [["in"], ["a"], ["slow"]],
+        set(),
     ),
     "two values": (
         {"in": (STEP, {"items": [1, 2]}), "a": PLUS},
         ["in.item -> a.a"],
         [["in"], ["a", "a"]],
+        set(),
     ),
-    "a join": (
+    "a join that lacks a value": (
         {"in": IN, "other": IN, "join": JOIN, "out": OUT},
         ["in.value -> join.a", "other.value -> join.b", "join.result -> out.value"],
-        [["in"], ["other"], ["join", "out"]],
+        [["in"], ["other", "join", "out"]],
+        {"join", "out"},
     ),
     "a static link": (
         {"in": (INPUT, {"name": "in", "value": 1}), "a": PLUS, "out": OUT},
         ["in.result -> a.a", "a.result -> out.value"],
         [["in"], ["a", "out"]],
+        {"out"},
     ),
     "a static value beside": (
         {"in": (INPUT, {"name": "in", "value": 1}), "a": IN, "join": JOIN, "out": OUT},
         ["a.value -> join.a", "in.result -> join.b", "join.result -> out.value"],
         [["in"], ["a"], ["join", "out"]],
+        {"out"},
     ),
-    "nothing": ({"in": IN, "out": OUT}, ["in.error -> out.value"], [["in"]]),
+    "nothing": ({"in": IN, "out": OUT}, ["in.error -> out.value"], [["in"]], set()),
 }
 
 
-@pytest.mark.parametrize("case", NOT_ALONE)
-def test_it_must_be_one_execution_that_needs_nothing_else(user: User, drain: Drain, ahead: Ahead, case: str) -> None:
-    nodes, arrows, records = NOT_ALONE[case]
+@pytest.mark.parametrize("case", NOT_FIT)
+def test_all_that_comes_must_be_quick_first_executions_that_need_nothing_else(
+    user: User, drain: Drain, ahead: Ahead, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    nodes, arrows, records, unclaimed = NOT_FIT[case]
+    monkeypatch.setattr(Paces, "is_quick", lambda _paces, spec: spec.plan.name != "slow")
     run = start(user, draw(nodes, arrows))
 
     drain.run()
 
     assert (ahead.records, ahead.in_vain) == (records, [])
-    assert set(ahead.unclaimed) <= {"out"}
+    assert set(ahead.unclaimed) == unclaimed
     assert ended(run).status == Status.COMPLETED
 
 
@@ -222,7 +236,7 @@ def test_nor_of_what_fails(user: User, drain: Drain, ahead: Ahead) -> None:
     assert (ahead.records, ahead.unclaimed) == ([["in"], ["a"]], [])
 
 
-def test_nor_of_several_that_were_claimed_at_once(user: User, drain: Drain, ahead: Ahead) -> None:
+def test_nor_of_several_executions_of_one_node(user: User, drain: Drain, ahead: Ahead) -> None:
     nodes = {"in": (STEP, {"items": [1, 2]}), "a": PLUS, "out": OUT}
     start(user, draw(nodes, ["in.item -> a.a", "a.result -> out.value"]))
 

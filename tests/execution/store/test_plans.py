@@ -15,10 +15,11 @@ from execution.models import Execution, NodeExecution, NodeInput
 from execution.queues import CPU_QUEUE
 from execution.services import start_execution
 from execution.store.claims import CLAIM, CLAIM_AGAIN, CLAIM_HELD_BACK, claim, claim_held_back, new_tokens
+from execution.store.joins import FIRST_EXECUTIONS
 from execution.store.parts import MARK, MARK_SEVERAL
 from execution.store.queues import OTHERS_WAIT
 from execution.store.reach import SINKS
-from execution.store.round_trips import Prepared
+from execution.store.round_trips import READ_NOTHING_WHOLE, Prepared
 from execution.store.runs import LOCK_RUN, lock_run
 from execution.store.scenes import ORDER, ORDER_OF_SEVERAL, RELEASED
 from execution.store.window import release
@@ -70,8 +71,7 @@ def vacuum() -> None:
 def explain(statement: Prepared, parameters: dict[str, Any]) -> dict[str, Any]:
     """Run a statement as a session does that has just been told of it, and take it back; return the plan."""
     with transaction.atomic(), connection.cursor() as cursor:
-        if statement in (SINKS, OTHERS_WAIT):
-            cursor.execute("SET LOCAL enable_seqscan = off")  # as in a transaction of a batch
+        cursor.execute(READ_NOTHING_WHOLE)  # as whatever is asked (see `exchange`)
         cursor.execute("DEALLOCATE ALL")
         cursor.execute(statement.definition)
         cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement.call}", parameters)
@@ -105,6 +105,17 @@ def test_only_what_waits_at_the_nodes_in_question_is_read(wide_run: Execution) -
     }
     # The execution that waits and its pin, and that one again as the latest of its node.
     assert rows_read(explain(SINKS, where)) <= 3 * ASKED
+
+
+def test_of_what_waits_only_what_is_looked_at_is_read(wide_run: Execution) -> None:
+    waiting = NodeExecution.objects.filter(execution=wide_run, status="INCOMPLETE")
+    nodes: list[UUID] = list(waiting.values_list("node_id", flat=True)[:ASKED])
+
+    plan = explain(FIRST_EXECUTIONS, {"run": wide_run.pk, "nodes": [*nodes, uuid4()]})
+
+    # Each with its pin.
+    assert plan["Actual Rows"] == ASKED
+    assert rows_read(plan) <= 2 * ASKED
 
 
 @pytest.mark.usefixtures("idle_statistics")
