@@ -20,7 +20,7 @@ from execution.places import Running
 from execution.runner import run_plain
 from execution.services import stop_execution
 from execution.store.claims import worker_name
-from execution.store.joins import FirstExecution
+from execution.store.joins import FirstExecution, read_first_executions
 from execution.store.losses import hand_back
 from tests.credits.booking import set_balance, standing
 from tests.execution.charging.paid_runs import charges
@@ -54,12 +54,11 @@ TWO_ARROWS = ["in.result -> a.a", "in.result -> b.a", "a.result -> join.a", "b.r
 def looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """At how many nodes was looked, each time."""
     asked: list[int] = []
-    read = outlook.read_first_executions
 
     def look(execution_id: UUID, node_ids: Iterable[UUID]) -> dict[UUID, FirstExecution]:
         ids = list(node_ids)
         asked.append(len(ids))
-        return read(execution_id, ids)
+        return read_first_executions(execution_id, ids)
 
     monkeypatch.setattr(outlook, "read_first_executions", look)
     return asked
