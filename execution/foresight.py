@@ -33,19 +33,18 @@ def run_ahead(ended: Sequence[tuple[Attempt, End]], *, run: Run) -> list[Foresee
     Those of several are kept already (see `Attempt.keep_end`). `run` returns the end of another attempt, as the runner
     does.
     """
+    if not all(_leads_on(attempt.claimed, end) for attempt, end in ended):
+        return []
     attempts = [attempt for attempt, _ in ended]
+    if len(ended) == 1:
+        # A look takes its time: nothing is to be recorded by itself meanwhile.
+        attempts[0].keep_end(ended[0][1])
     parts = [part for attempt in attempts if (part := attempt.unrecorded()) is not None]
-    if len(parts) < len(ended) or not all(_leads_on(attempt.claimed, end) for attempt, end in ended):
+    if len(parts) < len(ended):
+        # Others have recorded what these have emitted meanwhile, so that has led on already.
         return []
     outlook, room = Outlook(parts, first=attempts[0].claimed), settings.MOST_AT_ONCE - len(ended)
     coming = _follow(outlook, parts, room=room)
-    if not coming:
-        return []
-    if len(ended) == 1:
-        attempts[0].keep_end(ended[0][1])
-    if any(attempt.unrecorded() is None for attempt in attempts):
-        # Others have recorded what they have emitted meanwhile, so that has led on already.
-        return []
     foreseen: list[Foreseen] = []
     while coming:
         parts = []

@@ -48,6 +48,8 @@ def _record(
     with ExitStack() as stack:
         offered = [(attempt, stack.enter_context(attempt.recording())) for attempt in attempts]
         parts = [part for _, part in offered if part is not None]
+        # Where others have recorded one meanwhile, that has led on already.
+        foreseen = foreseen if len(parts) == len(attempts) else ()
         recorded = _record_parts(parts, taker, foreseen) if parts else JointlyRecorded()
     return [attempt for attempt, part in offered if part is not None], recorded
 
@@ -55,6 +57,6 @@ def _record(
 def _record_parts(parts: Sequence[Part], taker: Taker | None, foreseen: Sequence[Foreseen]) -> JointlyRecorded:
     try:
         return record_jointly(parts, taker=taker, foreseen=foreseen)
-    except ForesightError:
-        paces.note_in_vain([each.claimed.spec for each in foreseen])
+    except ForesightError as error:
+        paces.note_in_vain([each.claimed.spec for each in error.culprits])
         return record_jointly(parts, taker=taker)

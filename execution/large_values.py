@@ -67,12 +67,13 @@ class ValueWriter:
         if find_reference(form) is None:
             return read(form)
         text = dump(form)
-        at_hand = [value for value, written in self._written.values() if written == text]
+        at_hand = [value for value, written in list(self._written.values()) if written == text]
         return at_hand[0] if at_hand else read(form)
 
-    def adopt(self, other: "ValueWriter") -> None:
-        """Know what another writer of the same run has written."""
+    def join(self, other: "ValueWriter") -> None:
+        """Have this and another writer of the same run know from now on what either has written."""
         self._written |= other._written
+        other._written = self._written
 
     def write_all(self, values: Mapping[str, Any]) -> str:
         """Return the JSON text of an object of values by pin, each in the form of a row."""
@@ -93,10 +94,10 @@ class ValueWriter:
 
 
 def join_writers(writers: Sequence[ValueWriter]) -> ValueWriter:
-    """Return a writer that knows what these, of one run, have written."""
+    """Let each of these, of one run, know what any of them writes; return one of them."""
     first, *others = writers
     for other in others:
-        first.adopt(other)
+        first.join(other)
     return first
 
 

@@ -12,7 +12,7 @@ from uuid import UUID
 from django.conf import settings
 
 from execution.engine.dataflow import Emission, Firing, Sink, deliver
-from execution.large_values import ValueWriter, find_reference, join_writers
+from execution.large_values import find_reference, join_writers
 from execution.models.values import FEW_PINS
 from execution.paces import paces
 from execution.planning import load_plan
@@ -23,7 +23,7 @@ from execution.store.opening import open_claim
 from execution.store.parts import Part
 from graphs.models import new_id
 
-# So many nodes that come later are looked at with those that come next.
+# At so many nodes is looked at most, those that come next and those that come later: most of what is read must matter.
 _FAR: Final = 16
 
 
@@ -47,6 +47,7 @@ class Outlook:
         self._first = first
         self._graph = load_plan(first.graph_version_id)
         self._masks = self._graph.mask_pins(first.masks, simulate=first.simulate)
+        self._writer = join_writers([part.writer for part in ended])
         self._seen = {part.claimed.node_id for part in ended}
         self._sinks: dict[UUID, Sink] = {}
         self._joins: dict[UUID, FirstExecution] | None = None
@@ -65,14 +66,14 @@ class Outlook:
         ready = deliver(plan, sinks=self._sinks, emissions=emissions, masks=self._masks).ready
         if len(ready) > room or not all(map(self._is_fit, ready)):
             return []
-        writer = join_writers([part.writer for part in ended])
-        coming = [found for firing in ready if (found := self._open(firing, writer)) is not None]
+        join_writers([self._writer, *(part.writer for part in ended)])
+        coming = [found for firing in ready if (found := self._open(firing)) is not None]
         self._seen |= {each.firing.node_id for each in coming}
         return coming if len(coming) == len(ready) else []
 
     def _look_at(self, node_ids: Collection[UUID], *, room: int) -> None:
         """Learn what waits at these nodes and behind them, if that may matter and be worth a question."""
-        is_worth_it = 2 * room >= settings.MOST_AT_ONCE
+        is_worth_it = 2 * room >= settings.MOST_AT_ONCE and len(node_ids) <= _FAR
         if self._joins is None and is_worth_it and any(map(self._joins_others, node_ids)):
             self._joins = read_first_executions(self._first.execution_id, self._find_joins(node_ids))
             for node_id, found in self._joins.items():
@@ -81,15 +82,17 @@ class Outlook:
             self._sinks.setdefault(node_id, Sink())
 
     def _joins_others(self, node_id: UUID) -> bool:
-        """Whether more leads to a node than what has been seen. Of a wide join little ever comes."""
+        """Whether more leads to a node than what has been seen, be it to the same pin. Of a wide join little comes."""
         node = self._graph.plan.nodes[node_id]
-        return 1 < len(node.awaited) <= FEW_PINS and any(link.source_id not in self._seen for link in node.incoming)
+        is_joint = len(node.incoming) > 1 and len(node.awaited) <= FEW_PINS
+        return is_joint and any(link.source_id not in self._seen for link in node.incoming)
 
     def _find_joins(self, node_ids: Collection[UUID]) -> list[UUID]:
         found, waiting = set(node_ids), deque(node_ids)
         while waiting and len(found) < _FAR:
-            following = self._graph.plan.links_reached_from([waiting.popleft()]).keys() - found
-            found |= following
+            reached = self._graph.plan.links_reached_from([waiting.popleft()])
+            following = [node_id for node_id in reached if node_id not in found][: _FAR - len(found)]
+            found.update(following)
             waiting.extend(following)
         return [node_id for node_id in found if self._joins_others(node_id)]
 
@@ -99,9 +102,9 @@ class Outlook:
         is_first = firing.ordinal == 0 and firing.node_id not in self._seen
         return is_first and spec.queue == CPU_QUEUE and paces.may_run_ahead(spec)
 
-    def _open(self, firing: Firing, writer: ValueWriter) -> Coming | None:
+    def _open(self, firing: Firing) -> Coming | None:
         """Return nothing if its price isn't at hand, or a value lies in the storage: that takes its time."""
-        text = writer.write_all(firing.added)
+        text = self._writer.write_all(firing.added)
         if firing.is_new:
             claimed = open_claim(self._first, firing, key=new_id(), text=text)
         else:

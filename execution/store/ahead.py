@@ -27,7 +27,7 @@ SELECT f.id, %(run)s, %(tree)s, f.node_id, 0, 'cpu', 'COMPLETED', f.inputs::json
 """,
 )
 
-# What others have delivered to stays with it.
+# What others have delivered to stays with it. It waits still: that was read under the run's lock.
 _COMPLETE_WAITING = Prepared(
     "complete_waiting",
     "worker text, ids uuid[], tokens uuid[], counts int[], walltimes float8[], cputimes float8[], logs text[]",
@@ -47,12 +47,13 @@ def write_foreseen(run: LockedRun, deliveries: Deliveries, waiting: WaitingByOrd
     """Write what was run ahead, and return it. Raises `ForesightError` if something else comes."""
     if not run.foreseen:
         return []
-    coming = {firing.node_id: firing for firing in deliveries.ready}
-    if any(coming.get(each.claimed.node_id) != each.firing for each in run.foreseen):
-        raise ForesightError
+    coming = {(firing.node_id, firing.ordinal): firing for firing in deliveries.ready}
+    others = [each for each in run.foreseen if coming.get((each.firing.node_id, each.firing.ordinal)) != each.firing]
+    if others:
+        raise ForesightError(others)
     if run.opened - run.opened_before > run.max_node_executions:
         # The run ends where it has opened too many: what comes after that doesn't run.
-        raise ForesightError
+        raise ForesightError(run.foreseen)
     _open(run, [each for each in run.foreseen if each.firing.is_new])
     _complete(run, [each for each in run.foreseen if not each.firing.is_new], waiting)
     run.has_opened_foreseen = True

@@ -72,7 +72,11 @@ class Foreseen:
 
 
 class ForesightError(Exception):
-    """It doesn't come as foreseen, or can't be paid: record without what was run ahead."""
+    """It doesn't come as foreseen, or can't be paid: record without what was run ahead. `culprits` are at fault."""
+
+    def __init__(self, culprits: Sequence[Foreseen] = ()) -> None:
+        super().__init__(f"{len(culprits)} that were run ahead don't come")
+        self.culprits = culprits
 
 
 # What a mark is told of a node execution, as SQL writes the types.

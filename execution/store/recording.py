@@ -91,9 +91,10 @@ def record_jointly(
     """
     if taker:
         taker.start_over()
-    ahead = [each.part for each in foreseen]
+    asked, ahead = len(parts), [each.part for each in foreseen]
+    writer = join_writers([part.writer for part in (*parts, *ahead)])
     for part in (*parts, *ahead):
-        write_ahead(part.writer, part.outputs)
+        write_ahead(writer, part.outputs)
     # Worked out before the run is locked: others wait for that.
     charges = {part.claimed.id: _describe_charge(part) for part in (*parts, *ahead)}
     first = parts[0].claimed
@@ -109,7 +110,10 @@ def record_jointly(
         if run is None or run.status not in RUN_GOES_ON or not parts:
             batch.abandon()
             return NOTHING_RECORDED
-        run.writer = join_writers([part.writer for part in (*parts, *ahead)])
+        if foreseen and len(parts) < asked:
+            # In a loop it might even come of what comes of it.
+            raise ForesightError
+        run.writer = writer
         run.holds_back = any(part.claimed.run_holds_back for part in parts)
         run.few_will_do = paces.is_quick(first.spec)
         run.taker, run.foreseen = taker, foreseen
@@ -136,7 +140,7 @@ def record_jointly(
 def _require_foreseen(run: LockedRun) -> None:
     """Raise `ForesightError` if nothing travels that opens what was run ahead."""
     if run.foreseen and not run.has_opened_foreseen:
-        raise ForesightError
+        raise ForesightError(run.foreseen)
 
 
 def _settle(run: LockedRun, parts: Sequence[Part], *, charges: Charges) -> Answer | None:
@@ -148,8 +152,9 @@ def _settle(run: LockedRun, parts: Sequence[Part], *, charges: Charges) -> Answe
     )
     if ahead and settled:
         denied = {key for *_, key, granted in settled.rows if key is not None and not granted}
-        if any(claimed.id in denied for claimed in ahead):
-            raise ForesightError
+        culprits = [each for each in run.foreseen if each.claimed.id in denied]
+        if culprits:
+            raise ForesightError(culprits)
     return settled
 
 

@@ -45,7 +45,8 @@ def ask_to_charge_and_save(
 ) -> Answer | None:
     """Charge what has ended, set aside what was `opened` as claimed costs, and write the run's counters.
 
-    What was run ahead is charged after that was set aside for it: it comes last in `ended`, and first in `opened`.
+    Each hold comes after the charges of all that ended before it, also of what was run ahead, which comes last in
+    `ended` and first in `opened`: it may be denied for what those have cost.
     Ask last: an account is locked after all runs and node executions. What can't be paid is QUEUED.
     The answer is for `tell_news`; its rows end with the node execution for which credits were set aside, and whether
     that was granted. None if there was nothing to charge nor to set aside.
@@ -55,7 +56,10 @@ def ask_to_charge_and_save(
             ask_to_release(run.batch, claimed)
     asked = [charges[claimed.id] for claimed in ended]
     holds = [describe_hold(claimed, claimed.price) if claimed.price else None for claimed in opened]
-    if not run.foreseen:
+    if run.foreseen:
+        # What is set aside for one comes with the charge of the one before it.
+        holds = [*[None] * (len(ended) - len(run.foreseen) - 1), *holds]
+    else:
         # Whichever is charged may pass on what was set aside for it.
         asked, holds = list(filter(None, asked)), list(filter(None, holds))
     pairs = [(charge or _NOTHING, hold or _NOTHING) for charge, hold in zip_longest(asked, holds) if charge or hold]
